@@ -1,1 +1,54 @@
+//! Write a flusso-host plugin: implement a role's trait, name it in [`plugin!`], build for `wasm32-wasip2`.
+//!
+//! What each function promises stands in the contract (`wit/*.wit`), whose text is the documentation of the types
+//! re-exported here. A role is a trait whose value is one opened instance: `open` makes it, every other function gets it by
+//! `&mut self`. One instance serves one call at a time.
+//!
+//! ```ignore
+//! use flusso_plugin::{Document, Ensured, Mapping, Report, Result, Settings, Sink, Target};
+//!
+//! struct Null;
+//!
+//! impl Sink for Null {
+//!     fn open(_: Settings) -> Result<Self> { Ok(Null) }
+//!     fn ensure_index(&mut self, _: Mapping) -> Result<Ensured> { Ok(Ensured { target: 0, empty: true, extra: None }) }
+//!     fn write(&mut self, _: Vec<Document>) -> Result<()> { Ok(()) }
+//!     fn flush(&mut self, _: bool, _: u64) -> Result<Report> { Ok(Report { rejected: Vec::new(), extra: None }) }
+//!     # // …
+//! }
+//!
+//! flusso_plugin::plugin! { manifest: include_str!("../manifest.json"), sink: Null }
+//! ```
 
+#[doc(hidden)]
+pub mod bindings;
+mod error;
+mod export;
+pub mod log;
+pub mod metrics;
+pub mod net;
+mod roles;
+mod settings;
+pub mod state;
+
+pub use bindings::builder::exports::flusso::connector::builder::{Affected, IndexRequest, Scope};
+pub use bindings::host::flusso::connector::secrets::get as secret;
+pub use bindings::host::flusso::connector::types::{
+    Change, Checkpoint, ConfigurationError, Cursor, DocumentId, Error, Event, Failure, Field, HistoryId, IndexNumber, Key,
+    Mapping, Op, OtherError, Outcome, Position, Range, Row, TableChanged, TableInterest, TableName, TableNumber, Target,
+    Transient, Value, Version,
+};
+pub use bindings::range_builder::exports::flusso::connector::range_builder::{Ranged, RangedPage};
+pub use bindings::reader::exports::flusso::connector::reader::{Comparison, Condition, Filter, Ordering, Relation};
+pub use bindings::sink::exports::flusso::connector::sink::{Document, Ensured, Rejection, Report};
+pub use bindings::snapshot::exports::flusso::connector::snapshot::{Division, Page};
+pub use bindings::source::exports::flusso::connector::source::{
+    Continuity, Inspection, PollRequest, Preparation, Prepared,
+};
+#[doc(hidden)]
+pub use export::{Exported, Instance, manifest_bytes};
+pub use roles::{Builder, RangeBuilder, Reader, Sink, Snapshot, Source};
+pub use settings::Settings;
+
+/// What a plugin's functions return.
+pub type Result<T> = std::result::Result<T, Error>;

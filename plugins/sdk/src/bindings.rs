@@ -1,0 +1,75 @@
+//! Generated from `wit/`, and nothing else. One module a role, because a component must export exactly the roles it has;
+//! they share the types and the host's interfaces.
+#![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
+
+/// Types and what the host offers.
+pub mod host {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "every-import",
+        additional_derives: [PartialEq],
+        generate_all,
+    });
+}
+
+macro_rules! role {
+    ($world:literal, $export:literal, $module:literal, {$($more:tt)*}) => {
+        wit_bindgen::generate!({
+            path: "../../wit",
+            world: $world,
+            pub_export_macro: true,
+            export_macro_name: $export,
+            default_bindings_module: $module,
+            with: {
+                "flusso:connector/types@0.1.0": super::host::flusso::connector::types,
+                "flusso:connector/log@0.1.0": super::host::flusso::connector::log,
+                "flusso:connector/metrics@0.1.0": super::host::flusso::connector::metrics,
+                "flusso:connector/secrets@0.1.0": super::host::flusso::connector::secrets,
+                "flusso:connector/state@0.1.0": super::host::flusso::connector::state,
+                "flusso:connector/net@0.1.0": super::host::flusso::connector::net,
+                $($more)*
+            },
+        });
+    };
+}
+
+/// The manifest.
+pub mod manifest {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "any-plugin",
+        pub_export_macro: true,
+        export_macro_name: "export_manifest_bindings",
+        default_bindings_module: "flusso_plugin::bindings::manifest",
+    });
+}
+
+/// The role `source`.
+pub mod source {
+    role!("source-role", "export_source_bindings", "flusso_plugin::bindings::source", {});
+}
+
+/// The role `snapshot`.
+pub mod snapshot {
+    role!("snapshot-role", "export_snapshot_bindings", "flusso_plugin::bindings::snapshot", {});
+}
+
+/// The role `reader`.
+pub mod reader {
+    role!("reader-role", "export_reader_bindings", "flusso_plugin::bindings::reader", {});
+}
+
+/// The role `builder`.
+pub mod builder {
+    role!("builder-role", "export_builder_bindings", "flusso_plugin::bindings::builder", {"flusso:connector/reader@0.1.0": super::host::flusso::connector::reader,});
+}
+
+/// The role `range-builder`.
+pub mod range_builder {
+    role!("range-builder-role", "export_range_builder_bindings", "flusso_plugin::bindings::range_builder", {"flusso:connector/reader@0.1.0": super::host::flusso::connector::reader,});
+}
+
+/// The role `sink`.
+pub mod sink {
+    role!("sink-role", "export_sink_bindings", "flusso_plugin::bindings::sink", {});
+}

@@ -1,0 +1,222 @@
+//! From a role's trait to a component's exports: one opened instance a component instance, kept in a thread-local, because
+//! the contract's functions are free functions and a component instance is one opening.
+
+use std::marker::PhantomData;
+
+use crate::bindings as b;
+use crate::{
+    Affected, Builder, Change, Cursor, Division, Document, DocumentId, Ensured, Error, Event, HistoryId, IndexNumber,
+    IndexRequest, Inspection, Key, Mapping, Outcome, Page, PollRequest, Position, Preparation, Range, RangeBuilder,
+    RangedPage, Reader, Relation, Report, Result, Row, Scope, Settings, Sink, Snapshot, Source, TableInterest, TableName,
+    TableNumber, Target, Version,
+};
+
+/// A type whose one opened value lives in this component instance. Implemented by [`crate::plugin!`].
+pub trait Instance: Sized + 'static {
+    /// Lends the place where the value is kept.
+    fn with<R>(use_it: impl FnOnce(&mut Option<Self>) -> R) -> R;
+}
+
+/// What a component exports for the role type `T`.
+pub struct Exported<T>(PhantomData<T>);
+
+fn open<T: Instance>(opened: Result<T>) -> Result<()> {
+    let value = opened?;
+    T::with(|place| *place = Some(value));
+    Ok(())
+}
+
+fn call<T: Instance, R>(function: impl FnOnce(&mut T) -> Result<R>) -> Result<R> {
+    T::with(|place| match place {
+        Some(value) => function(value),
+        None => Err(Error::fatal("called before open")),
+    })
+}
+
+macro_rules! forward {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
+        $(fn $name($($argument: $type),*) -> Result<$result> { call(|it: &mut T| it.$name($($argument),*)) })*
+    };
+}
+
+impl<T: Source + Instance> b::source::exports::flusso::connector::source::Guest for Exported<T> {
+    fn open(settings: String, interest: Vec<TableInterest>) -> Result<()> {
+        open(T::open(Settings::from_json(settings), interest))
+    }
+    forward! {
+        identity() -> String;
+        inspect(resume: Option<Position>) -> Inspection;
+        prepare(resume: Option<Position>) -> Preparation;
+        poll(request: PollRequest) -> Vec<Event>;
+        head() -> Position;
+        compare(a: Position, b: Position) -> i32;
+        parse(text: String) -> Position;
+        print(position: Position) -> String;
+        lag() -> Option<u64>;
+        close(confirmed: Option<Position>) -> ();
+        discard() -> Vec<String>;
+    }
+}
+
+impl<T: Snapshot + Instance> b::snapshot::exports::flusso::connector::snapshot::Guest for Exported<T> {
+    fn open(settings: String, interest: Vec<TableInterest>) -> Result<()> {
+        open(T::open(Settings::from_json(settings), interest))
+    }
+    forward! {
+        split(table: TableNumber, parts: u32) -> Division;
+        begin(table: TableNumber, range: Range, cursor: Option<Cursor>) -> ();
+        next(max: u32) -> Page;
+    }
+}
+
+impl<T: Reader + Instance> b::reader::exports::flusso::connector::reader::Guest for Exported<T> {
+    fn open(settings: String) -> Result<()> {
+        open(T::open(Settings::from_json(settings)))
+    }
+    forward! {
+        primary_key(table: TableName) -> Vec<String>;
+        begin() -> ();
+        rows(table: TableName, columns: Vec<String>, keys: Vec<Key>) -> Vec<Row>;
+        related(relation: Relation) -> Vec<Row>;
+    }
+}
+
+impl<T: Builder + Instance> b::builder::exports::flusso::connector::builder::Guest for Exported<T> {
+    fn open(settings: String, indexes: Vec<IndexRequest>) -> Result<()> {
+        open(T::open(Settings::from_json(settings), indexes))
+    }
+    forward! {
+        mappings() -> Vec<Mapping>;
+        scopes() -> Vec<Scope>;
+        interest() -> Vec<TableInterest>;
+        resolve(changes: Vec<Change>) -> Affected;
+        resolve_more(cursor: Cursor, max: u32) -> Affected;
+        build_many(ids: Vec<DocumentId>) -> Vec<Outcome>;
+    }
+}
+
+impl<T: RangeBuilder + Instance> b::range_builder::exports::flusso::connector::range_builder::Guest for Exported<T> {
+    forward! {
+        build_range(index: IndexNumber, range: Range, cursor: Option<Cursor>, max: u32, max_bytes: u32) -> RangedPage;
+    }
+}
+
+impl<T: Sink + Instance> b::sink::exports::flusso::connector::sink::Guest for Exported<T> {
+    fn open(settings: String) -> Result<()> {
+        open(T::open(Settings::from_json(settings)))
+    }
+    forward! {
+        ensure_index(mapping: Mapping) -> Ensured;
+        seeded(target: Target) -> Option<HistoryId>;
+        mark_seeded(target: Target, history: HistoryId) -> ();
+        mark_unseeded(target: Target) -> ();
+        write(documents: Vec<Document>) -> ();
+        clear(target: Target, version: Version) -> ();
+        flush(caught_up: bool, deadline_ms: u64) -> Report;
+        begin_rebuild(mapping: Mapping, resume: bool) -> Target;
+        promote(target: Target) -> ();
+        abandon(target: Target) -> ();
+    }
+}
+
+/// The manifest's bytes as an array, for the custom section. `N` is its length.
+pub const fn manifest_bytes<const N: usize>(manifest: &str) -> [u8; N] {
+    let (bytes, mut array, mut at) = (manifest.as_bytes(), [0; N], 0);
+    while at < N {
+        array[at] = bytes[at];
+        at += 1;
+    }
+    array
+}
+
+/// Makes a component of the types that implement its roles.
+///
+/// `manifest` is a string constant (`include_str!("../manifest.json")`). Then any of `source` and `snapshot` (together),
+/// `reader`, `builder`, `range_builder` (the builder's own type), `sink`, each with its type; apart from `range_builder`, no
+/// type serves two roles. Outside a WebAssembly target the macro makes nothing but a check that the types fit.
+#[macro_export]
+macro_rules! plugin {
+    (manifest: $manifest:expr $(, $role:ident: $type:ty)+ $(,)?) => {
+        #[doc(hidden)]
+        #[allow(unsafe_code, missing_docs, unreachable_pub, reason = "exports of a component, generated")]
+        mod __flusso_plugin {
+            use super::*;
+            const MANIFEST: &str = $manifest;
+
+            // In the component itself, so that listing plugins compiles nothing.
+            #[used]
+            #[cfg_attr(target_family = "wasm", unsafe(link_section = "flusso:manifest"))]
+            static SECTION: [u8; MANIFEST.len()] = $crate::manifest_bytes(MANIFEST);
+
+            struct Manifest;
+            impl $crate::bindings::manifest::exports::flusso::connector::plugin::Guest for Manifest {
+                fn manifest() -> String {
+                    MANIFEST.to_owned()
+                }
+            }
+            #[cfg(target_family = "wasm")]
+            $crate::bindings::manifest::export_manifest_bindings!(Manifest);
+            $($crate::__role!($role: $type);)+
+        }
+    };
+}
+
+/// One role of [`plugin!`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __role {
+    (source: $type:ty) => {
+        $crate::__instance!($type);
+        type ExportedSource = $crate::Exported<$type>;
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::source::export_source_bindings!(ExportedSource);
+    };
+    (snapshot: $type:ty) => {
+        $crate::__instance!($type);
+        type ExportedSnapshot = $crate::Exported<$type>;
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::snapshot::export_snapshot_bindings!(ExportedSnapshot);
+    };
+    (reader: $type:ty) => {
+        $crate::__instance!($type);
+        type ExportedReader = $crate::Exported<$type>;
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::reader::export_reader_bindings!(ExportedReader);
+    };
+    (builder: $type:ty) => {
+        $crate::__instance!($type);
+        type ExportedBuilder = $crate::Exported<$type>;
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::builder::export_builder_bindings!(ExportedBuilder);
+    };
+    (range_builder: $type:ty) => {
+        type ExportedRangeBuilder = $crate::Exported<$type>;
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::range_builder::export_range_builder_bindings!(ExportedRangeBuilder);
+    };
+    (sink: $type:ty) => {
+        $crate::__instance!($type);
+        type ExportedSink = $crate::Exported<$type>;
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::sink::export_sink_bindings!(ExportedSink);
+    };
+}
+
+/// Where the one opened value of a role's type lives.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __instance {
+    ($type:ty) => {
+        const _: () = {
+            ::std::thread_local! {
+                static PLACE: ::std::cell::RefCell<::std::option::Option<$type>> =
+                    const { ::std::cell::RefCell::new(::std::option::Option::None) };
+            }
+            impl $crate::Instance for $type {
+                fn with<R>(use_it: impl FnOnce(&mut ::std::option::Option<Self>) -> R) -> R {
+                    PLACE.with_borrow_mut(use_it)
+                }
+            }
+        };
+    };
+}

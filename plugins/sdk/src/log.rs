@@ -1,0 +1,32 @@
+//! Log lines. They appear among the host's, marked with the plugin's name. Never row contents, never credentials.
+
+pub use crate::bindings::host::flusso::connector::log::Level;
+
+fn line(level: Level, message: &str, fields: &[(&str, &str)]) {
+    #[cfg(target_family = "wasm")]
+    {
+        let fields: Vec<(String, String)> =
+            fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        crate::bindings::host::flusso::connector::log::log(level, message, &fields);
+    }
+    #[cfg(not(target_family = "wasm"))]
+    {
+        // Outside a component (unit tests of a plugin) there is no host to tell.
+        let _ = (level, message, fields);
+    }
+}
+
+macro_rules! level {
+    ($name:ident, $level:ident, $doc:literal) => {
+        #[doc = $doc]
+        pub fn $name(message: &str, fields: &[(&str, &str)]) {
+            line(Level::$level, message, fields);
+        }
+    };
+}
+
+level!(trace, Trace, "Every step.");
+level!(debug, Debug, "For whoever looks for a fault.");
+level!(info, Info, "What an operator wants to have seen.");
+level!(warn, Warn, "Something the operator should do something about.");
+level!(error, Error, "Something failed.");

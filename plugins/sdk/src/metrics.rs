@@ -1,0 +1,4 @@
+//! Numbers about the plugin's own work, published with the host's under the plugin's name.
+
+#[cfg(target_family = "wasm")]
+pub use crate::bindings::host::flusso::connector::metrics::{add, set};
