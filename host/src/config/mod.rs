@@ -1,0 +1,181 @@
+//! The configuration in its validated form. Nothing in it is optional that the program needs.
+//!
+//! Precedence: a flag, then its `FLUSSO_*` variable (both arrive as [`Overrides`]), then the file, then the default. What
+//! a plugin's settings mean is not known here: they are kept as they were written, secrets as references.
+
+mod error;
+pub mod file;
+mod place;
+mod plugin_flag;
+mod settings;
+mod units;
+mod validate;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use error::{ConfigError, Place, nearest};
+pub use file::{Allow, OnError};
+pub use place::{Known, Placed};
+pub use plugin_flag::PluginFlag;
+pub use settings::{Reference, Resolved, Settings};
+pub use units::{Bytes, Time};
+
+/// The file that is read when none is named and it exists.
+pub const DEFAULT_FILE: &str = "flusso.toml";
+
+/// What the command line and its variables say about the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--plugin`, in order.
+    pub plugins: Vec<PluginFlag>,
+    /// Settings of the source that have flags of their own (`slot`, `publication`, …), as text.
+    pub source: Vec<(&'static str, String)>,
+    /// `--index-prefix`.
+    pub prefix: Option<String>,
+}
+
+/// A whole deployment.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from, if there was one.
+    pub path: Option<PathBuf>,
+    /// Prepended to every index name at the sink; lower case, at most 50 characters.
+    pub prefix: String,
+    /// `[source]`.
+    pub source: Option<PluginUse>,
+    /// `[builder]`.
+    pub builder: Option<PluginUse>,
+    /// `[sinks.NAME]`, by name.
+    pub sinks: Vec<Sink>,
+    /// The plugins of `--plugin`, whose roles are not known yet: [`Config::place`] puts them where they belong.
+    pub flags: Vec<PluginUse>,
+    /// Settings for whatever becomes the source.
+    pub source_overrides: Vec<(&'static str, String)>,
+    /// How many guests share the building.
+    pub builder_instances: usize,
+    /// How changes are gathered.
+    pub batch: Batch,
+    /// The policy where no index has its own.
+    pub on_error: OnError,
+    /// The enabled indexes. Empty: each table with a primary key becomes an index of its own rows.
+    pub indexes: Vec<Index>,
+    /// What was accepted but does nothing, a sentence each; to be logged once.
+    pub notes: Vec<String>,
+}
+
+/// Which plugin is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PluginRef {
+    /// The artifact at this path. Relative to the working folder.
+    Path(PathBuf),
+    /// The plugin of this name in one of the plugin folders.
+    Name(String),
+    /// The plugin whose manifest provides this type.
+    Provides(String),
+}
+
+impl std::fmt::Display for PluginRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Name(name) | Self::Provides(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A plugin as the operator wants it used.
+#[derive(Debug, Clone)]
+pub struct PluginUse {
+    /// Which one.
+    pub plugin: PluginRef,
+    /// The name of this use: `source`, `builder`, or the sink's name. Scopes the plugin's state.
+    pub instance: String,
+    /// What the plugin is told.
+    pub settings: Settings,
+    /// What it may take.
+    pub limits: Limits,
+    /// What it may reach, beside what its settings imply.
+    pub allow: Allow,
+}
+
+/// One place that documents go to.
+#[derive(Debug, Clone)]
+pub enum Sink {
+    /// Lines on standard output; the one sink that is built in.
+    Stdout {
+        /// The sink's name.
+        name: String,
+        /// Documents over several lines, for a person.
+        pretty: bool,
+    },
+    /// A plugin.
+    Plugin(PluginUse),
+}
+
+impl Sink {
+    /// The sink's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Stdout { name, .. } => name,
+            Self::Plugin(plugin) => &plugin.instance,
+        }
+    }
+}
+
+/// What one guest may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory; `memory`, default 256 MiB.
+    pub memory: Bytes,
+    /// Time a call; `call_timeout`, default 30 s.
+    pub call_timeout: Duration,
+    /// What it keeps in the host's state; `state`, default 64 MiB.
+    pub state: Bytes,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { memory: Bytes(256 << 20), call_timeout: Duration::from_secs(30), state: Bytes(64 << 20) }
+    }
+}
+
+/// How changes are gathered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    /// The most changes of a live batch; at least 1, default 256.
+    pub max_changes: u32,
+    /// The longest a live batch waits for more after its first change; default 50 ms.
+    pub max_delay: Duration,
+    /// The documents of a backfill batch; at least 1, default 2 000.
+    pub backfill_documents: u32,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self { max_changes: 256, max_delay: Duration::from_millis(50), backfill_documents: 2_000 }
+    }
+}
+
+/// An index that the operator asked for.
+#[derive(Debug, Clone)]
+pub struct Index {
+    /// Its name, without the prefix.
+    pub name: String,
+    /// Its schema, if it names one.
+    pub schema: Option<Schema>,
+    /// What happens to a document of it that cannot be built or is rejected.
+    pub on_error: OnError,
+}
+
+/// A schema file, unread: its language is the builder's.
+#[derive(Debug, Clone)]
+pub struct Schema {
+    /// Where it stands.
+    pub path: PathBuf,
+    /// What it says.
+    pub text: String,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! Puts the plugins of `--plugin` where they belong, once somebody has looked what they export.
+//!
+//! A flag over the same plugin in the file changes its settings; over another source or builder it takes its place; a
+//! further sink is a further sink.
+
+use super::{Config, ConfigError, Limits, Place, PluginRef, PluginUse, Settings, Sink};
+
+/// What is known of a plugin once it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// The same for the same artifact, however it was named.
+    pub identity: String,
+    /// The plugin's own name.
+    pub name: String,
+    /// It can be a source.
+    pub source: bool,
+    /// It can build.
+    pub builder: bool,
+    /// It can be a sink.
+    pub sink: bool,
+}
+
+/// Every plugin in its role.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    /// Where changes come from.
+    pub source: PluginUse,
+    /// What builds; `None`: the source plugin itself.
+    pub builder: Option<PluginUse>,
+    /// Where documents go; at least one.
+    pub sinks: Vec<Sink>,
+}
+
+impl Config {
+    /// Gives every plugin its role. `look` finds a plugin and says what it is.
+    pub fn place<E: From<ConfigError>>(
+        &self,
+        mut look: impl FnMut(&PluginUse) -> Result<Known, E>,
+    ) -> Result<Placed, E> {
+        let mut source = self.source.clone();
+        let mut builder = self.builder.clone();
+        let mut sinks = self.sinks.clone();
+        let mut source_by_flag = false;
+        for flag in &self.flags {
+            if matches!(&flag.plugin, PluginRef::Name(name) if name == "stdout") {
+                let place = Place::part(None, flag.settings.part());
+                sinks.push(super::validate::stdout(&free_name("stdout", &sinks), &flag.settings, &place)?);
+                continue;
+            }
+            let known = look(flag)?;
+            if known.source {
+                if source_by_flag && !same(source.as_ref(), &known, &mut look)? {
+                    return Err(ConfigError::wrong(
+                        Place::Flag("--plugin"),
+                        format!("`{}` is a second source; there can be one", flag.plugin),
+                    )
+                    .into());
+                }
+                source_by_flag = true;
+                source = Some(merge(source, flag, "source", &known, &mut look)?);
+            } else if known.builder {
+                builder = Some(merge(builder, flag, "builder", &known, &mut look)?);
+            } else if known.sink {
+                place_sink(&mut sinks, flag, &known, &mut look)?;
+            } else {
+                return Err(ConfigError::wrong(
+                    Place::Flag("--plugin"),
+                    format!("`{}` is neither a source, a builder nor a sink", flag.plugin),
+                )
+                .into());
+            }
+        }
+        let Some(mut source) = source else {
+            return Err(ConfigError::wrong(
+                Place::part(self.path.as_deref(), "[source]"),
+                "there is no source; name one with --plugin (such as --plugin pg.wasm) or under [source] in a configuration file",
+            )
+            .into());
+        };
+        for (name, text) in &self.source_overrides {
+            source.settings.set_text(*name, text);
+        }
+        if sinks.is_empty() {
+            sinks.push(Sink::Stdout { name: "stdout".to_owned(), pretty: false });
+        }
+        Ok(Placed { source, builder, sinks })
+    }
+}
+
+fn same<E>(
+    current: Option<&PluginUse>,
+    known: &Known,
+    look: &mut impl FnMut(&PluginUse) -> Result<Known, E>,
+) -> Result<bool, E> {
+    Ok(match current {
+        Some(current) => look(current)?.identity == known.identity,
+        None => false,
+    })
+}
+
+fn merge<E>(
+    current: Option<PluginUse>,
+    flag: &PluginUse,
+    instance: &str,
+    known: &Known,
+    look: &mut impl FnMut(&PluginUse) -> Result<Known, E>,
+) -> Result<PluginUse, E> {
+    match current {
+        Some(current) if look(&current)?.identity == known.identity => Ok(overlay(current, flag)),
+        _ => Ok(PluginUse { instance: instance.to_owned(), ..flag.clone() }),
+    }
+}
+
+fn overlay(mut current: PluginUse, flag: &PluginUse) -> PluginUse {
+    let default = Limits::default();
+    let pick = |flag, current, default| if flag == default { current } else { flag };
+    current.limits.memory = pick(flag.limits.memory, current.limits.memory, default.memory);
+    current.limits.state = pick(flag.limits.state, current.limits.state, default.state);
+    if flag.limits.call_timeout != default.call_timeout {
+        current.limits.call_timeout = flag.limits.call_timeout;
+    }
+    current.allow.network.extend(flag.allow.network.iter().cloned());
+    current.allow.http.extend(flag.allow.http.iter().cloned());
+    current.allow.filesystem.read.extend(flag.allow.filesystem.read.iter().cloned());
+    current.allow.filesystem.write.extend(flag.allow.filesystem.write.iter().cloned());
+    current.settings.overlay(Settings::clone(&flag.settings));
+    current
+}
+
+fn place_sink<E>(
+    sinks: &mut Vec<Sink>,
+    flag: &PluginUse,
+    known: &Known,
+    look: &mut impl FnMut(&PluginUse) -> Result<Known, E>,
+) -> Result<(), E> {
+    let mut alike = Vec::new();
+    for (number, sink) in sinks.iter().enumerate() {
+        if let Sink::Plugin(plugin) = sink
+            && !plugin.settings.part().starts_with("--plugin")
+            && look(plugin)?.identity == known.identity
+        {
+            alike.push(number);
+        }
+    }
+    match alike.as_slice() {
+        [only] => {
+            if let Some(Sink::Plugin(plugin)) = sinks.get_mut(*only) {
+                *plugin = overlay(plugin.clone(), flag);
+            }
+        }
+        _ => {
+            let instance = free_name(&known.name, sinks);
+            sinks.push(Sink::Plugin(PluginUse { instance, ..flag.clone() }));
+        }
+    }
+    Ok(())
+}
+
+fn free_name(wanted: &str, sinks: &[Sink]) -> String {
+    let taken = |name: &str| sinks.iter().any(|sink| sink.name() == name);
+    let mut name = wanted.to_owned();
+    let mut number = 1;
+    while taken(&name) {
+        number += 1;
+        name = format!("{wanted}-{number}");
+    }
+    name
+}

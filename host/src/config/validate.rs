@@ -1,0 +1,296 @@
+//! From the mirrored file and the overrides to the validated form.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::{
+    Allow, Batch, Config, ConfigError, DEFAULT_FILE, Index, Limits, OnError, Overrides, Place, PluginFlag, PluginRef,
+    PluginUse, Schema, Settings, Sink, Time, file, nearest,
+};
+
+impl Config {
+    /// Reads the configuration: the file named, or `./flusso.toml` if it exists, under the overrides. `variable` looks up an
+    /// environment variable.
+    pub fn load(
+        path: Option<&Path>,
+        overrides: Overrides,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let path = match path {
+            Some(path) => Some(path.to_path_buf()),
+            None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()),
+        };
+        let file = match &path {
+            Some(path) => file::File::parse(&read("the configuration file", path)?, path)?,
+            None => file::File::default(),
+        };
+        Self::validate(file, path, overrides, variable)
+    }
+
+    fn validate(
+        file: file::File,
+        path: Option<PathBuf>,
+        overrides: Overrides,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let base = path.as_deref().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default();
+        let place = |part: &str| Place::part(path.as_deref(), part);
+
+        let prefix = overrides.prefix.or(file.prefix).unwrap_or_default();
+        if prefix.len() > 50 || prefix.chars().any(char::is_uppercase) {
+            return Err(ConfigError::wrong(place("prefix"), "a prefix is lower case and at most 50 characters"));
+        }
+        let mut notes = Vec::new();
+        if file.server.is_some() {
+            notes.push("[server] is accepted, but nothing is served over HTTP".to_owned());
+        }
+
+        let source = file.source.map(|table| from_table(table, "source", "[source]", &base));
+        let mut builder_instances = DEFAULT_BUILDER_INSTANCES;
+        let builder = match file.builder {
+            Some(mut table) => {
+                if let Some(instances) = table.settings.remove("instances") {
+                    builder_instances = instances
+                        .as_integer()
+                        .and_then(|number| usize::try_from(number).ok())
+                        .filter(|number| (1..=64).contains(number))
+                        .ok_or_else(|| {
+                            ConfigError::wrong(place("[builder]"), "`instances` is a number from 1 to 64")
+                        })?;
+                }
+                Some(from_table(table, "builder", "[builder]", &base))
+            }
+            None => None,
+        };
+        let mut sinks = Vec::new();
+        for (name, table) in file.sinks {
+            let part = format!("[sinks.{name}]");
+            sinks.push(sink_from_table(table, &name, &part, &base, &place(&part), &variable)?);
+        }
+        let mut flags = Vec::new();
+        for flag in overrides.plugins {
+            flags.push(from_flag(flag)?);
+        }
+        let batch = batch(&file.batch).map_err(|message| ConfigError::wrong(place("[batch]"), message))?;
+        let indexes = indexes(file.indexes, file.on_error.unwrap_or_default(), &base, path.as_deref())?;
+        Ok(Self {
+            prefix,
+            source,
+            builder,
+            sinks,
+            flags,
+            source_overrides: overrides.source,
+            builder_instances,
+            batch,
+            on_error: file.on_error.unwrap_or_default(),
+            indexes,
+            notes,
+            path,
+        })
+    }
+}
+
+/// Two share the work of two cores, and each costs a connection to the source.
+const DEFAULT_BUILDER_INSTANCES: usize = 2;
+
+fn read(what: &'static str, path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { what, path: path.to_path_buf(), source })
+}
+
+fn batch(file: &file::Batch) -> Result<Batch, String> {
+    let default = Batch::default();
+    let at_least_one = |name: &str, value: u32| match value {
+        0 => Err(format!("`{name}` is at least 1")),
+        value => Ok(value),
+    };
+    Ok(Batch {
+        max_changes: at_least_one("max_changes", file.max_changes.unwrap_or(default.max_changes))?,
+        max_delay: file.max_delay.map_or(default.max_delay, |time| time.0),
+        backfill_documents: at_least_one(
+            "backfill_documents",
+            file.backfill_documents.unwrap_or(default.backfill_documents),
+        )?,
+    })
+}
+
+fn indexes(
+    written: Vec<file::Index>,
+    on_error: OnError,
+    base: &Path,
+    path: Option<&Path>,
+) -> Result<Vec<Index>, ConfigError> {
+    let any = !written.is_empty();
+    let mut names = BTreeSet::new();
+    let mut indexes = Vec::new();
+    for index in written {
+        let place = || Place::part(path, format!("[[index]] {}", index.name));
+        if index.name.is_empty() || index.name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(ConfigError::wrong(place(), "an index needs a name without spaces"));
+        }
+        if !names.insert(index.name.clone()) {
+            return Err(ConfigError::wrong(place(), "this name is given to two indexes; rename one of them"));
+        }
+        if index.enabled == Some(false) {
+            continue;
+        }
+        let schema = match &index.schema {
+            Some(schema) => {
+                let path = base.join(schema);
+                let text = read("the schema file", &path)?;
+                Some(Schema { path, text })
+            }
+            None => None,
+        };
+        indexes.push(Index { name: index.name, schema, on_error: index.on_error.unwrap_or(on_error) });
+    }
+    if any && indexes.is_empty() {
+        return Err(ConfigError::wrong(
+            Place::part(path, "[[index]]"),
+            "every index is disabled; enable one, or remove them all to get an index for each table with a primary key",
+        ));
+    }
+    Ok(indexes)
+}
+
+fn limits(file: &file::Limits) -> Limits {
+    let default = Limits::default();
+    Limits {
+        memory: file.memory.unwrap_or(default.memory),
+        call_timeout: file.call_timeout.map_or(default.call_timeout, |time| time.0),
+        state: file.state.unwrap_or(default.state),
+    }
+}
+
+fn from_table(table: file::PluginTable, instance: &str, part: &str, base: &Path) -> PluginUse {
+    let plugin = match (table.plugin, table.kind) {
+        (Some(plugin), _) => plugin_ref(&plugin, base),
+        (None, kind) => PluginRef::Provides(kind.unwrap_or_default()),
+    };
+    let values = table.settings.into_iter().map(|(name, value)| (name, json(value))).collect();
+    PluginUse {
+        plugin,
+        instance: instance.to_owned(),
+        settings: Settings::new(values, base, part),
+        limits: limits(&table.limits),
+        allow: table.allow,
+    }
+}
+
+fn sink_from_table(
+    table: file::PluginTable,
+    name: &str,
+    part: &str,
+    base: &Path,
+    place: &Place,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Sink, ConfigError> {
+    let mut plugin = from_table(table, name, part, base);
+    if plugin.plugin == PluginRef::Provides("stdout".to_owned())
+        || plugin.plugin == PluginRef::Name("stdout".to_owned())
+    {
+        return stdout(name, &plugin.settings, place);
+    }
+    // The ancestor's reserved variables: over a literal, under an explicit reference.
+    let kind = match &plugin.plugin {
+        PluginRef::Path(path) => path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
+        PluginRef::Name(kind) | PluginRef::Provides(kind) => kind.clone(),
+    };
+    for setting in ["url", "username", "password"] {
+        let reserved = reserved_variable(name, &kind, setting);
+        if plugin.settings.reference(setting).is_none() && variable(&reserved).is_some() {
+            plugin.settings.set_env(setting, &reserved);
+        }
+    }
+    Ok(Sink::Plugin(plugin))
+}
+
+fn reserved_variable(sink: &str, kind: &str, setting: &str) -> String {
+    format!("{sink}_{kind}_{setting}")
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+        .collect()
+}
+
+pub(super) fn stdout(name: &str, settings: &Settings, place: &Place) -> Result<Sink, ConfigError> {
+    if let Some(unknown) = settings.names().find(|key| *key != "pretty") {
+        let near = nearest(unknown, ["pretty"]).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        return Err(ConfigError::wrong(place.clone(), format!("unknown key `{unknown}`{near} valid here: pretty")));
+    }
+    let pretty = match settings.get("pretty") {
+        None => false,
+        Some(Value::Bool(pretty)) => *pretty,
+        Some(Value::String(text)) if text == "true" || text == "false" => text == "true",
+        Some(_) => {
+            return Err(ConfigError::wrong(place.clone(), "`pretty` is true or false"));
+        }
+    };
+    Ok(Sink::Stdout { name: name.to_owned(), pretty })
+}
+
+fn from_flag(flag: PluginFlag) -> Result<PluginUse, ConfigError> {
+    let part = format!("--plugin {}", flag.plugin);
+    let place = Place::part(None, part.clone());
+    let base = PathBuf::new();
+    let mut plugin = PluginUse {
+        plugin: plugin_ref(&flag.plugin, &base),
+        instance: String::new(),
+        settings: Settings::new(serde_json::Map::new(), &base, part),
+        limits: Limits::default(),
+        allow: Allow::default(),
+    };
+    let list = |text: &str| text.split(',').map(|one| one.trim().to_owned()).collect::<Vec<_>>();
+    for (name, text) in &flag.pairs {
+        let wrong = |message: String| ConfigError::wrong(place.clone(), format!("`{name}`: {message}"));
+        match name.as_str() {
+            "limits.memory" => plugin.limits.memory = text.parse().map_err(wrong)?,
+            "limits.call_timeout" => plugin.limits.call_timeout = text.parse::<Time>().map_err(wrong)?.0,
+            "limits.state" => plugin.limits.state = text.parse().map_err(wrong)?,
+            "allow.network" => plugin.allow.network = list(text),
+            "allow.http" => plugin.allow.http = list(text),
+            "allow.filesystem.read" => plugin.allow.filesystem.read = list(text),
+            "allow.filesystem.write" => plugin.allow.filesystem.write = list(text),
+            _ if name.starts_with("limits.") || name.starts_with("allow.") => {
+                let near = nearest(name, HOST_KEYS).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+                return Err(wrong(format!("unknown; {near}valid: {}", HOST_KEYS.join(", "))));
+            }
+            _ => plugin.settings.set_text(name.clone(), text.clone()),
+        }
+    }
+    Ok(plugin)
+}
+
+const HOST_KEYS: [&str; 7] = [
+    "limits.memory",
+    "limits.call_timeout",
+    "limits.state",
+    "allow.network",
+    "allow.http",
+    "allow.filesystem.read",
+    "allow.filesystem.write",
+];
+
+/// A word with a folder in it or the ending of an artifact is a path, if there is such a file or a folder was named;
+/// everything else is a name to look for in the plugin folders.
+fn plugin_ref(word: &str, base: &Path) -> PluginRef {
+    let path = base.join(word);
+    let folder = word.contains('/') || word.contains(std::path::MAIN_SEPARATOR);
+    let artifact =
+        Path::new(word).extension().is_some_and(|ending| ending == "wasm" || ending == "so" || ending == "dylib");
+    if folder || (artifact && path.is_file()) { PluginRef::Path(path) } else { PluginRef::Name(word.to_owned()) }
+}
+
+fn json(value: toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => Value::String(text),
+        toml::Value::Integer(number) => Value::from(number),
+        toml::Value::Float(number) => Value::from(number),
+        toml::Value::Boolean(truth) => Value::Bool(truth),
+        toml::Value::Datetime(moment) => Value::String(moment.to_string()),
+        toml::Value::Array(list) => Value::Array(list.into_iter().map(json).collect()),
+        toml::Value::Table(table) => {
+            Value::Object(table.into_iter().map(|(name, value)| (name, json(value))).collect())
+        }
+    }
+}
