@@ -1,1 +1,8 @@
+//! flusso-host keeps search indexes in step with a database. The engine is native; everything that touches somebody
+//! else's system, or holds somebody's own logic, is a plugin.
+//!
+//! `model ◀ engine ◀ plugin ◀ app ◀ main`: each module imports only what stands before it.
 
+pub mod config;
+pub mod engine;
+pub mod model;

@@ -1,0 +1,130 @@
+//! What the engine tells whoever watches. Never read back: an observer cannot change a run.
+
+use std::time::Duration;
+
+use crate::model::HistoryId;
+
+/// Something happened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Observation<'a> {
+    /// A source is open; what it is called.
+    Connected {
+        /// The store and the cursor on it.
+        identity: &'a str,
+    },
+    /// The source is not ready yet, and why.
+    Preparing {
+        /// What it waits for.
+        reason: &'a str,
+    },
+    /// The source is ready: this history is followed from this position.
+    Prepared {
+        /// The history.
+        history: &'a HistoryId,
+        /// The position, for a person.
+        position: &'a str,
+        /// What the source keeps outside, a line each.
+        holds: &'a [String],
+    },
+    /// Every index of every sink is seeded.
+    NothingToSeed {
+        /// How many indexes.
+        indexes: usize,
+        /// Since when (RFC 3339), the earliest of them, if the host remembers.
+        since: Option<&'a str>,
+    },
+    /// An index is being seeded.
+    SeedStarted {
+        /// The index.
+        index: &'a str,
+        /// About how many rows.
+        estimated_rows: Option<u64>,
+        /// How many were read before an interruption.
+        resumed_at: u64,
+    },
+    /// More of an index is durable in its sinks.
+    SeedProgress {
+        /// The index.
+        index: &'a str,
+        /// How many rows so far.
+        rows: u64,
+    },
+    /// An index is seeded in all its sinks.
+    Seeded {
+        /// The index.
+        index: &'a str,
+        /// How many rows.
+        rows: u64,
+        /// How long it took, in this run.
+        took: Duration,
+    },
+    /// Events came from the source.
+    Captured {
+        /// How many changes.
+        changes: usize,
+        /// How many whole transactions, at least.
+        checkpoints: usize,
+    },
+    /// A batch was resolved and built.
+    Built {
+        /// How many changes it had.
+        changes: usize,
+        /// How many documents came of them.
+        documents: usize,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A sink made documents durable.
+    Flushed {
+        /// The sink.
+        sink: &'a str,
+        /// How many documents.
+        documents: usize,
+        /// How long write and flush took.
+        took: Duration,
+    },
+    /// Changes up to a position are durable everywhere, and the host remembers it.
+    Confirmed {
+        /// When the last of their transactions was committed, in microseconds since 1970.
+        committed_at: Option<u64>,
+    },
+    /// A document was put aside.
+    Quarantined {
+        /// The index.
+        index: &'a str,
+        /// The document.
+        id: &'a str,
+        /// Who refused it.
+        by: &'a str,
+        /// A word to count by.
+        class: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
+    /// A stage did not answer; it is tried again.
+    Retrying {
+        /// The stage.
+        what: &'a str,
+        /// Its answer.
+        error: &'a str,
+        /// After how long.
+        after: Duration,
+    },
+    /// The run is ending: what is in flight is drained.
+    Draining,
+}
+
+/// Hears what happens. Called on the pipeline's own tasks: it must be quick.
+pub trait Observer: Send + Sync {
+    /// Something happened.
+    fn observe(&self, observation: Observation<'_>);
+}
+
+/// An observer that does not care.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn observe(&self, _: Observation<'_>) {}
+}

@@ -1,0 +1,116 @@
+//! How a pipeline runs: every limit with its name, its unit and its default.
+
+use std::time::Duration;
+
+/// What a rejected or unbuildable document does to the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnError {
+    /// The run stops, nothing is put aside.
+    #[default]
+    Stop,
+    /// The document is put aside durably, and the run goes on.
+    Skip,
+}
+
+/// Which indexes to seed again although they are seeded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Reseed {
+    /// None.
+    #[default]
+    Nothing,
+    /// All of them; also accepts that the source's history is lost.
+    Everything,
+    /// These, by name.
+    Indexes(Vec<String>),
+}
+
+/// How a pipeline runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Put before every index name at the sinks.
+    pub prefix: String,
+    /// Changes in a live batch, at most.
+    pub max_changes: usize,
+    /// How long a live batch may fill, from its first change.
+    pub max_delay: Duration,
+    /// Documents in a batch of a backfill, and of a change that touches very many.
+    pub backfill_documents: u32,
+    /// Bytes of bodies in a batch of a backfill, about.
+    pub backfill_bytes: u32,
+    /// Ranges of a table read side by side.
+    pub backfill_parts: u32,
+    /// Changes waiting between capture and batching.
+    pub queue_changes: usize,
+    /// Bytes of changes waiting between capture and batching.
+    pub queue_bytes: usize,
+    /// Bytes of built batches that the fastest sink has not flushed yet.
+    pub max_in_flight: usize,
+    /// Bytes of built batches by which the fastest sink may lead the slowest.
+    pub max_lead: usize,
+    /// Bytes that a sink gathers before it flushes while more is waiting.
+    pub flush_bytes: usize,
+    /// How long one flush may take.
+    pub flush_deadline: Duration,
+    /// The first wait after a transient failure; it doubles.
+    pub retry_first: Duration,
+    /// The longest wait after a transient failure.
+    pub retry_longest: Duration,
+    /// How often in a row a stage's instances may die before the run stops.
+    pub crash_budget: u32,
+    /// How long somebody else may hold the source before the run stops.
+    pub busy_patience: Duration,
+    /// How long source or sink may be away before the run stops; none: for ever.
+    pub timeout: Option<Duration>,
+    /// The shortest time between two confirmations that are stored.
+    pub confirm_interval: Duration,
+    /// How long a run that was asked to stop may take to drain what is in flight.
+    pub drain: Duration,
+    /// What a rejected document does, by default.
+    pub on_error: OnError,
+    /// What it does in some indexes, by name.
+    pub on_error_of: Vec<(String, OnError)>,
+    /// Go straight to the live changes.
+    pub skip_backfill: bool,
+    /// Seed again what is seeded.
+    pub reseed: Reseed,
+    /// Follow to the head as it is when the last seed is durable, then end.
+    pub once: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            prefix: String::new(),
+            max_changes: 256,
+            max_delay: Duration::from_millis(50),
+            backfill_documents: 2_000,
+            backfill_bytes: 4 << 20,
+            backfill_parts: 2,
+            queue_changes: 8_192,
+            queue_bytes: 16 << 20,
+            max_in_flight: 16 << 20,
+            max_lead: 64 << 20,
+            flush_bytes: 1 << 20,
+            flush_deadline: Duration::from_secs(30),
+            retry_first: Duration::from_millis(100),
+            retry_longest: Duration::from_secs(10),
+            crash_budget: 5,
+            busy_patience: Duration::from_secs(75),
+            timeout: None,
+            confirm_interval: Duration::from_millis(50),
+            drain: Duration::from_secs(20),
+            on_error: OnError::default(),
+            on_error_of: Vec::new(),
+            skip_backfill: false,
+            reseed: Reseed::default(),
+            once: false,
+        }
+    }
+}
+
+impl Options {
+    /// The policy of an index.
+    pub fn policy(&self, index: &str) -> OnError {
+        self.on_error_of.iter().find(|(name, _)| name == index).map_or(self.on_error, |(_, policy)| *policy)
+    }
+}

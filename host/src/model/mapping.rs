@@ -1,0 +1,43 @@
+//! What the documents of an index look like.
+
+use super::change::TableNumber;
+use super::document::IndexNumber;
+
+/// One field of a mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its place in the document, parts joined by `.`.
+    pub path: String,
+    /// Its type in the schema language.
+    pub kind: String,
+    /// Whether it can be null.
+    pub nullable: bool,
+    /// Whether it holds a list.
+    pub array: bool,
+    /// Options for the sink, a JSON object as text.
+    pub options: String,
+    /// Room to grow.
+    pub extra: Option<String>,
+}
+
+/// What the documents of one index look like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// The index's name; the deployment's prefix is already before it when a sink gets it.
+    pub index: String,
+    /// Changes whenever the same rows could give another body.
+    pub hash: String,
+    /// The fields, parents before children.
+    pub fields: Vec<Field>,
+    /// Room to grow.
+    pub extra: Option<String>,
+}
+
+/// Where the documents of an index are rooted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The index.
+    pub index: IndexNumber,
+    /// The table each of whose rows may be a document.
+    pub root: TableNumber,
+}
