@@ -6,6 +6,7 @@
 //! follow the contract in `wit/`; what is said there is not said again.
 
 use std::cmp::Ordering;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub struct Prepared {
     pub history: HistoryId,
     /// No change before this will come.
     pub position: Position,
+    /// The version there.
+    pub version: Version,
     /// What the source keeps outside, a line each for a person.
     pub holds: Vec<String>,
 }
@@ -149,6 +152,35 @@ pub struct Description {
     pub interest: Vec<TableInterest>,
 }
 
+/// A part of a shared list, so that a batch can be handed to several instances, and handed again, without copying it.
+#[derive(Clone, Debug)]
+pub struct Slice<T> {
+    all: Arc<Vec<T>>,
+    part: Range<usize>,
+}
+
+impl<T> Slice<T> {
+    /// A part of a list; what lies outside the list is left out.
+    pub fn new(all: Arc<Vec<T>>, part: Range<usize>) -> Self {
+        let end = part.end.min(all.len());
+        Self { part: part.start.min(end)..end, all }
+    }
+}
+
+impl<T> From<Vec<T>> for Slice<T> {
+    fn from(all: Vec<T>) -> Self {
+        Self { part: 0..all.len(), all: Arc::new(all) }
+    }
+}
+
+impl<T> Deref for Slice<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        self.all.get(self.part.clone()).unwrap_or_default()
+    }
+}
+
 /// What a batch of changes touches.
 #[derive(Clone, Debug, Default)]
 pub struct Affected {
@@ -173,11 +205,13 @@ pub trait Builder: Send + Sync {
     /// Opens what is needed and says what it offers.
     async fn describe(&self) -> Result<Description>;
     /// Which documents a whole batch of changes touches.
-    async fn resolve(&self, changes: Vec<Change>) -> Result<Affected>;
+    async fn resolve(&self, changes: Slice<Change>) -> Result<Affected>;
     /// Goes on where `resolve` left off, with at most `max` documents.
     async fn resolve_more(&self, cursor: Vec<u8>, max: u32) -> Result<Affected>;
+    /// Which documents change because these tables are no longer shaped as they were.
+    async fn reshaped(&self, tables: &[TableNumber]) -> Result<Affected>;
     /// Builds documents from what is in the store now: one outcome an id, in the same order.
-    async fn build_many(&self, ids: Arc<[DocumentId]>) -> Result<Vec<Outcome>>;
+    async fn build_many(&self, ids: Slice<DocumentId>) -> Result<Vec<Outcome>>;
     /// Opens an instance that builds whole ranges; [`StageError::Unsupported`] where only keys will do.
     async fn ranges(&self) -> Result<Box<dyn RangeBuilder>>;
 }

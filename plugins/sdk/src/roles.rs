@@ -84,6 +84,12 @@ pub trait Builder: Sized + 'static {
         let _ = (cursor, max);
         Err(Error::Unsupported)
     }
+    /// Which documents change because these tables changed their shape. A builder that never looks at shapes need not
+    /// write it.
+    fn reshaped(&mut self, tables: Vec<TableNumber>) -> Result<Affected> {
+        let _ = tables;
+        Ok(Affected { ids: Vec::new(), more: None, rebuild: Vec::new(), clear: Vec::new(), extra: None })
+    }
     /// Builds documents: one outcome an id, in the same order.
     fn build_many(&mut self, ids: Vec<DocumentId>) -> Result<Vec<Outcome>>;
 }
