@@ -3,6 +3,8 @@
 //!
 //! `model ◀ engine ◀ plugin ◀ app ◀ main`: each module imports only what stands before it.
 
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod model;
+pub mod telemetry;

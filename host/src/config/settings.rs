@@ -69,6 +69,12 @@ impl Settings {
         self.values.get(name).and_then(|value| reference(value, &self.base))
     }
 
+    /// Whether a variable such as `DATABASE_URL` does not override what was written for a name: it was written as a
+    /// reference, or on the command line.
+    pub fn outranks_variable(&self, name: &str) -> bool {
+        self.textual.contains(name) || self.reference(name).is_some()
+    }
+
     /// Sets a name to a value.
     pub fn set(&mut self, name: impl Into<String>, value: Value) {
         let name = name.into();

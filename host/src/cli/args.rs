@@ -1,0 +1,246 @@
+//! The words of the command line. Every flag has a `FLUSSO_*` variable; the flag wins.
+
+use std::path::PathBuf;
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::exit;
+use crate::config::{Overrides, PluginFlag, Time};
+
+/// Keeps search indexes in step with a database, through sandboxed plugins.
+#[derive(Debug, Parser)]
+#[command(name = "flusso-host", version, after_help = exit::HELP, subcommand_precedence_over_arg = true)]
+pub struct Cli {
+    /// What every command understands.
+    #[command(flatten)]
+    pub common: Common,
+    /// The flags of `run`, which is what happens without a command.
+    #[command(flatten)]
+    pub run: Run,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Follow the source and keep the documents in step (the default)
+    Run(Run),
+    /// Check everything without starting: file, schemas, plugins, settings, grants
+    Check(Check),
+    /// Remove what the source keeps for this host (slot, publication), and the host's state
+    Drop,
+    /// Show it working: a throw-away PostgreSQL with a small shop, and documents that follow its rows
+    Demo(Demo),
+    /// List, inspect and build plugins
+    #[command(subcommand)]
+    Plugin(Plugin),
+}
+
+/// What every command understands.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Common options")]
+pub struct Common {
+    /// The configuration file [default: ./flusso.toml, if it exists]
+    #[arg(short, long, global = true, env = "FLUSSO_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A plugin and its settings; repeat it for more. What it exports decides whether it is source, builder or sink
+    #[arg(long, global = true, env = "FLUSSO_PLUGIN", value_name = "NAME_OR_PATH[,key=value…]", value_delimiter = None)]
+    pub plugin: Vec<PluginFlag>,
+    /// A folder to look for plugins in, before ./plugins and the user's data folder; may be repeated
+    #[arg(long, global = true, env = "FLUSSO_PLUGIN_DIR", value_name = "DIR", value_delimiter = ':')]
+    pub plugin_dir: Vec<PathBuf>,
+    /// Where progress is remembered [default: beside the configuration file, else in the user's data folder]
+    #[arg(long, global = true, env = "FLUSSO_STATE_DIR", value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Where compiled plugins are kept [default: the user's cache folder]
+    #[arg(long, global = true, env = "FLUSSO_CACHE_DIR", value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// The source's replication slot
+    #[arg(long, global = true, env = "FLUSSO_SLOT", value_name = "NAME")]
+    pub slot: Option<String>,
+    /// The source's publication
+    #[arg(long, global = true, env = "FLUSSO_PUBLICATION", value_name = "NAME")]
+    pub publication: Option<String>,
+    /// Whether the source may create and extend its publication
+    #[arg(long, global = true, env = "FLUSSO_MANAGE_PUBLICATION", value_name = "BOOL")]
+    pub manage_publication: Option<bool>,
+    /// Prepended to every index name at the sink
+    #[arg(long, global = true, env = "FLUSSO_INDEX_PREFIX", value_name = "PREFIX")]
+    pub index_prefix: Option<String>,
+    /// How log lines are written to standard error
+    #[arg(long, global = true, env = "FLUSSO_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+    /// How much is logged: error, warn, info, debug, trace, or a filter such as `info,flusso_host::plugin=debug`
+    /// [default: $RUST_LOG, else info]
+    #[arg(long, global = true, env = "FLUSSO_LOG_LEVEL", value_name = "LEVEL")]
+    pub log_level: Option<String>,
+}
+
+impl Common {
+    /// What of this concerns the configuration.
+    pub fn overrides(&self) -> Overrides {
+        let mut source = Vec::new();
+        let mut take = |name, value: Option<String>| source.extend(value.map(|value| (name, value)));
+        take("slot", self.slot.clone());
+        take("publication", self.publication.clone());
+        take("manage_publication", self.manage_publication.map(|manage| manage.to_string()));
+        Overrides { plugins: self.plugin.clone(), source, prefix: self.index_prefix.clone() }
+    }
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For a person.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How a command answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a person.
+    #[value(alias = "human")]
+    Text,
+    /// One JSON value.
+    Json,
+}
+
+/// The flags of `run`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of run")]
+pub struct Run {
+    /// Seed what is unseeded, follow up to where the source is now, and end
+    #[arg(long, env = "FLUSSO_ONCE", value_parser = FalseyValueParser::new())]
+    pub once: bool,
+    /// Give up on a source or sink that is unreachable for so long [default: 30s with --once, else never]
+    #[arg(long, env = "FLUSSO_TIMEOUT", value_name = "TIME")]
+    pub timeout: Option<Time>,
+    /// Seed these indexes again, or all of them if none is named (as a variable: `*`)
+    #[arg(long, env = "FLUSSO_RESEED", value_name = "INDEX", num_args = 0.., value_delimiter = ',')]
+    pub reseed: Option<Vec<String>>,
+    /// Go straight to live changes: what is in the source now is taken for seeded
+    #[arg(long, env = "FLUSSO_SKIP_BACKFILL", value_parser = FalseyValueParser::new(), conflicts_with = "reseed")]
+    pub skip_backfill: bool,
+    /// How long a stop may take to write what is in flight
+    #[arg(long, env = "FLUSSO_DRAIN_TIMEOUT", value_name = "TIME", default_value = "20s")]
+    pub drain_timeout: Time,
+}
+
+/// The flags of `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// How the findings are shown
+    #[arg(long, env = "FLUSSO_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+    /// Do not look at the database, even if it is in reach
+    #[arg(long, env = "FLUSSO_OFFLINE", value_parser = FalseyValueParser::new())]
+    pub offline: bool,
+}
+
+/// The flags of `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Install PostgreSQL with the system's package manager if it is missing
+    #[arg(long, env = "FLUSSO_DEMO_INSTALL", value_parser = FalseyValueParser::new())]
+    pub install: bool,
+}
+
+/// What to do with plugins.
+#[derive(Debug, Subcommand)]
+pub enum Plugin {
+    /// The plugins in the plugin folders
+    List {
+        /// How they are shown
+        #[arg(long, env = "FLUSSO_FORMAT", value_name = "FORMAT", default_value = "text")]
+        format: Format,
+    },
+    /// What a plugin is, can be told and wants to reach
+    Inspect {
+        /// Its name or path
+        #[arg(value_name = "NAME_OR_PATH")]
+        artifact: String,
+        /// How it is shown
+        #[arg(long, env = "FLUSSO_FORMAT", value_name = "FORMAT", default_value = "text")]
+        format: Format,
+    },
+    /// Build a plugin from its Rust source
+    Build {
+        /// The folder of its package
+        #[arg(value_name = "DIR", default_value = ".")]
+        dir: PathBuf,
+        /// Where the component goes: a folder, or a file ending in .wasm
+        #[arg(short, long, env = "FLUSSO_OUT", value_name = "PATH", default_value = "plugins-out")]
+        out: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(words: &[&str]) -> Cli {
+        Cli::try_parse_from(std::iter::once("flusso-host").chain(words.iter().copied())).unwrap()
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_is_what_happens_without_a_command() {
+        let cli = parse(&["--plugin", "pg.wasm,slot=a,tables=x,y", "--once"]);
+        assert!(cli.command.is_none() && cli.run.once);
+        assert_eq!(cli.common.plugin[0].plugin, "pg.wasm");
+        assert_eq!(cli.common.plugin[0].pairs["tables"], "x,y");
+    }
+
+    #[test]
+    fn common_flags_stand_before_or_after_the_command() {
+        for words in [["--slot", "a", "check"], ["check", "--slot", "a"]] {
+            let cli = parse(&words);
+            assert_eq!(cli.common.overrides().source, [("slot", "a".to_owned())]);
+        }
+    }
+
+    #[test]
+    fn reseed_takes_no_some_or_all_indexes() {
+        assert_eq!(parse(&["--once"]).run.reseed, None);
+        assert_eq!(parse(&["--reseed"]).run.reseed, Some(vec![]));
+        assert_eq!(parse(&["--reseed", "a,b", "c"]).run.reseed.unwrap(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn every_flag_has_a_variable() {
+        fn walk(command: &clap::Command) {
+            for argument in command.get_arguments() {
+                let flag = argument.get_long().unwrap_or_default();
+                if !flag.is_empty() && flag != "help" && flag != "version" {
+                    let variable = argument.get_env().map(|name| name.to_string_lossy().into_owned());
+                    assert!(
+                        variable.is_some_and(|name| name.starts_with("FLUSSO_")),
+                        "--{flag} of {}",
+                        command.get_name()
+                    );
+                }
+            }
+            command.get_subcommands().for_each(walk);
+        }
+        walk(&Cli::command());
+    }
+
+    #[test]
+    fn an_unknown_word_is_answered_with_the_nearest() {
+        for (word, near) in [("--onc", "--once"), ("chek", "check")] {
+            let message = Cli::try_parse_from(["flusso-host", word]).unwrap_err().to_string();
+            assert!(message.contains(near), "{message}");
+        }
+    }
+}

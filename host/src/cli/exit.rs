@@ -1,0 +1,46 @@
+//! The exit codes. They are part of the interface: scripts branch on them, so they are few and never change meaning.
+
+use std::process::ExitCode;
+
+/// Why the program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It did what was asked; also after SIGINT or SIGTERM, once everything in flight was written.
+    Done = 0,
+    /// Something failed that none of the others names.
+    Failed = 1,
+    /// The command line or the configuration is wrong.
+    Usage = 2,
+    /// A plugin cannot be used: not found, not a plugin, of another contract, or it crashed again and again.
+    Plugin = 3,
+    /// A source or sink was not reachable within `--timeout`.
+    Unreachable = 4,
+    /// What the source needs is held by somebody else, such as a replication slot.
+    Busy = 5,
+    /// The source cannot go on where the host left off.
+    HistoryLost = 6,
+    /// A document was rejected, and its index's policy is to stop.
+    Rejected = 7,
+}
+
+/// Ended at once by a second signal: what was in flight comes again at the next start.
+pub const SECOND_SIGNAL: i32 = 130;
+
+/// The table, as `--help` shows it.
+pub const HELP: &str = "\
+Exit codes:
+  0    done; also after SIGINT or SIGTERM, once everything in flight was written
+  1    something failed that no other code names
+  2    the command line or the configuration is wrong
+  3    a plugin cannot be used
+  4    a source or sink was not reachable within --timeout
+  5    what the source needs is held by somebody else (a replication slot)
+  6    the source cannot go on where the host left off (its history is lost)
+  7    a document was rejected and its index's policy is to stop
+  130  ended at once by a second signal";
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}

@@ -1,0 +1,34 @@
+//! What a person or a log collector sees of a run: log lines on standard error and, on a terminal, progress lines below
+//! them. Nothing here is read back by the program. Row contents and credentials are never among it.
+
+mod observer;
+mod progress;
+mod screen;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+pub use observer::Telemetry;
+pub use screen::Screen;
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lines {
+    /// For a person.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts logging. `filter` is in the language of `RUST_LOG`; what it does not mention of the libraries stays quiet.
+pub fn start(lines: Lines, filter: Option<&str>, screen: &Screen) -> Result<(), ParseError> {
+    let asked = filter.unwrap_or("info");
+    let filter = EnvFilter::builder().parse(format!("wasmtime=warn,cranelift=warn,hyper=warn,rustls=warn,{asked}"))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen.clone()).with_target(false);
+    // A second start in one process (a test) keeps the first.
+    let _ = match lines {
+        Lines::Text => builder.with_ansi(screen.is_colourful()).try_init(),
+        Lines::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+    };
+    Ok(())
+}

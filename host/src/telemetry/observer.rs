@@ -1,0 +1,106 @@
+//! The observer that feeds logs and progress.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use super::Screen;
+use super::progress::Seeds;
+use crate::engine::{Observation, Observer};
+
+/// Hears what the engine says and puts it on the screen.
+#[derive(Debug)]
+pub struct Telemetry {
+    started: Instant,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    seeds: Seeds,
+    holds: Vec<String>,
+    changes: u64,
+    documents: u64,
+    quarantined: u64,
+}
+
+impl Telemetry {
+    /// An observer that draws on this screen.
+    pub fn new(screen: Screen) -> Self {
+        let seeds = Seeds::new(screen);
+        Self {
+            started: Instant::now(),
+            seen: Mutex::new(Seen { seeds, holds: Vec::new(), changes: 0, documents: 0, quarantined: 0 }),
+        }
+    }
+
+    /// Clears the progress lines and says what was done and what the source keeps: a forgotten replication slot fills its
+    /// server's disk, so every exit names it.
+    pub fn end(&self) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.seeds.clear();
+        tracing::info!(
+            changes = seen.changes,
+            documents = seen.documents,
+            quarantined = seen.quarantined,
+            seconds = format!("{:.1}", self.started.elapsed().as_secs_f64()),
+            "ended"
+        );
+        for hold in &seen.holds {
+            tracing::info!("the source keeps {hold}; remove it with `flusso-host drop` if you do not come back");
+        }
+    }
+}
+
+impl Observer for Telemetry {
+    fn observe(&self, observation: Observation<'_>) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match observation {
+            Observation::Connected { identity } => tracing::debug!(source = identity, "connected"),
+            Observation::Preparing { reason } => tracing::info!("the source is not ready yet: {reason}"),
+            Observation::Prepared { history, position, holds } => {
+                seen.holds = holds.to_vec();
+                let ready_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                tracing::info!(position, %history, ready_ms, "ready");
+            }
+            Observation::NothingToSeed { indexes, since } => match since {
+                Some(since) => tracing::info!(
+                    indexes,
+                    since,
+                    "nothing to seed: everything was seeded on {since} and only changes follow; --reseed prints it all again"
+                ),
+                None => tracing::info!(indexes, "nothing to seed: only changes follow; --reseed prints it all again"),
+            },
+            Observation::SeedStarted { index, estimated_rows, resumed_at } => {
+                seen.seeds.start(index, estimated_rows, resumed_at, Instant::now());
+                tracing::info!(index, estimated_rows, resumed_at, "seeding");
+            }
+            Observation::SeedProgress { index, rows } => {
+                if let Some(line) = seen.seeds.advance(index, rows, Instant::now()) {
+                    tracing::info!(index, rows, "seeding: {line}");
+                }
+            }
+            Observation::Seeded { index, rows, took } => {
+                seen.seeds.end(index);
+                tracing::info!(index, rows, seconds = format!("{:.1}", took.as_secs_f64()), "seeded");
+            }
+            Observation::Captured { changes, checkpoints } => {
+                seen.changes += changes as u64;
+                tracing::trace!(changes, checkpoints, "captured");
+            }
+            Observation::Built { changes, documents, took } => tracing::debug!(changes, documents, ?took, "built"),
+            Observation::Flushed { sink, documents, took } => {
+                seen.documents += documents as u64;
+                tracing::debug!(sink, documents, ?took, "flushed");
+            }
+            Observation::Confirmed { committed_at } => tracing::trace!(committed_at, "confirmed"),
+            Observation::Quarantined { index, id, by, class, reason } => {
+                seen.quarantined += 1;
+                tracing::warn!(index, id, by, class, "quarantined a document: {reason}");
+            }
+            Observation::Retrying { what, error, after } => {
+                tracing::warn!(stage = what, ?after, "no answer, trying again: {error}");
+            }
+            Observation::Draining => tracing::info!("stopping: writing what is in flight"),
+        }
+    }
+}
