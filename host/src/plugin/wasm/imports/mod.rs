@@ -1,0 +1,5 @@
+//! x
+pub mod net { 
+//! x
+/// x
+pub struct Connection; }

@@ -1,0 +1,3 @@
+//! x
+pub mod bindings;
+pub mod imports;
