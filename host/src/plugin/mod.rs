@@ -7,6 +7,8 @@ mod address;
 pub mod capability;
 pub mod locate;
 pub mod manifest;
+pub mod metrics;
 mod sections;
 pub mod settings;
+pub mod state;
 pub mod wasm;
