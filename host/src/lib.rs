@@ -7,5 +7,4 @@ pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod model;
-pub mod plugin;
 pub mod telemetry;

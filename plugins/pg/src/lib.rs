@@ -1,1 +1,52 @@
+//! `pg.wasm`: PostgreSQL as a source, a snapshot, a reader, and (one document a row) a builder and a range builder.
+//!
+//! ```text
+//! roles ─▶ source ─▶ capture ─▶ stream ─┐            settings: where, and what things are called
+//!       ─▶ snapshot, range ─▶ walk ─────┤─▶ session ─▶ wire ─▶ transport
+//!       ─▶ builder, reader ─▶ plan ─────┘            codec, json: values and documents from the server's text
+//! ```
+//!
+//! Keys have one codec ([`codec`]) on every path, and documents one renderer ([`json`]). A row's document equals
+//! `row_to_json` of the row.
 
+pub mod builder;
+pub mod capture;
+pub mod catalog;
+pub mod codec;
+pub mod error;
+pub mod json;
+pub mod pgoutput;
+pub mod plan;
+pub mod position;
+pub mod reader;
+pub mod session;
+pub mod settings;
+pub mod shape;
+pub mod snapshot;
+pub mod source;
+pub mod sql;
+pub mod stream;
+pub mod transport;
+pub mod visibility;
+pub mod walk;
+pub mod wire;
+
+mod auth;
+mod publication;
+mod range;
+mod roles;
+mod slot;
+
+use builder::RowBuilder;
+use reader::PgReader;
+use snapshot::PgSnapshot;
+use source::PgSource;
+
+flusso_plugin::plugin! {
+    manifest: include_str!("../manifest.json"),
+    source: PgSource,
+    snapshot: PgSnapshot,
+    reader: PgReader,
+    builder: RowBuilder,
+    range_builder: RowBuilder,
+}

@@ -1,0 +1,47 @@
+//! Which tables become indexes, and what is said about those that cannot.
+
+use crate::catalog::{self, Table};
+use crate::error::{Error, Result};
+use crate::session::Session;
+use flusso_plugin::{IndexRequest, log};
+
+/// No index was asked for: every table that can be followed, under its own name (`schema.table` outside `public`).
+pub(super) fn every_table(session: &mut Session) -> Result<Vec<(String, Table)>> {
+    let mut found = Vec::new();
+    for table in catalog::tables(session)? {
+        if !table.readable {
+            log::debug("a table is skipped: this role may not read it", &[("table", &table.label())]);
+        } else if let Some(reason) = table.obstacle() {
+            log::warn(&format!("the table {} is skipped: {reason}", table.label()), &[("table", &table.label())]);
+        } else {
+            found.push((index_name(&table), table));
+        }
+    }
+    Ok(found)
+}
+
+fn index_name(table: &Table) -> String {
+    if table.schema == "public" { table.name.clone() } else { table.label() }
+}
+
+/// Indexes by name: each is the table of that name.
+pub(super) fn named(session: &mut Session, requests: &[IndexRequest]) -> Result<Vec<(String, Table)>> {
+    let mut found = Vec::new();
+    for request in requests {
+        let wrong = |message: String| Error::configuration(&format!("index.{}", request.name), message);
+        if request.schema.is_some() {
+            let origin = request.origin.as_deref().unwrap_or("its schema file");
+            return Err(wrong(format!(
+                "this version of the plugin builds one document a row and reads no schema: remove {origin} from the index, or give it a builder that reads schemas"
+            )));
+        }
+        let (schema, name) = request.name.split_once('.').unwrap_or(("public", &request.name));
+        let table = catalog::table(session, schema, name)?
+            .ok_or_else(|| wrong(format!("there is no table {schema}.{name} in this database; name an index as its table, `schema.table` outside public")))?;
+        if let Some(reason) = table.obstacle() {
+            return Err(wrong(format!("the table {} cannot be followed: {reason}", table.label())));
+        }
+        found.push((request.name.clone(), table));
+    }
+    Ok(found)
+}

@@ -1,0 +1,325 @@
+//! The live capture: messages of the stream become events, held back until their transaction is visible (I12).
+
+use crate::error::Result;
+use crate::pgoutput::{self, Message, Old, Relation, Tuple};
+use crate::position::{Lsn, Origin, Place};
+use crate::session::Session;
+use crate::shape::{Shape, Watched};
+use crate::stream::{Received, Stream};
+use crate::visibility::Visible;
+use flusso_plugin::{Change, Checkpoint, Event, Key, Op, Row, TableChanged};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// How long a poll sleeps before it asks again whether a transaction has become visible. It takes microseconds as a rule.
+const HELD: Duration = Duration::from_micros(300);
+/// An idle stream's position is handed out at most so often, unless somebody waits for it.
+const IDLE: Duration = Duration::from_millis(500);
+/// While somebody waits for a position, the server is asked for it this often.
+const NUDGE: Duration = Duration::from_millis(2);
+/// The tables' shapes are compared with the catalogue this often.
+const SHAPES: Duration = Duration::from_secs(30);
+
+/// A running capture.
+pub struct Capture {
+    /// The stream.
+    pub stream: Stream,
+    origin: Origin,
+    watched: Vec<Watched>,
+    relations: HashMap<u32, Option<Rc<Shape>>>,
+    transaction: Option<Transaction>,
+    queue: VecDeque<Queued>,
+    bytes: usize,
+    visible: Visible,
+    /// Whether changes wait until they are visible; only a test says no.
+    patient: bool,
+    version: u64,
+    /// Up to here the server has sent everything, and it is whole transactions; not handed out yet.
+    idle: Option<Lsn>,
+    idle_at: Instant,
+    target: Option<Lsn>,
+    shapes_at: Instant,
+}
+
+struct Transaction {
+    commit: Lsn,
+    at: u64,
+    xid: u32,
+    changes: bool,
+}
+
+struct Queued {
+    event: Event,
+    /// `None`: not a transaction's, to be handed out at once.
+    xid: Option<u32>,
+    bytes: usize,
+}
+
+/// What one poll may hand out, and how long it may wait.
+pub struct Limits {
+    /// Events.
+    pub max: usize,
+    /// Bytes of keys and columns.
+    pub max_bytes: usize,
+    /// Until the first event.
+    pub wait: Duration,
+}
+
+impl Capture {
+    /// Over a stream that was just started.
+    pub fn new(stream: Stream, origin: Origin, watched: Vec<Watched>) -> Self {
+        Self {
+            version: stream.confirmed().0,
+            stream,
+            origin,
+            watched,
+            relations: HashMap::new(),
+            transaction: None,
+            queue: VecDeque::new(),
+            bytes: 0,
+            visible: Visible::default(),
+            patient: true,
+            idle: None,
+            idle_at: Instant::now(),
+            target: None,
+            shapes_at: Instant::now(),
+        }
+    }
+
+    /// Hands changes out as they arrive, visible or not: what the rule is measured against.
+    #[doc(hidden)]
+    pub fn impatient(&mut self) {
+        self.patient = false;
+    }
+
+    /// Which history this is.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Somebody waits for this position.
+    pub fn aim(&mut self, target: Lsn) -> Result<()> {
+        self.target = Some(target);
+        self.stream.status(true)
+    }
+
+    /// The next events. `session` is asked what is visible.
+    pub fn poll(&mut self, session: &mut Session, limits: &Limits) -> Result<Vec<Event>> {
+        let deadline = Instant::now() + limits.wait;
+        loop {
+            self.read(session, limits, deadline)?;
+            let events = self.take(session, limits)?;
+            if !events.is_empty() {
+                return Ok(events);
+            }
+            if Instant::now() >= deadline {
+                return Ok(events);
+            }
+            if !self.queue.is_empty() {
+                std::thread::sleep(HELD);
+            }
+        }
+    }
+
+    /// Reads until there is enough, or nothing more is here. Waits only for the first.
+    fn read(&mut self, session: &mut Session, limits: &Limits, deadline: Instant) -> Result<()> {
+        while self.queue.len() < limits.max && self.bytes < limits.max_bytes {
+            match self.stream.next()? {
+                Received::Data(frame) => {
+                    // The message leaves the buffer, because decoding it may read the catalogue.
+                    let bytes = self.stream.payload(frame).to_vec();
+                    self.message(session, &bytes)?;
+                }
+                Received::Keepalive(end, reply) => {
+                    if self.transaction.is_none() {
+                        self.idle = self.idle.max(Some(end));
+                    }
+                    if reply {
+                        self.stream.status(false)?;
+                    }
+                }
+                Received::Nothing => {
+                    let nothing = self.queue.is_empty() && !self.idle_is_due();
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if !nothing {
+                        if !self.stream.fill(Duration::ZERO)? {
+                            return Ok(());
+                        }
+                    } else if left.is_zero() {
+                        return Ok(());
+                    } else if self.target.is_some() {
+                        if !self.stream.fill(left.min(NUDGE))? {
+                            self.stream.status(true)?;
+                        }
+                    } else {
+                        self.look_at_shapes(session)?;
+                        self.stream.fill(left)?;
+                        self.stream.confirm(None)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes from the queue what is visible.
+    fn take(&mut self, session: &mut Session, limits: &Limits) -> Result<Vec<Event>> {
+        let mut events = Vec::new();
+        let mut asked = !self.patient;
+        while let Some(first) = self.queue.front() {
+            if events.len() >= limits.max {
+                return Ok(events);
+            }
+            if self.patient && first.xid.is_some_and(|xid| !self.visible.has(xid)) {
+                if asked {
+                    return Ok(events);
+                }
+                self.visible = Visible::ask(session)?;
+                asked = true;
+                continue;
+            }
+            if let Some(queued) = self.queue.pop_front() {
+                self.bytes = self.bytes.saturating_sub(queued.bytes);
+                events.push(queued.event);
+            }
+        }
+        if self.idle_is_due() {
+            if let Some(lsn) = self.idle.take() {
+                self.idle_at = Instant::now();
+                self.version = self.version.max(lsn.0);
+                self.target = self.target.filter(|target| *target > lsn);
+                events.push(self.checkpoint(lsn, None));
+            }
+        }
+        Ok(events)
+    }
+
+    fn idle_is_due(&self) -> bool {
+        self.transaction.is_none() && self.idle.is_some_and(|lsn| {
+            let wanted = self.target.is_some_and(|target| target <= lsn);
+            lsn > self.stream.confirmed() && lsn.0 > self.version && (wanted || self.idle_at.elapsed() >= IDLE)
+        })
+    }
+
+    fn checkpoint(&self, lsn: Lsn, at: Option<u64>) -> Event {
+        let position = Place { origin: self.origin, lsn }.to_bytes();
+        Event::Checkpoint(Checkpoint { position, version: self.version, committed_at: at, extra: None })
+    }
+
+    fn push(&mut self, event: Event, bytes: usize) {
+        let xid = self.transaction.as_ref().map(|transaction| transaction.xid);
+        self.bytes += bytes;
+        self.queue.push_back(Queued { event, xid, bytes });
+    }
+
+    fn message(&mut self, session: &mut Session, bytes: &[u8]) -> Result<()> {
+        match pgoutput::decode(bytes)? {
+            Message::Begin { commit, at, xid } => {
+                self.version = self.version.max(commit.0);
+                self.transaction = Some(Transaction { commit, at, xid, changes: false });
+            }
+            Message::Commit { end } => {
+                match &self.transaction {
+                    Some(transaction) if transaction.changes => {
+                        let event = self.checkpoint(end, Some(transaction.at));
+                        self.idle = None;
+                        self.push(event, 64);
+                    }
+                    _ => self.idle = Some(end),
+                }
+                self.transaction = None;
+            }
+            Message::Relation(relation) => self.relation(session, &relation)?,
+            Message::Insert { relation, new } => {
+                if let Some(shape) = self.shape(relation) {
+                    self.change(&shape, Op::Upsert, shape.key(&new, None)?, None, shape.links(&new, None), bytes.len());
+                }
+            }
+            Message::Update { relation, old, new } => {
+                if let Some(shape) = self.shape(relation) {
+                    self.update(&shape, old.as_ref(), &new, bytes.len())?;
+                }
+            }
+            Message::Delete { relation, old } => {
+                if let Some(shape) = self.shape(relation) {
+                    let before = if old.whole { shape.links(&old.tuple, None) } else { None };
+                    self.change(&shape, Op::Delete, shape.key(&old.tuple, None)?, before, None, bytes.len());
+                }
+            }
+            Message::Truncate { relations } => {
+                for relation in relations {
+                    if let Some(shape) = self.shape(relation) {
+                        self.change(&shape, Op::Truncate, Vec::new(), None, None, 16);
+                    }
+                }
+            }
+            Message::Other => {}
+        }
+        Ok(())
+    }
+
+    fn shape(&self, relation: u32) -> Option<Rc<Shape>> {
+        self.relations.get(&relation).cloned().flatten()
+    }
+
+    fn update(&mut self, shape: &Shape, old: Option<&Old<'_>>, new: &Tuple<'_>, bytes: usize) -> Result<()> {
+        let before = old.map(|old| &old.tuple);
+        let whole = old.filter(|old| old.whole).map(|old| &old.tuple);
+        if whole.is_some_and(|old| shape.is_idle(old, new)) {
+            return Ok(());
+        }
+        let (links_before, links_after) = (whole.and_then(|old| shape.links(old, None)), shape.links(new, whole));
+        let key = shape.key(new, before)?;
+        if let Some(old) = before {
+            let old_key = shape.key(old, Some(new))?;
+            if old_key != key {
+                self.change(shape, Op::Delete, old_key, links_before, None, bytes);
+                self.change(shape, Op::Upsert, key, None, links_after, bytes);
+                return Ok(());
+            }
+        }
+        self.change(shape, Op::Upsert, key, links_before, links_after, bytes);
+        Ok(())
+    }
+
+    fn change(&mut self, shape: &Shape, op: Op, key: Key, before: Option<Row>, after: Option<Row>, bytes: usize) {
+        let Some(transaction) = &mut self.transaction else { return };
+        transaction.changes = true;
+        let version = transaction.commit.0;
+        self.push(Event::Change(Change { table: shape.number, op, key, before, after, version, extra: None }), 64 + bytes.min(4096));
+    }
+
+    /// A relation as the stream sees it at this place; the catalogue is read again when it does not fit.
+    fn relation(&mut self, session: &mut Session, relation: &Relation<'_>) -> Result<()> {
+        let named = |watched: &&mut Watched| watched.interest.table.schema == relation.schema && watched.interest.table.name == relation.name;
+        let Some(watched) = self.watched.iter_mut().find(named) else {
+            self.relations.insert(relation.oid, None);
+            return Ok(());
+        };
+        let changed = if watched.fits(relation) { None } else { watched.refresh(session)? };
+        let (number, shape) = (watched.number, watched.shape(relation)?);
+        self.relations.insert(relation.oid, Some(Rc::new(shape)));
+        if let Some(detail) = changed {
+            self.push(Event::TableChanged(TableChanged { table: number, detail, extra: None }), 128);
+        }
+        Ok(())
+    }
+
+    /// Every now and then: a change of shape that no row has followed yet.
+    fn look_at_shapes(&mut self, session: &mut Session) -> Result<()> {
+        if self.shapes_at.elapsed() < SHAPES {
+            return Ok(());
+        }
+        self.shapes_at = Instant::now();
+        let mut found = Vec::new();
+        for watched in &mut self.watched {
+            if let Some(detail) = watched.refresh(session)? {
+                found.push(TableChanged { table: watched.number, detail, extra: None });
+            }
+        }
+        found.into_iter().for_each(|changed| self.push(Event::TableChanged(changed), 128));
+        Ok(())
+    }
+}
+

@@ -1,0 +1,43 @@
+//! The range builder: documents of whole ranges of a root table, rendered as the rows arrive.
+
+use crate::builder::{RowBuilder, unknown};
+use crate::error::Result;
+use crate::session::CALL;
+use crate::walk::Walk;
+use flusso_plugin::{Outcome, Ranged, RangedPage};
+
+impl RowBuilder {
+    /// The next documents of a range: at most `max`, and about `max_bytes` of bodies.
+    pub fn range(&mut self, index: u32, range: &[u8], cursor: Option<&[u8]>, max: usize, max_bytes: usize) -> Result<RangedPage> {
+        self.session.within(CALL);
+        let current = self.walk.as_ref().is_some_and(|(number, walk)| *number == index && walk.is_at(range, cursor));
+        if !current {
+            self.release()?;
+            self.freshen(index)?;
+            self.walk = Some((index, Walk::new(range, cursor)?));
+        }
+        let plan = usize::try_from(index).ok().and_then(|index| self.indexes.get(index)).map(|index| &index.plan);
+        let (Some(plan), Some((_, walk))) = (plan, &mut self.walk) else {
+            return Err(unknown(index));
+        };
+        let session = &mut self.session;
+        let mut documents = Vec::with_capacity(max.min(4096));
+        let (mut bytes, mut size) = (0, 128);
+        while documents.len() < max.max(1) && bytes < max_bytes.max(1) && !walk.is_done() {
+            let Some(frame) = walk.next(session, plan)? else { continue };
+            let mut body = Vec::with_capacity(size);
+            let mut key = Vec::with_capacity(plan.key.len());
+            plan.render(session.row(frame), &mut body, &mut key)?;
+            let last = documents.len() + 1 >= max || bytes + body.len() >= max_bytes || walk.ends_page();
+            if last {
+                walk.passed(&key);
+            }
+            bytes += body.len();
+            size = body.len() + 16;
+            documents.push(Ranged { key: plan.key_values(&key), outcome: Outcome::Built(body) });
+        }
+        walk.ahead(session, plan)?;
+        let rows = documents.len() as u64;
+        Ok(RangedPage { documents, rows, cursor: walk.cursor(), extra: None })
+    }
+}

@@ -1,0 +1,135 @@
+//! Which of the stream's relations are watched, where their keys and links stand, and what changed about them.
+
+use crate::catalog::{self, Table};
+use crate::codec::Kind;
+use crate::error::{Error, Result};
+use crate::pgoutput::{Cell, Relation, Tuple};
+use crate::session::Session;
+use flusso_plugin::{TableInterest, Value};
+
+/// A table that the builder asked for.
+pub struct Watched {
+    /// Its number in the interest.
+    pub number: u32,
+    /// What is wanted of it.
+    pub interest: TableInterest,
+    /// How the catalogue showed it last.
+    pub known: Table,
+}
+
+/// A watched relation as it stands in the stream now: column places by purpose.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    /// The table's number.
+    pub number: u32,
+    /// For messages.
+    pub label: String,
+    key: Vec<(usize, Kind)>,
+    links: Vec<(usize, Kind)>,
+    /// Every column that counts; `None`: all do.
+    counted: Option<Vec<usize>>,
+}
+
+impl Watched {
+    /// Looks the tables of an interest up.
+    pub fn all(session: &mut Session, interest: &[TableInterest]) -> Result<Vec<Self>> {
+        (0..)
+            .zip(interest)
+            .map(|(number, interest)| {
+                let known = catalog::table(session, &interest.table.schema, &interest.table.name)?.ok_or_else(|| {
+                    Error::Transient(format!("the table {}.{} is gone: the tables are looked up again", interest.table.schema, interest.table.name))
+                })?;
+                Ok(Self { number, interest: interest.clone(), known })
+            })
+            .collect()
+    }
+
+    /// Whether the stream's description is the one the catalogue gave.
+    pub fn fits(&self, relation: &Relation<'_>) -> bool {
+        let streamed: Vec<_> = self.known.columns.iter().filter(|column| !column.generated).map(|column| (column.name.as_str(), column.type_oid)).collect();
+        streamed == relation.columns
+    }
+
+    /// Reads the catalogue again; what changed, for a person.
+    pub fn refresh(&mut self, session: &mut Session) -> Result<Option<String>> {
+        let Some(fresh) = catalog::table(session, &self.interest.table.schema, &self.interest.table.name)? else {
+            return Ok(Some("the table is gone".to_owned()));
+        };
+        let columns = |table: &Table| table.columns.iter().map(|column| format!("{} {}", column.name, column.declared)).collect::<Vec<_>>();
+        let (before, after) = (columns(&self.known), columns(&fresh));
+        let rekeyed = self.known.key != fresh.key;
+        self.known = fresh;
+        if before == after && !rekeyed {
+            return Ok(None);
+        }
+        let gone = before.iter().filter(|column| !after.contains(column)).map(|column| format!("-{column}"));
+        let come = after.iter().filter(|column| !before.contains(column)).map(|column| format!("+{column}"));
+        let mut words: Vec<String> = gone.chain(come).collect();
+        if rekeyed {
+            words.push(format!("primary key is ({})", self.known.key.join(", ")));
+        }
+        Ok(Some(if words.is_empty() { "the columns' order".to_owned() } else { words.join(", ") }))
+    }
+
+    /// Where the wanted columns stand in the stream's rows.
+    pub fn shape(&self, relation: &Relation<'_>) -> Result<Shape> {
+        let place = |name: &String| {
+            let at = relation.columns.iter().position(|(column, _)| column == name)?;
+            let (_, streamed) = relation.columns.get(at)?;
+            // The catalogue knows what a domain is over; the stream does not.
+            let base = self.known.columns.iter().find(|column| column.name == *name && column.type_oid == *streamed).map_or(*streamed, |column| column.base);
+            Some((at, Kind::of(base)))
+        };
+        let key: Option<Vec<_>> = self.interest.key.iter().map(place).collect();
+        let key = key.ok_or_else(|| {
+            Error::Fatal(format!("the publication leaves out key columns of {}: give it the whole table", self.known.label()))
+        })?;
+        let links: Option<Vec<_>> = self.interest.links.iter().map(place).collect();
+        let links = links.unwrap_or_default();
+        let reads: Option<Vec<_>> = self.interest.reads.as_ref().and_then(|reads| reads.iter().map(place).collect());
+        let counted = reads.map(|reads| key.iter().chain(&links).chain(&reads).map(|(at, _)| *at).collect());
+        Ok(Shape { number: self.number, label: self.known.label(), key, links, counted })
+    }
+}
+
+impl Shape {
+    /// The key in a row; what it lacks is taken from `other`, the same row before.
+    pub fn key(&self, row: &Tuple<'_>, other: Option<&Tuple<'_>>) -> Result<Vec<Value>> {
+        self.key
+            .iter()
+            .map(|(at, kind)| match (row.get(*at), other.and_then(|row| row.get(*at))) {
+                (Some(Cell::Text(text)), _) | (Some(Cell::Unchanged), Some(Cell::Text(text))) => Ok(kind.decode(text)),
+                _ => Err(Error::Fatal(format!(
+                    "the server sent no key for a row of {}: ALTER TABLE … REPLICA IDENTITY DEFAULT, and see that it has a primary key",
+                    self.label
+                ))),
+            })
+            .collect()
+    }
+
+    /// The links in a row; `None` where one of them was not sent.
+    pub fn links(&self, row: &Tuple<'_>, other: Option<&Tuple<'_>>) -> Option<Vec<Value>> {
+        if self.links.is_empty() {
+            return None;
+        }
+        self.links
+            .iter()
+            .map(|(at, kind)| match (row.get(*at)?, other.and_then(|row| row.get(*at))) {
+                (Cell::Text(text), _) | (Cell::Unchanged, Some(Cell::Text(text))) => Some(kind.decode(text)),
+                (Cell::Null, _) | (Cell::Unchanged, Some(Cell::Null)) => Some(Value::Null),
+                (Cell::Unchanged, _) => None,
+            })
+            .collect()
+    }
+
+    /// Whether an update, both rows of which are known, changes nothing that anybody reads.
+    pub fn is_idle(&self, old: &Tuple<'_>, new: &Tuple<'_>) -> bool {
+        self.counted.as_ref().is_some_and(|places| {
+            places.iter().all(|at| match (old.get(*at), new.get(*at)) {
+                (_, Some(Cell::Unchanged)) => true,
+                (Some(old), Some(new)) => old == new,
+                _ => false,
+            })
+        })
+    }
+}

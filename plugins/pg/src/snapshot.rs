@@ -1,0 +1,71 @@
+//! The snapshot: the keys of a table, range by range.
+
+use crate::catalog::{self, Table};
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+use crate::session::{CALL, Mode, Session};
+use crate::settings::Settings;
+use crate::walk::{KeyRange, Walk, split::split};
+use flusso_plugin::{Division, Page, TableInterest};
+
+/// A snapshot, opened.
+pub struct PgSnapshot {
+    session: Session,
+    interest: Vec<TableInterest>,
+    walk: Option<(Plan, Walk)>,
+}
+
+impl PgSnapshot {
+    /// Connects.
+    pub fn start(settings: &Settings, interest: Vec<TableInterest>) -> Result<Self> {
+        Ok(Self { session: Session::open(&settings.connection, Mode::Sql)?, interest, walk: None })
+    }
+
+    fn table(&mut self, number: u32) -> Result<Table> {
+        let interest = usize::try_from(number).ok().and_then(|number| self.interest.get(number));
+        let interest = interest.ok_or_else(|| Error::Fatal(format!("there is no table {number}")))?;
+        let (schema, name) = (&interest.table.schema, &interest.table.name);
+        let found = catalog::table(&mut self.session, schema, name)?;
+        let mut table = found.ok_or_else(|| Error::Transient(format!("the table {schema}.{name} is gone: the tables are looked up again")))?;
+        table.key.clone_from(&interest.key);
+        Ok(table)
+    }
+
+    /// Ranges that hold every row.
+    pub fn divide(&mut self, number: u32, parts: u32) -> Result<Division> {
+        self.session.within(CALL);
+        let table = self.table(number)?;
+        let plan = Plan::keys(&table)?;
+        let (ranges, rows) = split(&mut self.session, &table, &plan, usize::try_from(parts).unwrap_or(1))?;
+        Ok(Division { ranges: ranges.iter().map(KeyRange::to_bytes).collect(), estimated_rows: Some(rows), extra: None })
+    }
+
+    /// Starts a range.
+    pub fn at(&mut self, number: u32, range: &[u8], cursor: Option<&[u8]>) -> Result<()> {
+        self.session.within(CALL);
+        if let Some((_, walk)) = &mut self.walk {
+            walk.abandon(&mut self.session)?;
+        }
+        let table = self.table(number)?;
+        self.walk = Some((Plan::keys(&table)?, Walk::new(range, cursor)?));
+        Ok(())
+    }
+
+    /// The next keys.
+    pub fn page(&mut self, max: usize) -> Result<Page> {
+        self.session.within(CALL);
+        let (plan, walk) = self.walk.as_mut().ok_or_else(|| Error::Fatal("no range was begun".into()))?;
+        let mut keys = Vec::with_capacity(max.min(4096));
+        while keys.len() < max.max(1) && !walk.is_done() {
+            let Some(frame) = walk.next(&mut self.session, plan)? else { continue };
+            let mut key = Vec::with_capacity(plan.key.len());
+            plan.render(self.session.row(frame), &mut Vec::new(), &mut key)?;
+            if keys.len() + 1 >= max || walk.ends_page() {
+                walk.passed(&key);
+            }
+            keys.push(plan.key_values(&key));
+        }
+        walk.ahead(&mut self.session, plan)?;
+        Ok(Page { keys, cursor: walk.cursor(), extra: None })
+    }
+}

@@ -1,0 +1,268 @@
+//! The source: one control session for SQL, one replication session for the stream.
+
+use crate::capture::{Capture, Limits};
+use crate::error::{Error, Result};
+use crate::position::{Lsn, Origin, Place};
+use crate::publication;
+use crate::session::{CALL, Mode, Session};
+use crate::settings::Settings;
+use crate::shape::Watched;
+use crate::slot::{self, Birth, Server, Slot};
+use crate::sql;
+use crate::stream::Stream;
+use flusso_plugin::{Continuity, Event, Inspection, PollRequest, Preparation, Prepared, TableInterest, log};
+use std::time::Duration;
+
+/// `prepare` answers `pending` after so long.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A source, opened.
+pub struct PgSource {
+    settings: Settings,
+    interest: Vec<TableInterest>,
+    control: Session,
+    server: Server,
+    slot: String,
+    birth: Option<Birth>,
+    capture: Option<Capture>,
+}
+
+impl PgSource {
+    /// Connects and looks around; changes nothing.
+    pub fn start(settings: Settings, interest: Vec<TableInterest>) -> Result<Self> {
+        let mut control = Session::open(&settings.connection, Mode::Sql)?;
+        let server = Server::read(&mut control)?;
+        let slot = match &settings.slot {
+            Some(name) => name.clone(),
+            // The ancestor's name for it.
+            None => match Slot::find(&mut control, "flusso")? {
+                Some(slot) if slot.check("flusso", &server).is_ok() => "flusso".to_owned(),
+                _ => default_slot(&server.name),
+            },
+        };
+        Ok(Self { settings, interest, control, server, slot, birth: None, capture: None })
+    }
+
+    /// Server, database and slot, fit for a file's name.
+    pub fn name(&self) -> String {
+        file_name(&format!("pg-{}-{}-{}", self.server.system, self.server.name, self.slot))
+    }
+
+    fn history(&self, origin: Origin) -> String {
+        format!("{}/{}/{}@{}", origin.system, origin.database, self.slot, origin.lsn)
+    }
+
+    /// Whether `resume` can be gone on from.
+    pub fn look(&mut self, resume: Option<&[u8]>) -> Result<Inspection> {
+        self.control.within(CALL);
+        self.server.check(&self.settings.connection.user)?;
+        let found = Slot::find(&mut self.control, &self.slot)?;
+        if let Some(slot) = &found {
+            slot.check(&self.slot, &self.server)?;
+        }
+        let Some(resume) = resume else {
+            let history = match &found {
+                Some(slot) if !slot.lost => {
+                    log::info(&format!("the slot `{}` is there already and is taken over at {}", self.slot, slot.confirmed), &[("slot", &self.slot)]);
+                    Some(self.history(self.server.origin(slot.confirmed)))
+                }
+                _ => None,
+            };
+            return Ok(Inspection { history, continuity: Continuity::Fresh, extra: None });
+        };
+        let place = match Place::from_bytes(resume) {
+            Ok(place) => place,
+            Err(error) => return Ok(Inspection { history: None, continuity: Continuity::Lost(error.to_string()), extra: None }),
+        };
+        let continuity = self.gap(&place, found.as_ref()).map_or(Continuity::Continuous, Continuity::Lost);
+        Ok(Inspection { history: Some(self.history(place.origin)), continuity, extra: None })
+    }
+
+    /// Why a place cannot be gone on from; `None` when it can.
+    fn gap(&self, place: &Place, slot: Option<&Slot>) -> Option<String> {
+        let (system, database) = (place.origin.system, place.origin.database);
+        if (system, database) != (self.server.system, self.server.database) {
+            return Some(format!(
+                "the last confirmed position is of server {system}, database {database}, and this is server {}, database {}",
+                self.server.system, self.server.database
+            ));
+        }
+        match slot {
+            Some(slot) => slot.gap(place.lsn),
+            None => Some(format!("the slot `{}` is gone", self.slot)),
+        }
+    }
+
+    /// Publication, slot, stream.
+    pub fn ready(&mut self, resume: Option<&[u8]>) -> Result<Preparation> {
+        self.control.within(CALL);
+        if let Some(birth) = self.birth.take() {
+            return self.wait_for(birth);
+        }
+        self.server.check(&self.settings.connection.user)?;
+        let watched = Watched::all(&mut self.control, &self.interest)?;
+        for watched in &watched {
+            if let Some(reason) = watched.known.obstacle() {
+                return Err(Error::configuration("", format!("the table {} cannot be followed: {reason}", watched.known.label())));
+            }
+        }
+        let tables: Vec<_> = watched.iter().map(|watched| &watched.known).collect();
+        publication::ensure(&mut self.control, &self.settings.publication, &tables, self.settings.manage_publication)?;
+        let Some(slot) = Slot::find(&mut self.control, &self.slot)? else { return self.give_birth() };
+        slot.check(&self.slot, &self.server)?;
+        slot.check_free(&mut self.control, &self.slot, &self.server)?;
+        let place = resume.and_then(|resume| Place::from_bytes(resume).ok());
+        let gap = place.as_ref().and_then(|place| self.gap(place, Some(&slot)));
+        match (place, gap) {
+            (Some(place), None) => self.follow(place, watched, None),
+            // Nothing to resume: what the slot holds back is a history of its own.
+            (None, _) if resume.is_none() && !slot.lost => {
+                let origin = self.server.origin(slot.confirmed);
+                self.follow(Place { origin, lsn: slot.confirmed }, watched, None)
+            }
+            // A slot that does not fit would give the new history an old name.
+            _ => {
+                self.control.simple(&format!("SELECT pg_catalog.pg_drop_replication_slot({})", sql::text(&self.slot)))?;
+                log::warn(&format!("the slot `{}` no longer fits and is made again", self.slot), &[("slot", &self.slot)]);
+                self.give_birth()
+            }
+        }
+    }
+
+    fn give_birth(&mut self) -> Result<Preparation> {
+        let session = Session::open(&self.settings.connection, Mode::Replication)?;
+        self.wait_for(Birth::begin(session, &self.slot)?)
+    }
+
+    fn wait_for(&mut self, birth: Birth) -> Result<Preparation> {
+        match birth.poll(&mut self.control, PATIENCE)? {
+            Err((birth, reason)) => {
+                self.birth = Some(birth);
+                Ok(Preparation::Pending(reason))
+            }
+            Ok((point, session)) => {
+                log::info(&format!("the slot `{}` was created at {point}", self.slot), &[("slot", &self.slot)]);
+                let watched = Watched::all(&mut self.control, &self.interest)?;
+                self.follow(Place { origin: self.server.origin(point), lsn: point }, watched, Some(session))
+            }
+        }
+    }
+
+    fn follow(&mut self, place: Place, watched: Vec<Watched>, session: Option<Session>) -> Result<Preparation> {
+        let session = match session {
+            Some(session) => session,
+            None => Session::open(&self.settings.connection, Mode::Replication)?,
+        };
+        let stream = Stream::start(session, &self.slot, &self.settings.publication, place.lsn, self.server.timeout);
+        let stream = stream.map_err(|error| match (error.code(), Slot::find(&mut self.control, &self.slot)) {
+            (Some("55006"), Ok(Some(Slot { pid: Some(pid), .. }))) => slot::held(&mut self.control, &self.slot, pid, self.server.timeout),
+            _ => error,
+        })?;
+        self.capture = Some(Capture::new(stream, place.origin, watched));
+        Ok(Preparation::Ready(Prepared {
+            history: self.history(place.origin),
+            position: place.to_bytes(),
+            version: place.lsn.0,
+            holds: vec![
+                format!("replication slot `{}` in database `{}` (keeps log on the server until it is read or dropped)", self.slot, self.server.name),
+                format!("publication `{}`", self.settings.publication),
+            ],
+            extra: None,
+        }))
+    }
+
+    /// The next events.
+    pub fn events(&mut self, request: &PollRequest) -> Result<Vec<Event>> {
+        self.control.within(CALL);
+        let confirmed = request.confirmed.as_deref().map(Place::from_bytes).transpose()?;
+        let capture = self.capture.as_mut().ok_or_else(|| Error::Fatal("polled before it was prepared".into()))?;
+        capture.stream.confirm(confirmed.map(|place| place.lsn))?;
+        if request.max == 0 {
+            return Ok(Vec::new());
+        }
+        let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let limits = Limits {
+            max: size(request.max),
+            max_bytes: size(request.max_bytes).max(1),
+            wait: Duration::from_millis(u64::from(request.wait_ms.min(1000))),
+        };
+        capture.poll(&mut self.control, &limits)
+    }
+
+    /// A position at or past everything committed, which the stream will reach.
+    pub fn latest(&mut self) -> Result<Place> {
+        self.control.within(CALL);
+        let capture = self.capture.as_mut().ok_or_else(|| Error::Fatal("asked for its head before it was prepared".into()))?;
+        // The commit of a transactional message flushes the log up to it and wakes the walsender; where the role may not, the
+        // server's own writer does so within a fraction of a second.
+        let emitted = match self.control.one("SELECT pg_catalog.pg_logical_emit_message(true, 'flusso', '')") {
+            Ok(answer) => answer,
+            Err(Error::Server(_)) => self.control.one("SELECT pg_catalog.pg_current_wal_insert_lsn()")?,
+            Err(error) => return Err(error),
+        };
+        let lsn = Lsn::parse(&emitted.unwrap_or_default())?;
+        capture.aim(lsn)?;
+        Ok(Place { origin: capture.origin(), lsn })
+    }
+
+    /// Bytes written and not confirmed.
+    pub fn behind(&mut self) -> Result<Option<u64>> {
+        self.control.within(CALL);
+        let slot = Slot::find(&mut self.control, &self.slot)?;
+        Ok(slot.map(|slot| slot.current.0.saturating_sub(slot.confirmed.0)))
+    }
+
+    /// Confirms and ends the stream.
+    pub fn end(&mut self, confirmed: Option<&[u8]>) -> Result<()> {
+        let confirmed = confirmed.map(Place::from_bytes).transpose()?.map(|place| place.lsn);
+        match self.capture.take() {
+            Some(capture) => capture.stream.close(confirmed),
+            None => Ok(()),
+        }
+    }
+
+    /// Drops slot and publication.
+    pub fn remove(&mut self) -> Result<Vec<String>> {
+        self.control.within(CALL);
+        let mut removed = Vec::new();
+        if let Some(slot) = Slot::find(&mut self.control, &self.slot)? {
+            slot.check(&self.slot, &self.server)?;
+            slot.check_free(&mut self.control, &self.slot, &self.server)?;
+            self.control.simple(&format!("SELECT pg_catalog.pg_drop_replication_slot({})", sql::text(&self.slot)))?;
+            removed.push(format!("replication slot `{}`", self.slot));
+        }
+        if self.settings.manage_publication {
+            let publication = &self.settings.publication;
+            let there = self.control.one(&format!("SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = {}", sql::text(publication)))?;
+            if there.is_some() {
+                self.control.simple(&format!("DROP PUBLICATION IF EXISTS {}", sql::name(publication)))?;
+                removed.push(format!("publication `{publication}`"));
+            }
+        }
+        Ok(removed)
+    }
+
+    /// See [`Capture::impatient`].
+    #[doc(hidden)]
+    pub fn impatient(&mut self) {
+        if let Some(capture) = &mut self.capture {
+            capture.impatient();
+        }
+    }
+}
+
+/// `flusso_<database>`, of letters that a slot's name may have.
+fn default_slot(database: &str) -> String {
+    let clean = database.to_lowercase().chars().map(|it| if it.is_ascii_alphanumeric() { it } else { '_' }).collect::<String>();
+    format!("flusso_{clean}").chars().take(63).collect()
+}
+
+/// Letters, digits, `-`, `_`, `.`, at most 100; what had to be cut or replaced is told apart by a number.
+fn file_name(text: &str) -> String {
+    let clean: String = text.chars().map(|it| if it.is_ascii_alphanumeric() || matches!(it, '-' | '_' | '.') { it } else { '_' }).collect();
+    if clean == text && clean.len() <= 100 {
+        return clean;
+    }
+    let mark = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{}-{mark:016x}", clean.chars().take(83).collect::<String>())
+}

@@ -1,0 +1,151 @@
+//! Walking a range of a table along its key: pages by `WHERE key > last ORDER BY key LIMIT n`, each a short statement of
+//! its own, so that no snapshot is held over time and any place can be gone on from.
+//!
+//! The next page is asked for as soon as one has been read, and its rows wait in the socket: the server works while the
+//! host flushes, and back-pressure reaches it by itself.
+
+pub mod split;
+
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+use crate::session::Session;
+use crate::wire::Frame;
+use serde::{Deserialize, Serialize};
+
+/// Rows a statement asks for. More make the gap between two pages rarer, and the server's snapshot older.
+const PAGE: usize = 10_000;
+
+/// A range of the leading key column: from `low` (included) to `high` (not included). Open ends hold whatever comes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRange {
+    /// Its start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low: Option<String>,
+    /// Its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high: Option<String>,
+}
+
+/// A walk in progress.
+pub struct Walk {
+    range: KeyRange,
+    last: Option<Vec<String>>,
+    rows: usize,
+    asked: bool,
+    done: bool,
+}
+
+impl KeyRange {
+    /// As the contract's opaque bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// What [`KeyRange::to_bytes`] wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        serde_json::from_slice(bytes).map_err(|_| Error::Fatal("a range that this plugin did not make: start the backfill anew".into()))
+    }
+}
+
+impl Walk {
+    /// Of a range, from a cursor or from its start.
+    pub fn new(range: &[u8], cursor: Option<&[u8]>) -> Result<Self> {
+        let last = cursor.map(serde_json::from_slice).transpose();
+        let last = last.map_err(|_| Error::Fatal("a cursor that this plugin did not make: start the backfill anew".into()))?;
+        Ok(Self { range: KeyRange::from_bytes(range)?, last, rows: 0, asked: false, done: false })
+    }
+
+    /// Where to go on; `None` when the range is done.
+    pub fn cursor(&self) -> Option<Vec<u8>> {
+        let last = self.last.as_ref().filter(|_| !self.done)?;
+        serde_json::to_vec(last).ok()
+    }
+
+    /// Whether this walk stands exactly at `cursor` of `range`.
+    pub fn is_at(&self, range: &[u8], cursor: Option<&[u8]>) -> bool {
+        !self.done && KeyRange::from_bytes(range).is_ok_and(|range| range == self.range) && self.cursor().as_deref() == cursor
+    }
+
+    /// The next row; `None` at the range's end. The caller says by [`Walk::passed`] where it got to.
+    #[inline]
+    pub fn next(&mut self, session: &mut Session, plan: &Plan) -> Result<Option<Frame>> {
+        if self.done {
+            return Ok(None);
+        }
+        if !self.asked {
+            self.ask(session, plan)?;
+        }
+        match session.next()? {
+            Some(frame) => {
+                self.rows += 1;
+                Ok(Some(frame))
+            }
+            None => {
+                self.asked = false;
+                self.done = self.rows < PAGE;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether there is nothing more.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// The key of the last row that was used.
+    pub fn passed(&mut self, key: &[&[u8]]) {
+        self.last = Some(key.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect());
+    }
+
+    /// Sends the statement for the next page, from the last key passed.
+    fn ask(&mut self, session: &mut Session, plan: &Plan) -> Result<()> {
+        let lead = plan.key.first().ok_or_else(|| Error::Fatal("a table without a key cannot be walked".into()))?;
+        let mut conditions = Vec::new();
+        let mut parameters: Vec<&str> = Vec::new();
+        match (&self.last, &self.range.low) {
+            (Some(last), _) => {
+                let places = plan.key.iter().enumerate().map(|(at, column)| format!("${}::{}", at + 1, column.type_name));
+                conditions.push(format!("({}) > ({})", plan.key_list(), places.collect::<Vec<_>>().join(", ")));
+                parameters.extend(last.iter().map(String::as_str));
+            }
+            (None, Some(low)) => {
+                conditions.push(format!("{} >= $1::{}", lead.sql, lead.type_name));
+                parameters.push(low);
+            }
+            (None, None) => {}
+        }
+        if let Some(high) = &self.range.high {
+            conditions.push(format!("{} < ${}::{}", lead.sql, parameters.len() + 1, lead.type_name));
+            parameters.push(high);
+        }
+        let condition = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+        let text = format!("SELECT {} FROM {}{condition} ORDER BY {} LIMIT {PAGE}", plan.select, plan.from, plan.key_list());
+        let statement = session.prepare(&text)?;
+        let parameters: Vec<Option<&str>> = parameters.into_iter().map(Some).collect();
+        session.execute(&statement, &parameters)?;
+        (self.rows, self.asked) = (0, true);
+        Ok(())
+    }
+
+    /// Reads what is still on its way and drops it, so that the session is free again.
+    pub fn abandon(&mut self, session: &mut Session) -> Result<()> {
+        if std::mem::take(&mut self.asked) {
+            while session.next()?.is_some() {}
+        }
+        Ok(())
+    }
+
+    /// Whether the row just read is the last of its statement.
+    pub fn ends_page(&self) -> bool {
+        self.rows >= PAGE
+    }
+
+    /// Asks for the next page ahead of time, if the last one was read to its end.
+    pub fn ahead(&mut self, session: &mut Session, plan: &Plan) -> Result<()> {
+        if self.asked && self.ends_page() {
+            while self.next(session, plan)?.is_some() {}
+        }
+        if self.done || self.asked { Ok(()) } else { self.ask(session, plan) }
+    }
+}
