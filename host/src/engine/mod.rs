@@ -1,12 +1,44 @@
 //! The native pipeline: capture, queue, batch, resolve, build, write, flush, and only then confirm.
 //!
 //! It names traits ([`stage`]), never a backend or a transport, and knows the words of [`crate::model`] only.
+//!
+//! ```text
+//! capture ─▶ queue ─▶ batch ─▶ worker (resolve, build) ─▶ lane ─▶ deliver (one task a sink) ─▶ ack ─▶ confirm
+//!    ▲                            ▲                                                                    │
+//!    │                        backfill (reads ranges side by side)                                     │
+//!    └──────────────────────────────── confirmed position ◀────────────────────────────────────────────┘
+//! ```
 
+mod ack;
+mod backfill;
+mod batch;
+mod build;
+mod capture;
+mod confirm;
+mod deliver;
 mod error;
+mod lane;
 mod observer;
 mod options;
+mod pipeline;
+mod policy;
+mod prepare;
+mod progress;
+mod queue;
+mod retry;
+mod routes;
+mod shared;
+mod shutdown;
 pub mod stage;
+mod start;
+#[cfg(test)]
+mod tests;
+mod touched;
+mod worker;
 
 pub use error::{EngineError, StageError};
 pub use observer::{Observation, Observer, Silent};
 pub use options::{OnError, Options, Reseed};
+pub use pipeline::{Connected, Finished, connect};
+pub use policy::{QUARANTINE, Quarantined};
+pub use shutdown::{Shutdown, Stop, shutdown};

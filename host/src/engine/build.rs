@@ -1,0 +1,207 @@
+//! From changes to documents: one `resolve` a batch, every document once (I4), one `build_many` spread over the builder's
+//! instances, and the policy for what cannot be built.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::error::{EngineError, StageError};
+use super::policy::{Quarantine, Refused};
+use super::retry::Retry;
+use super::shared::Shared;
+use super::stage::{Affected, Builder, Slice};
+use crate::model::{Change, Document, DocumentId, Failure, IndexNumber, Key, Outcome, TableNumber, Version};
+
+/// Fewer documents than this are not worth another instance.
+const SMALLEST_SHARE: usize = 64;
+
+/// The builder's side of the worker.
+pub(crate) struct Build {
+    builder: Arc<dyn Builder>,
+    name: String,
+    quarantine: Quarantine,
+    shared: Arc<Shared>,
+}
+
+impl Build {
+    pub(crate) fn new(builder: Arc<dyn Builder>, quarantine: Quarantine, shared: Arc<Shared>) -> Self {
+        let name = format!("builder {:?}", builder.name());
+        Self { builder, name, quarantine, shared }
+    }
+
+    fn retry(&self) -> Retry<'_> {
+        Retry::new(&self.name, &self.shared.options, &*self.shared.observer)
+    }
+
+    /// Which documents a batch touches, each once, in first-seen order.
+    pub(crate) async fn resolve(&self, changes: Vec<Change>) -> Result<Affected, EngineError> {
+        let changes = Slice::from(changes);
+        let mut retry = self.retry();
+        loop {
+            match self.builder.resolve(changes.clone()).await.and_then(|affected| self.check(affected)) {
+                Ok(affected) => return Ok(affected),
+                Err(error) => retry.failed(error).await?,
+            }
+        }
+    }
+
+    /// More documents that the batch touches.
+    pub(crate) async fn resolve_more(&self, cursor: Vec<u8>) -> Result<Affected, EngineError> {
+        let mut retry = self.retry();
+        loop {
+            let answer = self.builder.resolve_more(cursor.clone(), self.shared.options.backfill_documents).await;
+            match answer.and_then(|affected| self.check(affected)) {
+                Ok(affected) => return Ok(affected),
+                Err(error) => retry.failed(error).await?,
+            }
+        }
+    }
+
+    /// Which documents change because tables changed their shape.
+    pub(crate) async fn reshaped(&self, tables: &[TableNumber]) -> Result<Affected, EngineError> {
+        let mut retry = self.retry();
+        loop {
+            match self.builder.reshaped(tables).await.and_then(|affected| self.check(affected)) {
+                Ok(affected) => return Ok(affected),
+                Err(error) => retry.failed(error).await?,
+            }
+        }
+    }
+
+    /// Builds documents; what is refused by policy `skip` is put aside, durably, and left out.
+    pub(crate) async fn build(&mut self, ids: Vec<DocumentId>) -> Result<Vec<(DocumentId, Document)>, EngineError> {
+        // Taken before the first read: a version says "nothing older than this was read" (I12).
+        let version = self.shared.version();
+        let ids = Arc::new(ids);
+        let count = ids.len();
+        let share = count.div_ceil(self.builder.instances().max(1)).max(SMALLEST_SHARE);
+        let mut retry = self.retry();
+        let outcomes = loop {
+            match self.build_shares(&ids, share).await {
+                Ok(outcomes) => break outcomes,
+                Err(error) => retry.failed(error).await?,
+            }
+        };
+        let ids = Arc::try_unwrap(ids).unwrap_or_else(|shared| shared.as_ref().clone());
+        let mut documents = Vec::with_capacity(count);
+        let mut refused = Vec::new();
+        for (id, outcome) in ids.into_iter().zip(outcomes) {
+            match document(id.index, &id.key, outcome, version) {
+                Ok(document) => documents.push((id, document)),
+                Err(failure) => refused.push(self.refused(&id.key, id.index, failure, version)),
+            }
+        }
+        self.settle(refused, documents.iter().map(|(_, document)| document)).await?;
+        Ok(documents)
+    }
+
+    /// The documents of a backfill's read. A row that is no document needs no delete: nothing of it was ever written.
+    pub(crate) async fn seed(
+        &mut self,
+        index: IndexNumber,
+        rows: Vec<(Key, Outcome)>,
+        version: Version,
+    ) -> Result<Vec<Document>, EngineError> {
+        let mut documents = Vec::with_capacity(rows.len());
+        let mut refused = Vec::new();
+        for (key, outcome) in rows {
+            if outcome == Outcome::Absent {
+                continue;
+            }
+            match document(index, &key, outcome, version) {
+                Ok(document) => documents.push(document),
+                Err(failure) => refused.push(self.refused(&key, index, failure, version)),
+            }
+        }
+        self.settle(refused, documents.iter()).await?;
+        Ok(documents)
+    }
+
+    async fn settle(
+        &mut self,
+        refused: Vec<Refused>,
+        built: impl Iterator<Item = &Document>,
+    ) -> Result<(), EngineError> {
+        self.quarantine.accepted(built, &self.shared).await?;
+        if refused.is_empty() {
+            return Ok(());
+        }
+        self.quarantine.refuse(refused, &self.shared).await
+    }
+
+    fn refused(&self, key: &Key, index: IndexNumber, failure: Failure, version: Version) -> Refused {
+        Refused { index, id: key.document_id(), version, failure }
+    }
+
+    async fn build_shares(&self, ids: &Arc<Vec<DocumentId>>, share: usize) -> Result<Vec<Outcome>, StageError> {
+        let count = ids.len();
+        let mut calls = Vec::with_capacity(count.div_ceil(share));
+        for start in (0..count).step_by(share) {
+            let part = start..(start + share).min(count);
+            let asked = part.len();
+            let slice = Slice::new(Arc::clone(ids), part);
+            calls.push(async move {
+                let outcomes = self.builder.build_many(slice).await?;
+                if outcomes.len() == asked {
+                    return Ok(outcomes);
+                }
+                let given = outcomes.len();
+                Err(StageError::Crashed(format!("the builder answered {given} outcomes for {asked} documents")))
+            });
+        }
+        if calls.len() == 1
+            && let Some(only) = calls.pop()
+        {
+            return only.await;
+        }
+        let mut outcomes = Vec::with_capacity(count);
+        for part in join_all(calls).await {
+            outcomes.extend(part?);
+        }
+        Ok(outcomes)
+    }
+
+    /// What a guest answers is not trusted: indexes and tables that do not exist are its failure, and a document it names
+    /// twice is built once.
+    fn check(&self, mut affected: Affected) -> Result<Affected, StageError> {
+        let known = |index: &IndexNumber| (*index as usize) < self.shared.mappings.len();
+        let all = affected.ids.iter().map(|id| &id.index).chain(&affected.rebuild).chain(&affected.clear);
+        if let Some(unknown) = all.into_iter().find(|index| !known(index)) {
+            return Err(StageError::Crashed(format!("the builder named index {unknown}, which it does not have")));
+        }
+        let mut seen = HashSet::with_capacity(affected.ids.len());
+        let first: Vec<bool> = affected.ids.iter().map(|id| seen.insert(id)).collect();
+        if first.contains(&false) {
+            let mut first = first.into_iter();
+            affected.ids.retain(|_| first.next().unwrap_or(true));
+        }
+        Ok(affected)
+    }
+}
+
+fn document(index: IndexNumber, key: &Key, outcome: Outcome, version: Version) -> Result<Document, Failure> {
+    let body = match outcome {
+        Outcome::Built(body) => Some(body),
+        Outcome::Absent => None,
+        Outcome::Failed(failure) => return Err(failure),
+    };
+    Ok(Document { index, id: key.document_id(), version, body })
+}
+
+/// Drives some futures side by side on this task.
+async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut running: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        let mut pending = false;
+        for (future, output) in &mut running {
+            if output.is_none() {
+                match future.as_mut().poll(context) {
+                    std::task::Poll::Ready(ready) => *output = Some(ready),
+                    std::task::Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+    })
+    .await;
+    running.into_iter().filter_map(|(_, output)| output).collect()
+}

@@ -1,0 +1,163 @@
+//! Confirmation: what the watermark says is durable is remembered by the host first, and only then handed to the source.
+//! So the source is never told more than the host knows, and a source that is further than the host was tampered with.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::ack::{Ack, Advance, SeedMark};
+use super::capture::{Confirmed, Wish};
+use super::error::EngineError;
+use super::observer::Observation;
+use super::progress::{BackfillRecord, SourceRecord, seeded_now};
+use super::routes::Routes;
+use super::shared::Shared;
+use crate::model::{HistoryId, IndexNumber};
+
+/// A backfill that is under way.
+pub(crate) struct Underway {
+    pub(crate) attempt: u64,
+    pub(crate) record: BackfillRecord,
+    pub(crate) started: std::time::Instant,
+}
+
+/// The backfills that are under way, by index.
+pub(crate) type Backfills = Arc<Mutex<HashMap<IndexNumber, Underway>>>;
+
+/// The confirmer's task.
+pub(crate) struct Confirmer {
+    pub(crate) ack: Arc<Ack>,
+    pub(crate) done: mpsc::UnboundedReceiver<(usize, u64)>,
+    pub(crate) confirmed: watch::Sender<Confirmed>,
+    pub(crate) wish: Arc<watch::Sender<Wish>>,
+    pub(crate) backfills: Backfills,
+    pub(crate) history: HistoryId,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Confirmer {
+    /// Runs until the lane's end is durable.
+    pub(crate) async fn run(mut self) -> Result<(), EngineError> {
+        let mut waiting = Advance::default();
+        let mut due = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                () = sleep_until(due), if !waiting.is_empty() => {}
+                done = self.done.recv() => {
+                    let Some((sink, seq)) = done else { return Ok(()) };
+                    waiting.extend(self.ack.done(sink, seq));
+                    // A mark ends a wait somewhere; a position may gather for a moment.
+                    if !waiting.end && waiting.seeded.is_empty() {
+                        continue;
+                    }
+                }
+            }
+            let advance = std::mem::take(&mut waiting);
+            let end = advance.end;
+            self.confirm(advance).await?;
+            if end {
+                return Ok(());
+            }
+            due = Instant::now() + self.shared.options.confirm_interval;
+        }
+    }
+
+    async fn confirm(&self, advance: Advance) -> Result<(), EngineError> {
+        let epoch = self.shared.epoch();
+        // A checkpoint of an older opening is never confirmed (contract, rule 4).
+        let checkpoint = advance.checkpoint.filter(|(of, _)| *of == epoch).map(|(_, checkpoint)| checkpoint);
+        let mut mutations = Vec::new();
+        if let Some(checkpoint) = &checkpoint {
+            let (version, at) = (checkpoint.version, checkpoint.committed_at);
+            mutations.push(SourceRecord::new(&self.history, &checkpoint.position, version, at).store()?);
+        }
+        let (progress, finished) = self.account(advance.seeds, &advance.seeded, &mut mutations)?;
+        self.shared.remember(mutations).await?;
+
+        let observer = &self.shared.observer;
+        for (index, rows) in progress {
+            observer.observe(Observation::SeedProgress { index: self.shared.name(index), rows });
+        }
+        let seeded = !finished.is_empty();
+        for (index, underway) in finished {
+            let (rows, took) = (underway.record.rows(), underway.started.elapsed());
+            observer.observe(Observation::Seeded { index: self.shared.name(index), rows, took });
+        }
+        if seeded && self.lock().is_empty() && self.shared.options.once {
+            self.wish.send_if_modified(|wish| {
+                let follow = *wish == Wish::Follow;
+                if follow {
+                    *wish = Wish::FollowToHead;
+                }
+                follow
+            });
+        }
+        if let Some(checkpoint) = checkpoint {
+            observer.observe(Observation::Confirmed { committed_at: checkpoint.committed_at });
+            self.confirmed.send_modify(|confirmed| {
+                confirmed.position = Some(checkpoint.position);
+                confirmed.epoch = epoch;
+            });
+        }
+        if advance.end {
+            self.confirmed.send_modify(|confirmed| confirmed.finished = true);
+        }
+        Ok(())
+    }
+
+    /// Brings the records of the backfills up to date. Returns which moved how far, and which are complete.
+    #[expect(clippy::type_complexity, reason = "two lists, named by the doc comment")]
+    fn account(
+        &self,
+        seeds: Vec<SeedMark>,
+        seeded: &[(IndexNumber, u64)],
+        mutations: &mut Vec<super::stage::Mutation>,
+    ) -> Result<(Vec<(IndexNumber, u64)>, Vec<(IndexNumber, Underway)>), EngineError> {
+        let mut backfills = self.lock();
+        let mut moved: Vec<IndexNumber> = Vec::new();
+        for mark in seeds {
+            let Some(underway) = backfills.get_mut(&mark.index).filter(|it| it.attempt == mark.attempt) else {
+                continue;
+            };
+            let Some(part) = underway.record.parts.get_mut(mark.part) else { continue };
+            part.rows += mark.rows;
+            part.done = mark.cursor.is_none();
+            part.cursor = mark.cursor;
+            if !moved.contains(&mark.index) {
+                moved.push(mark.index);
+            }
+        }
+        let mut finished = Vec::new();
+        for (index, attempt) in seeded {
+            if backfills.get(index).is_some_and(|underway| underway.attempt == *attempt)
+                && let Some(underway) = backfills.remove(index)
+            {
+                let name = self.shared.name(*index);
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+                mutations.push(BackfillRecord::forget(name));
+                for sink in &underway.record.sinks {
+                    mutations.push(seeded_now(sink, name, now));
+                    let mapping = self.shared.mappings.get(*index as usize);
+                    mutations.extend(mapping.map(|mapping| Routes::forget_generation(sink, &mapping.index)));
+                }
+                finished.push((*index, underway));
+            }
+        }
+        let mut progress = Vec::with_capacity(moved.len());
+        for index in moved {
+            if let Some(underway) = backfills.get(&index) {
+                mutations.push(underway.record.store(self.shared.name(index))?);
+                progress.push((index, underway.record.rows()));
+            }
+        }
+        Ok((progress, finished))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<IndexNumber, Underway>> {
+        self.backfills.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

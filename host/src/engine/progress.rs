@@ -1,0 +1,108 @@
+//! What the engine remembers over restarts, as it stands in the state: where the source is, how far each backfill is,
+//! since when an index is seeded.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::EngineError;
+use super::stage::{Mutation, State};
+use crate::model::{HistoryId, Position, Version};
+
+const SOURCE: &str = "source";
+const BACKFILL: &str = "backfill/";
+const SEEDED: &str = "seeded/";
+
+/// Where the source is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SourceRecord {
+    pub(crate) history: String,
+    /// The source's own bytes.
+    position: Vec<u8>,
+    pub(crate) version: Version,
+    /// When the last transaction before it was committed, in microseconds since 1970, if known.
+    pub(crate) committed_at: Option<u64>,
+}
+
+impl SourceRecord {
+    pub(crate) fn new(history: &HistoryId, position: &Position, version: Version, committed_at: Option<u64>) -> Self {
+        Self { history: history.to_string(), position: position.as_bytes().to_vec(), version, committed_at }
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        Position::new(self.position.as_slice())
+    }
+
+    pub(crate) fn history(&self) -> HistoryId {
+        Arc::from(self.history.as_str())
+    }
+
+    pub(crate) async fn load(state: &dyn State) -> Result<Option<Self>, EngineError> {
+        load(state, SOURCE).await
+    }
+
+    pub(crate) fn store(&self) -> Result<Mutation, EngineError> {
+        store(SOURCE.to_owned(), self)
+    }
+}
+
+/// How far the backfill of one index is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct BackfillRecord {
+    pub(crate) history: String,
+    /// The mapping's hash: another mapping starts again.
+    pub(crate) hash: String,
+    /// The sinks it is for: others start again.
+    pub(crate) sinks: Vec<String>,
+    pub(crate) estimated_rows: Option<u64>,
+    pub(crate) parts: Vec<Part>,
+}
+
+/// One range of a backfill.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Part {
+    pub(crate) range: Vec<u8>,
+    /// After what is durable.
+    pub(crate) cursor: Option<Vec<u8>>,
+    pub(crate) rows: u64,
+    pub(crate) done: bool,
+}
+
+impl BackfillRecord {
+    pub(crate) fn rows(&self) -> u64 {
+        self.parts.iter().map(|part| part.rows).sum()
+    }
+
+    pub(crate) async fn load(state: &dyn State, index: &str) -> Result<Option<Self>, EngineError> {
+        load(state, &format!("{BACKFILL}{index}")).await
+    }
+
+    pub(crate) fn store(&self, index: &str) -> Result<Mutation, EngineError> {
+        store(format!("{BACKFILL}{index}"), self)
+    }
+
+    pub(crate) fn forget(index: &str) -> Mutation {
+        Mutation::Delete(format!("{BACKFILL}{index}"))
+    }
+}
+
+/// Since when an index is seeded in a sink, as seconds since 1970. For messages only: whether it is, is the sink's word.
+pub(crate) async fn seeded_since(state: &dyn State) -> Result<Option<u64>, EngineError> {
+    let entries = state.scan(SEEDED).await.map_err(EngineError::State)?;
+    Ok(entries.iter().filter_map(|(_, value)| std::str::from_utf8(value).ok()?.parse().ok()).min())
+}
+
+/// What to remember when an index was seeded in a sink.
+pub(crate) fn seeded_now(sink: &str, index: &str, seconds: u64) -> Mutation {
+    Mutation::Put(format!("{SEEDED}{sink}/{index}"), seconds.to_string().into_bytes())
+}
+
+async fn load<T: serde::de::DeserializeOwned>(state: &dyn State, key: &str) -> Result<Option<T>, EngineError> {
+    let Some(value) = state.get(key).await.map_err(EngineError::State)? else { return Ok(None) };
+    serde_json::from_slice(&value).map(Some).map_err(|error| EngineError::State(Arc::new(error)))
+}
+
+fn store<T: Serialize>(key: String, value: &T) -> Result<Mutation, EngineError> {
+    let value = serde_json::to_vec(value).map_err(|error| EngineError::State(Arc::new(error)))?;
+    Ok(Mutation::Put(key, value))
+}

@@ -1,0 +1,183 @@
+//! What is decided before a source is prepared: whether its history goes on, and which indexes which sinks want seeded.
+
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::error::{EngineError, StageError};
+use super::lane::Scope;
+use super::observer::{Observation, Observer};
+use super::options::{Options, Reseed};
+use super::progress::{BackfillRecord, SourceRecord, seeded_since};
+use super::retry::Retry;
+use super::routes::Routes;
+use super::stage::{Continuity, Description, Inspection, Mutation, Sink, State, Writer};
+use super::worker::ToSeed;
+use crate::model::{HistoryId, IndexNumber, Mapping, Position};
+
+/// A sink that is open, its indexes ensured.
+pub(crate) struct OpenSink {
+    name: String,
+    pub(crate) writer: Box<dyn Writer>,
+    pub(crate) routes: Routes,
+    /// The sink's word, by index.
+    seeded: Vec<Option<HistoryId>>,
+}
+
+/// All sinks.
+pub(crate) struct Opened {
+    pub(crate) sinks: Vec<OpenSink>,
+    names: Vec<String>,
+    mappings: Vec<Mapping>,
+}
+
+/// Opens every sink, ensures every index in it, and asks which are seeded.
+pub(crate) async fn open_sinks(
+    sinks: &[Arc<dyn Sink>],
+    state: &Arc<dyn State>,
+    description: &Description,
+    options: &Options,
+    observer: &dyn Observer,
+) -> Result<Opened, EngineError> {
+    let names = description.mappings.iter().map(|mapping| mapping.index.clone()).collect();
+    let prefixed =
+        |mapping: &Mapping| Mapping { index: format!("{}{}", options.prefix, mapping.index), ..mapping.clone() };
+    let mappings: Vec<Mapping> = description.mappings.iter().map(prefixed).collect();
+    let mut opened = Vec::with_capacity(sinks.len());
+    for sink in sinks {
+        let name = format!("sink {:?}", sink.name());
+        let mut retry = Retry::new(&name, options, observer);
+        opened.push(loop {
+            match open_sink(&**sink, state, &mappings).await {
+                Ok(open) => break open,
+                Err(error) => retry.failed(error).await?,
+            }
+        });
+    }
+    Ok(Opened { sinks: opened, names, mappings })
+}
+
+async fn open_sink(sink: &dyn Sink, state: &Arc<dyn State>, mappings: &[Mapping]) -> Result<OpenSink, StageError> {
+    let mut writer = sink.open().await?;
+    let routes = Routes::open(sink.name(), Arc::clone(state), &mut *writer, mappings).await?;
+    let mut seeded = Vec::with_capacity(mappings.len());
+    for index in indexes(mappings.len()) {
+        let target = routes.found(index).map(|found| found.target).unwrap_or_default();
+        seeded.push(writer.seeded(target).await?);
+    }
+    Ok(OpenSink { name: sink.name().to_owned(), writer, routes, seeded })
+}
+
+fn indexes(count: usize) -> impl Iterator<Item = IndexNumber> {
+    (0..count).filter_map(|index| IndexNumber::try_from(index).ok())
+}
+
+impl Opened {
+    /// Whether the source goes on where the host left off: the position to resume at, or none for a new history. Where
+    /// history is lost, every sink is marked unseeded here, before anything is created for the new one (I7).
+    pub(crate) async fn reconcile(
+        &mut self,
+        inspection: &Inspection,
+        position: Option<Position>,
+        remembered: Option<&SourceRecord>,
+        state: &dyn State,
+        options: &Options,
+        observer: &dyn Observer,
+    ) -> Result<Option<Position>, EngineError> {
+        let lost = match &inspection.continuity {
+            Continuity::Continuous if position.is_some() => {
+                let same = remembered.map(SourceRecord::history) == inspection.history;
+                (!same).then(|| "the source follows another history than the host remembers".to_owned())
+            }
+            Continuity::Lost(reason) => Some(reason.clone()),
+            Continuity::Fresh if position.is_some() => Some("what the source kept for this host is gone".to_owned()),
+            // The host remembers nothing: what sinks have seeded belongs to a history that nobody can tie to this one.
+            Continuity::Continuous | Continuity::Fresh => {
+                self.unseed(state, options, observer).await?;
+                return Ok(None);
+            }
+        };
+        match lost {
+            None => Ok(position),
+            Some(reason) if options.reseed != Reseed::Everything => Err(EngineError::HistoryLost { reason }),
+            Some(_) => {
+                self.unseed(state, options, observer).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn unseed(
+        &mut self,
+        state: &dyn State,
+        options: &Options,
+        observer: &dyn Observer,
+    ) -> Result<(), EngineError> {
+        for sink in &mut self.sinks {
+            let name = format!("sink {:?}", sink.name);
+            for (index, seeded) in sink.seeded.iter_mut().enumerate() {
+                let found = IndexNumber::try_from(index).ok().and_then(|index| sink.routes.found(index));
+                let (Some(_), Some(found)) = (seeded.take(), found) else { continue };
+                // Idempotent on the same instance, so it may be repeated there.
+                let mut retry = Retry::new(&name, options, observer);
+                while let Err(error) = sink.writer.mark_unseeded(found.target).await {
+                    retry.failed(error).await?;
+                }
+            }
+        }
+        let mut forget = vec![Mutation::Delete("source".to_owned())];
+        forget.extend(self.names.iter().map(|name| BackfillRecord::forget(name)));
+        state.apply(forget).await.map_err(EngineError::State)
+    }
+}
+
+/// The indexes to seed, each with the sinks that want it.
+pub(crate) async fn to_seed(
+    opened: &mut Opened,
+    history: &HistoryId,
+    state: &dyn State,
+    options: &Options,
+    observer: &dyn Observer,
+) -> Result<Vec<ToSeed>, EngineError> {
+    if let Reseed::Indexes(wanted) = &options.reseed
+        && let Some(unknown) = wanted.iter().find(|name| !opened.names.contains(name))
+    {
+        let message = format!("there is no index {unknown:?} to seed again; there are: {}", opened.names.join(", "));
+        return Err(EngineError::Configuration { what: "--reseed".to_owned(), message });
+    }
+    if options.skip_backfill {
+        return Ok(Vec::new());
+    }
+    let mut list = Vec::new();
+    for index in indexes(opened.names.len()) {
+        let at = index as usize;
+        let (Some(name), Some(mapping)) = (opened.names.get(at), opened.mappings.get(at)) else { continue };
+        let again = match &options.reseed {
+            Reseed::Nothing => false,
+            Reseed::Everything => true,
+            Reseed::Indexes(wanted) => wanted.contains(name),
+        };
+        let mut scope = Scope::default();
+        let mut sinks = Vec::new();
+        for (number, sink) in opened.sinks.iter().enumerate() {
+            if again || sink.seeded.get(at).and_then(Option::as_ref) != Some(history) {
+                scope.insert(number);
+                sinks.push(sink.name.clone());
+            }
+        }
+        if scope.is_empty() {
+            continue;
+        }
+        // An unfinished backfill goes on only for the same documents of the same history in the same sinks.
+        let resume = BackfillRecord::load(state, name).await?.filter(|record| {
+            !again && record.history == **history && record.hash == mapping.hash && record.sinks == sinks
+        });
+        list.push(ToSeed { index, scope, resume });
+    }
+    if list.is_empty() {
+        let since = seeded_since(state)
+            .await?
+            .map(|since| humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(since)).to_string());
+        observer.observe(Observation::NothingToSeed { indexes: opened.names.len(), since: since.as_deref() });
+    }
+    Ok(list)
+}

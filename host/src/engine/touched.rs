@@ -1,0 +1,71 @@
+//! Which documents live batches have emitted while backfill reads were under way, so that an older read never lands
+//! after a newer one (I5).
+
+use std::collections::HashMap;
+
+use crate::model::{DocumentId, IndexNumber, Key};
+
+/// Documents and the place in the lane where a live batch last emitted them. Small: it is pruned to what was emitted since
+/// the oldest outstanding read began.
+#[derive(Default)]
+pub(crate) struct Touched {
+    documents: HashMap<DocumentId, u64>,
+    cleared: HashMap<IndexNumber, u64>,
+    pruned_at: usize,
+}
+
+impl Touched {
+    /// A live batch emitted this document at this place.
+    pub(crate) fn emitted(&mut self, id: DocumentId, seq: u64) {
+        self.documents.insert(id, seq);
+    }
+
+    /// A live batch cleared this index at this place.
+    pub(crate) fn cleared(&mut self, index: IndexNumber, seq: u64) {
+        self.cleared.insert(index, seq);
+    }
+
+    /// Whether a document that was read when the lane was at `began` may be emitted now: no live batch has emitted it, or
+    /// cleared its index, since. If one has, the live one is newer, or a change that makes it so is still to come.
+    pub(crate) fn is_current(&self, index: IndexNumber, key: &Key, began: u64) -> bool {
+        if self.cleared.get(&index).is_some_and(|seq| *seq > began) {
+            return false;
+        }
+        if self.documents.is_empty() {
+            return true;
+        }
+        let id = DocumentId { index, key: key.clone() };
+        self.documents.get(&id).is_none_or(|seq| *seq <= began)
+    }
+
+    /// Forgets what no outstanding read can be older than. Costs nothing until a good deal has gathered.
+    pub(crate) fn prune(&mut self, oldest: Option<u64>) {
+        if self.documents.len() < 4_096.max(self.pruned_at * 2) && oldest.is_some() {
+            return;
+        }
+        let oldest = oldest.unwrap_or(u64::MAX);
+        self.documents.retain(|_, seq| *seq > oldest);
+        self.cleared.retain(|_, seq| *seq > oldest);
+        self.pruned_at = self.documents.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Value;
+
+    #[test]
+    fn a_document_that_was_emitted_since_the_read_began_is_not_current() {
+        let mut touched = Touched::default();
+        let key = Key::from(Value::Integer(1));
+        touched.emitted(DocumentId { index: 0, key: key.clone() }, 7);
+        assert!(!touched.is_current(0, &key, 6));
+        assert!(touched.is_current(0, &key, 7));
+        assert!(touched.is_current(1, &key, 6));
+        touched.cleared(1, 9);
+        assert!(!touched.is_current(1, &key, 8));
+        touched.prune(None);
+        assert!(touched.is_current(0, &key, 0) && touched.is_current(1, &key, 0));
+    }
+}

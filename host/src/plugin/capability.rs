@@ -1,0 +1,293 @@
+//! Answers "may it?": the one place that decides what a guest reaches. Denied unless granted; a grant names one address
+//! or one folder, never a pattern.
+//!
+//! Grants come from two places: what the operator wrote (`[… .allow]`), and what filling in a setting implies (a setting
+//! whose schema says `x-flusso-grant`). The file knows nothing about guests; the imports ask it at each use.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::path::{Component, Path, PathBuf};
+
+use super::address;
+
+/// Somewhere a guest may want to connect to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Address {
+    /// A name or number, lower case and without brackets, and a port.
+    Tcp(String, u16),
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// A host name as it is compared: lower case, no brackets, no closing dot, IPv6 in its shortest form.
+    pub fn tcp(host: &str, port: u16) -> Self {
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let bare = bare.strip_suffix('.').unwrap_or(bare);
+        let name = match bare.parse::<Ipv6Addr>() {
+            Ok(number) => number.to_string(),
+            Err(_) => bare.to_ascii_lowercase(),
+        };
+        Self::Tcp(name, port)
+    }
+
+    /// Reads `HOST:PORT` or `unix:PATH`, the forms of `net.connect`.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        let wrong = |why| AddressError { text: text.to_owned(), why };
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = Path::new(path);
+            return match path.is_absolute() {
+                true => Ok(Self::Unix(path.to_path_buf())),
+                false => Err(wrong("a socket's path begins with `/`")),
+            };
+        }
+        let (host, port) = text.rsplit_once(':').ok_or_else(|| wrong("the port is missing"))?;
+        let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(|| wrong("the port is not a number from 1 to 65535"))?;
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        match host {
+            "" => Err(wrong("the host is missing")),
+            host if host.contains(':') && !bracketed => Err(wrong("an IPv6 address stands in brackets")),
+            host if host.contains(['*', '?', '/', '@', ' ']) => Err(wrong("a host is one name; there are no wildcards")),
+            host => Ok(Self::tcp(host, port)),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A text that is no address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not an address: {why}; write HOST:PORT or unix:PATH")]
+pub struct AddressError {
+    text: String,
+    why: &'static str,
+}
+
+/// What a guest may do with a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// List and read.
+    Read,
+    /// Also create, change and remove.
+    Write,
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "filesystem:read",
+            Self::Write => "filesystem:write",
+        })
+    }
+}
+
+/// Something asked for that was not granted. The text names what the operator would have to write.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// An address.
+    #[error("connecting to {0} is not granted; add \"{0}\" to the plugin's `allow.network`")]
+    Network(Address),
+    /// A path.
+    #[error("{1} on {path} is not granted; add it to the plugin's `allow`", path = .0.display())]
+    Path(PathBuf, Access),
+}
+
+/// Everything that one instance of a plugin was granted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grants {
+    network: BTreeSet<Address>,
+    folders: Vec<(PathBuf, Access)>,
+}
+
+/// What marks a setting as a grant, in a plugin's schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantKind {
+    /// `network`: the setting holds an address.
+    Network,
+    /// `filesystem:read` or `filesystem:write`: the setting holds a folder.
+    Folder(Access),
+}
+
+impl GrantKind {
+    /// Reads the value of `x-flusso-grant`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "network" => Some(Self::Network),
+            "filesystem:read" => Some(Self::Folder(Access::Read)),
+            "filesystem:write" => Some(Self::Folder(Access::Write)),
+            _ => None,
+        }
+    }
+}
+
+impl Grants {
+    /// Nothing at all.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Grants one address, as the operator wrote it in `allow.network`.
+    pub fn allow_network(&mut self, address: &str) -> Result<(), AddressError> {
+        self.network.insert(Address::parse(address)?);
+        Ok(())
+    }
+
+    /// Grants one folder and what is in it.
+    pub fn allow_folder(&mut self, path: impl Into<PathBuf>, access: Access) {
+        let path = path.into();
+        match self.folders.iter_mut().find(|(known, _)| *known == path) {
+            Some((_, known)) => *known = (*known).max(access),
+            None => self.folders.push((path, access)),
+        }
+    }
+
+    /// Grants what a filled-in address setting implies: the host and port inside it and nothing else. `port` is the
+    /// setting beside it, for settings given in parts.
+    pub fn allow_setting(&mut self, value: &str, port: Option<u16>) -> Result<(), AddressError> {
+        let found = address::of_setting(value, port);
+        if found.is_empty() {
+            return Err(AddressError { text: address::without_credentials(value), why: "there is no host in it" });
+        }
+        self.network.extend(found);
+        Ok(())
+    }
+
+    /// May it connect there?
+    pub fn may_connect(&self, address: &Address) -> Result<(), Denied> {
+        match self.network.contains(address) {
+            true => Ok(()),
+            false => Err(Denied::Network(address.clone())),
+        }
+    }
+
+    /// May it use this path?
+    pub fn may_access(&self, path: &Path, access: Access) -> Result<(), Denied> {
+        let climbs = path.components().any(|part| part == Component::ParentDir);
+        let granted = self.folders.iter().any(|(folder, granted)| path.starts_with(folder) && *granted >= access);
+        match granted && !climbs {
+            true => Ok(()),
+            false => Err(Denied::Path(path.to_path_buf(), access)),
+        }
+    }
+
+    /// The granted addresses, for `inspect` and `check`.
+    pub fn network(&self) -> impl Iterator<Item = &Address> {
+        self.network.iter()
+    }
+
+    /// The granted folders, each once.
+    pub fn folders(&self) -> impl Iterator<Item = (&Path, Access)> {
+        self.folders.iter().map(|(path, access)| (path.as_path(), *access))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn implied(value: &str, port: Option<u16>) -> Grants {
+        let mut grants = Grants::none();
+        grants.allow_setting(value, port).unwrap_or_else(|error| panic!("{error}"));
+        grants
+    }
+
+    fn may(grants: &Grants, address: &str) -> bool {
+        Address::parse(address).is_ok_and(|address| grants.may_connect(&address).is_ok())
+    }
+
+    #[test]
+    fn nothing_is_granted_by_default() {
+        assert!(!may(&Grants::none(), "localhost:5432"));
+        assert!(!may(&Grants::none(), "unix:/run/postgresql/.s.PGSQL.5432"));
+        assert!(Grants::none().may_access(Path::new("/tmp"), Access::Read).is_err());
+    }
+
+    #[test]
+    fn a_url_grants_its_host_and_port_and_nothing_else() {
+        let grants = implied("postgres://me:p%40ss@db.internal:6543/shop?sslmode=disable", None);
+        assert!(may(&grants, "db.internal:6543"));
+        assert!(may(&grants, "DB.Internal.:6543"));
+        for other in ["db.internal:5432", "internal:6543", "me:6543", "evil.db.internal:6543", "127.0.0.1:6543"] {
+            assert!(!may(&grants, other), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_scheme_gives_the_port() {
+        for (url, address) in [
+            ("postgres://db/shop", "db:5432"),
+            ("postgresql://u@db", "db:5432"),
+            ("http://search", "search:80"),
+            ("https://user:secret@search/path", "search:443"),
+            ("https://[::1]/", "[::1]:443"),
+            ("HTTPS://Search:9200", "search:9200"),
+        ] {
+            let grants = implied(url, None);
+            assert!(may(&grants, address), "{url}");
+            assert_eq!(grants.network().count(), 1, "{url}");
+        }
+    }
+
+    #[test]
+    fn sockets_are_granted_by_folder_and_port() {
+        for value in [
+            "postgres://%2Frun%2Fpostgresql/shop",
+            "postgres:///shop?host=/run/postgresql",
+            "postgres://me@/shop?sslmode=disable&host=%2Frun%2Fpostgresql&port=5432",
+            "/run/postgresql",
+        ] {
+            let grants = implied(value, None);
+            assert!(may(&grants, "unix:/run/postgresql/.s.PGSQL.5432"), "{value}");
+            assert_eq!(grants.network().count(), 1, "{value}");
+        }
+        assert!(may(&implied("/run/postgresql", Some(5433)), "unix:/run/postgresql/.s.PGSQL.5433"));
+    }
+
+    #[test]
+    fn parts_and_lists_of_hosts_are_granted() {
+        assert!(may(&implied("db", Some(5433)), "db:5433"));
+        assert!(may(&implied("db:5434", None), "db:5434"));
+        let grants = implied("postgres://a,b:6000/shop", None);
+        assert!(may(&grants, "a:5432") && may(&grants, "b:6000"));
+    }
+
+    #[test]
+    fn a_host_hidden_in_the_credentials_is_not_granted() {
+        let grants = implied("http://good:80@evil/", None);
+        assert!(may(&grants, "evil:80") && !may(&grants, "good:80"));
+        let grants = implied("http://host/?x=@other:80", None);
+        assert!(may(&grants, "host:80") && !may(&grants, "other:80"));
+    }
+
+    #[test]
+    fn an_operators_grant_has_no_wildcards() {
+        let mut grants = Grants::none();
+        for wrong in ["*", "*:5432", "*.internal:443", "db", "db:0", "db:x", "::1:5432", ":5432", "unix:run/x"] {
+            assert!(grants.allow_network(wrong).is_err(), "{wrong}");
+        }
+        assert!(grants.allow_network("[::1]:5432").is_ok());
+        assert!(may(&grants, "[0:0:0:0:0:0:0:1]:5432"));
+    }
+
+    #[test]
+    fn a_folder_grants_what_is_in_it_and_nothing_beside_it() {
+        let mut grants = Grants::none();
+        grants.allow_folder("/data/out", Access::Read);
+        assert!(grants.may_access(Path::new("/data/out/a.ndjson"), Access::Read).is_ok());
+        assert!(grants.may_access(Path::new("/data/out/a.ndjson"), Access::Write).is_err());
+        for other in ["/data", "/data/output", "/data/out/../x", "data/out"] {
+            assert!(grants.may_access(Path::new(other), Access::Read).is_err(), "{other}");
+        }
+        grants.allow_folder("/data/out", Access::Write);
+        assert!(grants.may_access(Path::new("/data/out"), Access::Write).is_ok());
+    }
+}

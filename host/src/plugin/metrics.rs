@@ -1,0 +1,121 @@
+//! Numbers that plugins publish about their own work, kept until somebody reads them. Bounded: a plugin that makes up ever
+//! more names or labels is heard no further.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How many series one instance of a plugin may have.
+const MAX_SERIES: usize = 500;
+/// Bytes of a name, of a label's name, and of its value.
+const MAX_NAME: usize = 128;
+/// Labels of a series.
+const MAX_LABELS: usize = 8;
+
+/// Which number.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Series {
+    /// The plugin's name.
+    pub plugin: Arc<str>,
+    /// The name of its instance in the configuration.
+    pub instance: Arc<str>,
+    /// The number's name.
+    pub name: String,
+    /// Labels with their values, ordered.
+    pub labels: Vec<(String, String)>,
+}
+
+/// Its value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Reading {
+    /// Only grows.
+    Counter(u64),
+    /// Goes up and down.
+    Gauge(f64),
+}
+
+/// All numbers of all plugins. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    readings: Arc<Mutex<BTreeMap<Series, Reading>>>,
+}
+
+impl Metrics {
+    /// All numbers as they are now.
+    pub fn read(&self) -> Vec<(Series, Reading)> {
+        let readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        readings.iter().map(|(series, reading)| (series.clone(), *reading)).collect()
+    }
+
+    /// Where one instance of a plugin writes.
+    pub(super) fn of(&self, plugin: &str, instance: &str) -> Own {
+        Own { all: self.clone(), plugin: plugin.into(), instance: instance.into(), known: 0 }
+    }
+}
+
+/// The numbers of one instance.
+#[derive(Debug)]
+pub(super) struct Own {
+    all: Metrics,
+    plugin: Arc<str>,
+    instance: Arc<str>,
+    known: usize,
+}
+
+impl Own {
+    /// Adds to a counter.
+    pub(super) fn add(&mut self, name: String, amount: u64, labels: Vec<(String, String)>) {
+        self.change(name, labels, |old| match old {
+            Some(Reading::Counter(value)) => Reading::Counter(value.saturating_add(amount)),
+            _ => Reading::Counter(amount),
+        });
+    }
+
+    /// Sets a gauge.
+    pub(super) fn set(&mut self, name: String, value: f64, labels: Vec<(String, String)>) {
+        self.change(name, labels, |_| Reading::Gauge(value));
+    }
+
+    fn change(&mut self, name: String, mut labels: Vec<(String, String)>, new: impl FnOnce(Option<Reading>) -> Reading) {
+        let long = |text: &String| text.len() > MAX_NAME;
+        if long(&name) || labels.len() > MAX_LABELS || labels.iter().any(|(label, value)| long(label) || long(value)) {
+            return;
+        }
+        labels.sort_unstable();
+        let series = Series { plugin: self.plugin.clone(), instance: self.instance.clone(), name, labels };
+        let mut readings = self.all.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = readings.get(&series).copied();
+        if old.is_none() {
+            if self.known >= MAX_SERIES {
+                return;
+            }
+            self.known += 1;
+        }
+        readings.insert(series, new(old));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_add_up_and_gauges_are_set() {
+        let metrics = Metrics::default();
+        let mut own = metrics.of("pg", "source");
+        let label = |value: &str| vec![("table".to_owned(), value.to_owned())];
+        own.add("rows".to_owned(), 2, label("a"));
+        own.add("rows".to_owned(), 3, label("a"));
+        own.set("lag".to_owned(), 1.5, Vec::new());
+        let readings: Vec<_> = metrics.read().into_iter().map(|(series, reading)| (series.name, reading)).collect();
+        assert_eq!(readings, [("lag".to_owned(), Reading::Gauge(1.5)), ("rows".to_owned(), Reading::Counter(5))]);
+    }
+
+    #[test]
+    fn a_plugin_cannot_fill_the_memory_with_names() {
+        let metrics = Metrics::default();
+        let mut own = metrics.of("bad", "source");
+        (0..10_000).for_each(|number| own.add(format!("n{number}"), 1, Vec::new()));
+        own.add("x".repeat(10_000), 1, Vec::new());
+        assert_eq!(metrics.read().len(), MAX_SERIES);
+    }
+}

@@ -1,0 +1,14 @@
+//! Plugins: finding them, reading what they say about themselves, deciding what they may do, and running them.
+//!
+//! A plugin passes through types that consume one another: [`locate::Found`] → [`wasm::Checked`] → [`wasm::Compiled`] →
+//! [`wasm::Prepared`] → [`wasm::Guest`]. What is expensive happens once, in the earlier ones.
+
+mod address;
+pub mod capability;
+pub mod locate;
+pub mod manifest;
+pub mod metrics;
+mod sections;
+pub mod settings;
+pub mod state;
+pub mod wasm;

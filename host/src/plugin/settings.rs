@@ -1,0 +1,380 @@
+//! A plugin's settings against its own JSON Schema: checking, filling in from the environment, what is secret, and what
+//! filling a setting in grants. It reads the schema's top-level properties and those of objects inside them; keys with the
+//! prefix `x-flusso-` are the contract's own (see `wit/plugin.wit`).
+
+use std::fmt;
+
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use serde_json::{Map, Value};
+
+use super::capability::{AddressError, GrantKind, Grants};
+
+/// A setting that is wrong: which, what is wrong with it and what would be right. Never the value of a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The setting's name, parts joined by `.`; empty for the whole.
+    pub key: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.key.as_str() {
+            "" => f.write_str(&self.message),
+            key => write!(f, "`{key}`: {}", self.message),
+        }
+    }
+}
+
+/// One setting as the schema describes it, for `plugin inspect`.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Described {
+    /// Its name, parts joined by `.`.
+    pub key: String,
+    /// Its type or types, as in the schema.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What it is for.
+    pub description: String,
+    /// What holds when it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
+    /// Whether it must be there.
+    pub required: bool,
+    /// The variable that overrides it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<String>,
+    /// What filling it in grants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
+    /// Whether it is never shown.
+    pub secret: bool,
+}
+
+/// A plugin's schema, ready to check settings with.
+pub struct Schema {
+    schema: Value,
+    validator: jsonschema::Validator,
+    described: Vec<Described>,
+}
+
+impl fmt::Debug for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schema").field("described", &self.described).finish_non_exhaustive()
+    }
+}
+
+/// The schema in a plugin's manifest is none.
+#[derive(Debug, thiserror::Error)]
+#[error("the settings schema in the plugin's manifest is no JSON Schema: {0}; its author has to mend it")]
+pub struct SchemaError(String);
+
+impl Schema {
+    /// Reads the schema of a manifest.
+    pub fn new(schema: &Value) -> Result<Self, SchemaError> {
+        let validator = jsonschema::draft202012::new(schema).map_err(|error| SchemaError(error.to_string()))?;
+        let mut described = Vec::new();
+        describe(schema, "", &mut described);
+        Ok(Self { schema: schema.clone(), validator, described })
+    }
+
+    /// Every setting, in the schema's order.
+    pub fn described(&self) -> &[Described] {
+        &self.described
+    }
+
+    /// The names of settings that are never shown.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.described.iter().filter(|setting| setting.secret).map(|setting| setting.key.as_str())
+    }
+
+    /// Fills in what the environment overrides. A value is read as the setting's type: JSON for anything but a text.
+    pub fn apply_env(&self, settings: &mut Map<String, Value>, variable: impl Fn(&str) -> Option<String>) {
+        for described in &self.described {
+            let Some(text) = described.env.as_deref().and_then(&variable).filter(|text| !text.is_empty()) else { continue };
+            let texts = described.kind.split('|').any(|kind| kind == "string");
+            let value = match serde_json::from_str(&text) {
+                Ok(value) if !texts => value,
+                _ => Value::String(text),
+            };
+            put(settings, &described.key, value);
+        }
+    }
+
+    /// Checks a settings object. Every problem at once, in the order of the schema's keywords.
+    pub fn check(&self, settings: &Map<String, Value>) -> Result<(), Vec<Problem>> {
+        let value = Value::Object(settings.clone());
+        let problems: Vec<_> = self.validator.iter_errors(&value).flat_map(|error| self.problems(&error)).collect();
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    fn problems(&self, error: &jsonschema::ValidationError<'_>) -> Vec<Problem> {
+        let path = error.instance_path().to_string();
+        let key = path.trim_start_matches('/').replace('/', ".");
+        let one = |message: String| vec![Problem { key: key.clone(), message }];
+        match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected }
+            | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+                let known = self.keys_under(&key);
+                unexpected.iter().map(|name| unknown(&key, name, &known)).collect()
+            }
+            ValidationErrorKind::Required { property } => {
+                let name = property.as_str().unwrap_or_default();
+                let full = join(&key, name);
+                let hint = self.described.iter().find(|setting| setting.key == full);
+                let env = hint.and_then(|setting| setting.env.as_deref()).map(|env| format!(" or the variable {env}"));
+                let about = hint.map(|setting| setting.description.as_str()).filter(|text| !text.is_empty());
+                let about = about.map(|text| format!(" ({text})")).unwrap_or_default();
+                let message = format!("is missing{about}; set it{}", env.unwrap_or_default());
+                vec![Problem { key: full, message }]
+            }
+            ValidationErrorKind::Type { kind } => {
+                let wanted = match kind {
+                    TypeKind::Single(kind) => kind.to_string(),
+                    TypeKind::Multiple(kinds) => kinds.iter().map(|kind| kind.to_string()).collect::<Vec<_>>().join(" or "),
+                };
+                one(format!("is {} and should be {wanted}", type_name(error.instance())))
+            }
+            ValidationErrorKind::Enum { options } => {
+                let options: Vec<_> = options.as_array().into_iter().flatten().map(ToString::to_string).collect();
+                let given = error.instance().as_str().filter(|_| !self.is_secret(&key));
+                let near = given.and_then(|given| nearest(given, options.iter().map(|option| option.trim_matches('"'))));
+                let near = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
+                one(format!("should be one of {}{near}", options.join(", ")))
+            }
+            // What is left names the value it complains about; that must not be a secret.
+            _ => one(error.masked_with("the value").to_string()),
+        }
+    }
+
+    fn keys_under(&self, parent: &str) -> Vec<&str> {
+        let under = |key: &'_ str| -> bool { key.rsplit_once('.').map_or("", |(parent, _)| parent) == parent };
+        self.described.iter().map(|setting| setting.key.as_str()).filter(|key| under(key)).map(last).collect()
+    }
+
+    fn is_secret(&self, key: &str) -> bool {
+        self.secrets().any(|secret| secret == key)
+    }
+
+    /// Adds what the filled-in settings grant: each setting with `x-flusso-grant`, the address or folder in its value and
+    /// nothing else. Call it on checked settings.
+    pub fn grant(&self, settings: &Map<String, Value>, grants: &mut Grants) -> Result<(), Problem> {
+        for described in &self.described {
+            let Some(kind) = described.grant.as_deref() else { continue };
+            let wrong = |message: String| Problem { key: described.key.clone(), message };
+            let kind = GrantKind::parse(kind).ok_or_else(|| {
+                wrong(format!("its schema says x-flusso-grant \"{kind}\", which is none of network, filesystem:read, filesystem:write"))
+            })?;
+            let value = get(settings, &described.key).or(described.default.as_ref());
+            for text in texts(value) {
+                match kind {
+                    GrantKind::Folder(access) => grants.allow_folder(text, access),
+                    GrantKind::Network => {
+                        let port = self.port_beside(settings, &described.key);
+                        grants.allow_setting(text, port).map_err(|error: AddressError| wrong(error.to_string()))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The setting `port` in the same object, for addresses given in parts.
+    fn port_beside(&self, settings: &Map<String, Value>, key: &str) -> Option<u16> {
+        let parent = key.rsplit_once('.').map_or("", |(parent, _)| parent);
+        let port = join(parent, "port");
+        let described = || self.described.iter().find(|setting| setting.key == port)?.default.as_ref();
+        let value = get(settings, &port).or_else(described)?;
+        value.as_u64().or_else(|| value.as_str()?.parse().ok()).and_then(|port| u16::try_from(port).ok())
+    }
+
+    /// The settings with every secret replaced, for messages and `--format json`.
+    pub fn redacted(&self, settings: &Map<String, Value>) -> Map<String, Value> {
+        let mut shown = settings.clone();
+        for key in self.secrets() {
+            if get(&shown, key).is_some() {
+                put(&mut shown, key, Value::String("…".to_owned()));
+            }
+        }
+        shown
+    }
+
+    /// The schema itself.
+    pub fn json(&self) -> &Value {
+        &self.schema
+    }
+}
+
+fn describe(schema: &Value, parent: &str, found: &mut Vec<Described>) {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let required: Vec<_> = texts(schema.get("required")).collect();
+    for (name, property) in properties.into_iter().flatten() {
+        let text = |key: &str| property.get(key).and_then(Value::as_str).map(str::to_owned);
+        let kinds: Vec<_> = texts(property.get("type")).collect();
+        let key = join(parent, name);
+        found.push(Described {
+            kind: if kinds.is_empty() { "any".to_owned() } else { kinds.join("|") },
+            description: text("description").unwrap_or_default(),
+            default: property.get("default").cloned(),
+            required: required.contains(&name.as_str()),
+            env: text("x-flusso-env"),
+            grant: text("x-flusso-grant"),
+            secret: property.get("x-flusso-secret").and_then(Value::as_bool).unwrap_or(false),
+            key: key.clone(),
+        });
+        describe(property, &key, found);
+    }
+}
+
+/// A text, or the texts of a list.
+fn texts(value: Option<&Value>) -> impl Iterator<Item = &str> {
+    let list = value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    value.and_then(Value::as_str).into_iter().chain(list)
+}
+
+fn join(parent: &str, name: &str) -> String {
+    if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") }
+}
+
+fn last(key: &str) -> &str {
+    key.rsplit_once('.').map_or(key, |(_, name)| name)
+}
+
+fn get<'a>(settings: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    match key.split_once('.') {
+        Some((first, rest)) => get(settings.get(first)?.as_object()?, rest),
+        None => settings.get(key),
+    }
+}
+
+fn put(settings: &mut Map<String, Value>, key: &str, value: Value) {
+    match key.split_once('.') {
+        None => drop(settings.insert(key.to_owned(), value)),
+        Some((first, rest)) => {
+            let inner = settings.entry(first).or_insert_with(|| Value::Object(Map::new()));
+            if let Some(inner) = inner.as_object_mut() {
+                put(inner, rest, value);
+            }
+        }
+    }
+}
+
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a table",
+    }
+}
+
+fn unknown(parent: &str, name: &str, known: &[&str]) -> Problem {
+    let near = match nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => "this plugin has no settings here".to_owned(),
+        None => format!("this plugin knows {}", known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")),
+    };
+    Problem { key: join(parent, name), message: format!("is not a setting of this plugin; {near}") }
+}
+
+/// The candidate that a wrong name was probably meant to be.
+pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = candidates.map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
+    near.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::capability::{Access, Address};
+    use serde_json::json;
+
+    fn schema() -> Schema {
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "connection_url": {
+                    "type": "string", "description": "where the database is",
+                    "x-flusso-grant": "network", "x-flusso-secret": true, "x-flusso-env": "DATABASE_URL"
+                },
+                "host": { "type": "string", "x-flusso-grant": "network" },
+                "port": { "type": "integer", "default": 5432, "minimum": 1, "x-flusso-env": "PGPORT" },
+                "path": { "type": "string", "x-flusso-grant": "filesystem:write" },
+                "mode": { "enum": ["fast", "safe"] },
+                "tls": { "type": "object", "properties": { "roots": { "type": "string" } }, "additionalProperties": false }
+            },
+            "required": ["connection_url"],
+            "additionalProperties": false
+        });
+        Schema::new(&schema).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().cloned().unwrap_or_default()
+    }
+
+    fn problems(settings: Value) -> Vec<String> {
+        schema().check(&object(settings)).err().unwrap_or_default().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn names_the_key_and_the_remedy() {
+        let url = "postgres://db/x";
+        assert!(problems(json!({ "connection_url": url })).is_empty());
+        assert_eq!(
+            problems(json!({})),
+            ["`connection_url`: is missing (where the database is); set it or the variable DATABASE_URL"]
+        );
+        assert_eq!(
+            problems(json!({ "conection_url": url, "connection_url": url })),
+            ["`conection_url`: is not a setting of this plugin; did you mean `connection_url`?"]
+        );
+        assert_eq!(
+            problems(json!({ "connection_url": url, "port": "5432" })),
+            ["`port`: is a string and should be integer"]
+        );
+        assert_eq!(
+            problems(json!({ "connection_url": url, "mode": "fats" })),
+            ["`mode`: should be one of \"fast\", \"safe\"; did you mean \"fast\"?"]
+        );
+        assert_eq!(
+            problems(json!({ "connection_url": url, "tls": { "root": "x" } })),
+            ["`tls.root`: is not a setting of this plugin; did you mean `roots`?"]
+        );
+        let low = problems(json!({ "connection_url": url, "port": 0 }));
+        assert!(low.iter().all(|text| text.starts_with("`port`: the value")), "{low:?}");
+    }
+
+    #[test]
+    fn a_secret_is_in_no_message_and_in_no_listing() {
+        let secret = problems(json!({ "connection_url": { "secret": "hunter2" } }));
+        assert!(!secret.is_empty() && secret.iter().all(|text| !text.contains("hunter2")), "{secret:?}");
+        let shown = schema().redacted(&object(json!({ "connection_url": "postgres://me:hunter2@db", "port": 1 })));
+        assert_eq!(Value::Object(shown), json!({ "connection_url": "…", "port": 1 }));
+    }
+
+    #[test]
+    fn the_environment_overrides_and_is_read_as_the_settings_type() {
+        let mut settings = object(json!({ "connection_url": "postgres://file", "port": 1 }));
+        schema().apply_env(&mut settings, |name| match name {
+            "DATABASE_URL" => Some("postgres://env".to_owned()),
+            "PGPORT" => Some("6000".to_owned()),
+            _ => None,
+        });
+        assert_eq!(Value::Object(settings), json!({ "connection_url": "postgres://env", "port": 6000 }));
+    }
+
+    #[test]
+    fn filling_in_a_setting_grants_exactly_that() {
+        let mut grants = Grants::none();
+        let settings = json!({ "connection_url": "postgres://me:x@db/x", "host": "other", "port": 7, "path": "out" });
+        assert_eq!(schema().grant(&object(settings), &mut grants), Ok(()));
+        // The port beside belongs to the parts; a URL in the same object takes it only without one of its own.
+        assert!(grants.may_connect(&Address::tcp("other", 7)).is_ok());
+        assert!(grants.folders().eq([(std::path::Path::new("out"), Access::Write)]));
+        assert!(schema().grant(&object(json!({ "connection_url": "postgres:///x" })), &mut grants).is_err());
+    }
+}

@@ -1,0 +1,271 @@
+//! The engine's builder over guests: several instances share the building, all opened alike; each has a reader of its own
+//! where the plugin imports one. An instance that answered with an error is not used again.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::bindings::exports::flusso::connector::builder::IndexRequest;
+use super::limits::ITEMS;
+use super::reader::Reader;
+use super::{Guest, Plugin, convert};
+use crate::engine::StageError;
+use crate::engine::stage::{self, Affected, Description, RangeBuilder, RangedPage, Result, Slice};
+use crate::model::{Change, DocumentId, IndexNumber, Outcome, TableNumber};
+use crate::plugin::manifest::Role;
+
+/// An index that the operator asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Its name.
+    pub name: String,
+    /// The text of its schema.
+    pub schema: Option<String>,
+    /// Where that text came from, for messages.
+    pub origin: Option<String>,
+}
+
+impl Request {
+    fn borrowed(&self) -> IndexRequest<'_> {
+        let Self { name, schema, origin } = self;
+        IndexRequest { name, schema: schema.as_deref(), origin: origin.as_deref(), extra: None }
+    }
+}
+
+/// A builder plugin as `[builder]` (or `[source]`, where the source plugin builds) uses it.
+pub struct GuestBuilder {
+    plugin: Plugin,
+    reader: Option<Plugin>,
+    requests: Arc<Vec<Request>>,
+    instances: usize,
+    seats: Semaphore,
+    idle: Mutex<Vec<Guest>>,
+    offered: OnceLock<Description>,
+}
+
+impl GuestBuilder {
+    /// A builder of `instances` guests. `reader` is the source plugin, for a builder that reads through it.
+    pub fn new(plugin: Plugin, reader: Option<Plugin>, requests: Vec<Request>, instances: usize) -> Self {
+        let instances = instances.max(1);
+        Self {
+            plugin,
+            reader: reader.filter(|reader| reader.manifest().has(Role::Reader)),
+            requests: Arc::new(requests),
+            instances,
+            seats: Semaphore::new(instances),
+            idle: Mutex::default(),
+            offered: OnceLock::new(),
+        }
+    }
+
+    async fn open(&self) -> Result<Guest> {
+        let reader = match (&self.reader, self.plugin.prepared().reads()) {
+            (_, false) => None,
+            (Some(plugin), true) => {
+                let opened = Reader::open(plugin).await?;
+                Some(opened.map_err(|error| convert::refused(&plugin.origin(), "reader.open", error))?)
+            }
+            (None, true) => {
+                let message = format!(
+                    "the builder {} reads rows through the source, and the source plugin exports no reader; use one that does",
+                    self.plugin.manifest().name
+                );
+                return Err(StageError::Configuration(message));
+            }
+        };
+        let guest = self.plugin.spawn(reader).await?;
+        let (settings, requests) = (self.plugin.settings(), self.requests.clone());
+        let opening = guest.ask(
+            "builder.open",
+            move |live| {
+                Box::pin(async move {
+                    let requests: Vec<_> = requests.iter().map(Request::borrowed).collect();
+                    live.exports.builder()?.call_open(&mut live.store, &settings, &requests).await
+                })
+            },
+            Ok,
+        );
+        opening.await?;
+        let description = describe(&guest).await?;
+        let offered = self.offered.get_or_init(|| description.clone());
+        match same(offered, &description) {
+            true => Ok(guest),
+            false => Err(StageError::Fatal(format!(
+                "the builder {} offers other indexes or tables than when this run began; start again",
+                self.plugin.manifest().name
+            ))),
+        }
+    }
+
+    /// An instance that nobody else uses, opened if none is idle.
+    async fn seat(&self) -> Result<(SemaphorePermit<'_>, Guest)> {
+        let closed = |_| StageError::Fatal("the builder was closed".to_owned());
+        let permit = self.seats.acquire().await.map_err(closed)?;
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let guest = match idle {
+            Some(guest) => guest,
+            None => self.open().await?,
+        };
+        Ok((permit, guest))
+    }
+
+    /// Gives an instance back, if it may be used again after this answer.
+    fn leave<T>(&self, guest: Guest, answer: &Result<T>) {
+        if matches!(answer, Ok(_) | Err(StageError::Unsupported(_))) {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(guest);
+        }
+    }
+
+    fn indexes(&self) -> usize {
+        self.offered.get().map_or(0, |offered| offered.mappings.len())
+    }
+}
+
+/// Whether the numbers of indexes and tables still mean the same. A mapping's hash may change while the host runs.
+fn same(a: &Description, b: &Description) -> bool {
+    let names = |description: &Description| -> Vec<_> { description.mappings.iter().map(|mapping| mapping.index.clone()).collect() };
+    names(a) == names(b) && a.scopes == b.scopes && a.interest == b.interest
+}
+
+async fn describe(guest: &Guest) -> Result<Description> {
+    let mappings = guest.ask(
+        "builder.mappings",
+        |live| Box::pin(async move { live.exports.builder()?.call_mappings(&mut live.store).await }),
+        |mappings| convert::counted(mappings, 100_000, "mappings")?.into_iter().map(convert::mapping).collect::<convert::Checked<Vec<_>>>(),
+    );
+    let mappings = mappings.await?;
+    let interest = guest.ask(
+        "builder.interest",
+        |live| Box::pin(async move { live.exports.builder()?.call_interest(&mut live.store).await }),
+        |tables| convert::counted(tables, 100_000, "tables")?.into_iter().map(convert::interest).collect::<convert::Checked<Vec<_>>>(),
+    );
+    let interest = interest.await?;
+    let (indexes, tables) = (mappings.len(), interest.len());
+    let scopes = guest.ask(
+        "builder.scopes",
+        |live| Box::pin(async move { live.exports.builder()?.call_scopes(&mut live.store).await }),
+        |scopes| {
+            let scopes = convert::counted(scopes, indexes, "scopes")?;
+            scopes.iter().map(|scope| convert::scope(scope, indexes, tables)).collect::<convert::Checked<Vec<_>>>()
+        },
+    );
+    Ok(Description { scopes: scopes.await?, mappings, interest })
+}
+
+/// A call on an instance of the pool: its name, its arguments as the generated function wants them, and the check.
+macro_rules! ask {
+    ($self:ident, $name:literal, $function:ident($($argument:expr),*), $check:expr) => {{
+        let (_permit, guest) = $self.seat().await?;
+        let answer = guest.ask(
+            $name,
+            move |live| Box::pin(async move { live.exports.builder()?.$function(&mut live.store, $($argument),*).await }),
+            $check,
+        ).await;
+        $self.leave(guest, &answer);
+        answer
+    }};
+}
+
+#[async_trait]
+impl stage::Builder for GuestBuilder {
+    fn name(&self) -> &str {
+        self.plugin.name()
+    }
+
+    fn instances(&self) -> usize {
+        self.instances
+    }
+
+    async fn describe(&self) -> Result<Description> {
+        let (_permit, guest) = self.seat().await?;
+        let answer = describe(&guest).await;
+        self.leave(guest, &answer);
+        answer
+    }
+
+    async fn resolve(&self, changes: Slice<Change>) -> Result<Affected> {
+        let (_permit, guest) = self.seat().await?;
+        let indexes = self.indexes();
+        let answer = guest.ask(
+            "builder.resolve",
+            move |live| {
+                Box::pin(async move {
+                    let changes: Vec<_> = changes.iter().map(convert::to_change).collect();
+                    let changes: Vec<_> = changes.iter().collect();
+                    live.exports.builder()?.call_resolve(&mut live.store, &changes).await
+                })
+            },
+            |affected| convert::affected(affected, indexes, ITEMS),
+        );
+        let answer = answer.await;
+        self.leave(guest, &answer);
+        answer
+    }
+
+    async fn resolve_more(&self, cursor: Vec<u8>, max: u32) -> Result<Affected> {
+        let (indexes, most) = (self.indexes(), usize::try_from(max).unwrap_or(ITEMS));
+        ask!(self, "builder.resolve-more", call_resolve_more(&cursor, max), |more| convert::affected(more, indexes, most))
+    }
+
+    async fn reshaped(&self, tables: &[TableNumber]) -> Result<Affected> {
+        let (indexes, tables) = (self.indexes(), tables.to_vec());
+        ask!(self, "builder.reshaped", call_reshaped(&tables), |affected| convert::affected(affected, indexes, ITEMS))
+    }
+
+    async fn build_many(&self, ids: Slice<DocumentId>) -> Result<Vec<Outcome>> {
+        let (_permit, guest) = self.seat().await?;
+        let asked = ids.len();
+        let answer = guest.ask(
+            "builder.build-many",
+            move |live| {
+                Box::pin(async move {
+                    let ids: Vec<_> = ids.iter().map(convert::to_id).collect();
+                    let ids: Vec<_> = ids.iter().collect();
+                    live.exports.builder()?.call_build_many(&mut live.store, &ids).await
+                })
+            },
+            |outcomes| convert::outcomes(outcomes, asked),
+        );
+        let answer = answer.await;
+        self.leave(guest, &answer);
+        answer
+    }
+
+    async fn ranges(&self) -> Result<Box<dyn RangeBuilder>> {
+        if !self.plugin.manifest().has(Role::RangeBuilder) {
+            return Err(StageError::Unsupported(format!("building ranges with {}", self.plugin.manifest().name)));
+        }
+        Ok(Box::new(GuestRanges { guest: self.open().await? }))
+    }
+}
+
+/// An instance of the builder that builds whole ranges, beside those of the pool.
+struct GuestRanges {
+    guest: Guest,
+}
+
+#[async_trait]
+impl RangeBuilder for GuestRanges {
+    async fn build_range(
+        &mut self,
+        index: IndexNumber,
+        range: &[u8],
+        cursor: Option<&[u8]>,
+        max: u32,
+        max_bytes: u32,
+    ) -> Result<RangedPage> {
+        let (range, cursor) = (range.to_vec(), cursor.map(<[u8]>::to_vec));
+        let call = self.guest.ask(
+            "range-builder.build-range",
+            move |live| {
+                Box::pin(async move {
+                    let ranges = live.exports.ranges()?;
+                    ranges.call_build_range(&mut live.store, index, &range, cursor.as_ref(), max, max_bytes).await
+                })
+            },
+            |page| convert::ranged(page, max),
+        );
+        call.await
+    }
+}

@@ -1,0 +1,84 @@
+//! A plugin that was read and found to be one, not yet compiled.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::plugin::locate::Found;
+use crate::plugin::manifest::{Manifest, Refusal};
+
+/// The SHA-256 of a component's bytes.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Digest(pub(super) [u8; Self::LENGTH]);
+
+impl Digest {
+    /// Its length in bytes.
+    pub const LENGTH: usize = 32;
+
+    /// The digest of some bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A plugin's bytes with its checked manifest.
+#[derive(Clone)]
+pub struct Checked {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    manifest: Manifest,
+    digest: Digest,
+}
+
+impl Checked {
+    /// Reads the whole file once, so that what was checked is what is compiled.
+    pub fn read(found: Found) -> Result<Self, Refusal> {
+        let Found { path } = found;
+        let bytes = std::fs::read(&path).map_err(|source| Refusal::Unreadable { path: path.clone(), source })?;
+        let manifest = Manifest::of_bytes(&path, &bytes)?;
+        let digest = Digest::of(&bytes);
+        Ok(Self { path, bytes, manifest, digest })
+    }
+
+    /// Where it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says about itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The digest of its bytes.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// How many bytes it has.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Name and version, for messages.
+    pub(super) fn title(&self) -> String {
+        format!("{} {}", self.manifest.name, self.manifest.version)
+    }
+}

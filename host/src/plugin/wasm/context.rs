@@ -1,0 +1,113 @@
+//! What a store holds beside the guest's own memory: who the guest is, what it may do, and what it has open.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx, WasiCtxView, WasiView};
+
+use super::imports::log::{Lines, Stdio, Tail};
+use super::limits::{Limits, MemoryLimiter};
+use super::reader::Reader;
+use crate::plugin::capability::{Access, Grants};
+use crate::plugin::metrics::{self, Metrics};
+use crate::plugin::state::Scope;
+
+/// How an operator uses a plugin: one table of the configuration. Not printable: settings and secrets are in it.
+#[derive(Clone)]
+pub struct Setup {
+    /// The name of this use: `source`, `builder`, or the sink's name.
+    pub name: String,
+    /// The settings, checked, secrets filled in.
+    pub settings: serde_json::Map<String, serde_json::Value>,
+    /// What `secrets.get` answers.
+    pub secrets: BTreeMap<String, String>,
+    /// What it may reach.
+    pub grants: Grants,
+    /// What it may take.
+    pub limits: Limits,
+    /// What it keeps over restarts; none: `state` answers that there is none.
+    pub state: Option<Scope>,
+    /// Where its numbers go.
+    pub metrics: Metrics,
+}
+
+impl Setup {
+    /// Nothing set, nothing granted.
+    pub fn bare(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            settings: serde_json::Map::new(),
+            secrets: BTreeMap::new(),
+            grants: Grants::none(),
+            limits: Limits::default(),
+            state: None,
+            metrics: Metrics::default(),
+        }
+    }
+}
+
+/// Whose call, log line or error it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The plugin's name.
+    pub plugin: String,
+    /// Its version.
+    pub version: String,
+    /// The name of its use in the configuration.
+    pub instance: String,
+}
+
+/// The data of one store.
+pub(super) struct Context {
+    pub(super) origin: Arc<Origin>,
+    pub(super) setup: Arc<Setup>,
+    pub(super) memory: MemoryLimiter,
+    pub(super) lines: Lines,
+    pub(super) tail: Tail,
+    pub(super) metrics: metrics::Own,
+    pub(super) connections: usize,
+    pub(super) reader: Option<Reader>,
+    pub(super) table: ResourceTable,
+    wasi: WasiCtx,
+}
+
+impl Context {
+    /// Opens the granted folders; everything else of WASI is empty or refuses.
+    pub(super) fn new(origin: Arc<Origin>, setup: Arc<Setup>, reader: Option<Reader>) -> Result<Self, String> {
+        let tail = Tail::default();
+        let mut wasi = WasiCtx::builder();
+        wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+        wasi.stdout(Stdio::new(origin.clone(), None)).stderr(Stdio::new(origin.clone(), Some(tail.clone())));
+        for (path, access) in setup.grants.folders() {
+            let shown = path.display();
+            let perms = match access {
+                Access::Read => FsPerms::ReadOnly,
+                Access::Write => {
+                    std::fs::create_dir_all(path).map_err(|error| format!("the folder {shown} cannot be made: {error}"))?;
+                    FsPerms::ReadWrite
+                }
+            };
+            let name = path.to_str().ok_or_else(|| format!("the path {shown} is not UTF-8"))?;
+            let opened = wasi.preopened_dir(path, name, perms);
+            opened.map_err(|error| format!("{shown} cannot be opened: {error}; a plugin is granted folders, and they have to exist"))?;
+        }
+        Ok(Self {
+            metrics: setup.metrics.of(&origin.plugin, &setup.name),
+            memory: MemoryLimiter::new(setup.limits.memory),
+            lines: Lines::default(),
+            connections: 0,
+            table: ResourceTable::new(),
+            wasi: wasi.build(),
+            origin,
+            setup,
+            tail,
+            reader,
+        })
+    }
+}
+
+impl WasiView for Context {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}

@@ -1,0 +1,439 @@
+//! The only place where the contract's types meet the model. What comes from a guest is untrusted: counts and sizes are
+//! checked here, and what cannot be is an error of the guest. What goes to a guest is the host's own.
+
+use std::time::Duration;
+
+use super::bindings::exports::flusso::connector as exports;
+use super::bindings::flusso::connector::{reader as imported, types as wit};
+use super::guest::{Fault, GuestError};
+use super::limits::{ITEMS, TEXT, plain};
+use crate::engine::StageError;
+use crate::engine::stage;
+use crate::model;
+
+/// Bytes of a position.
+const MAX_POSITION: usize = 64 << 10;
+/// Bytes of a cursor or a range.
+const MAX_CURSOR: usize = 1 << 20;
+/// Characters of an index's name, a history's, a hash.
+const MAX_NAME: usize = 1_000;
+
+/// What a guest returned cannot be; the text goes on after "returned".
+pub(super) struct Lie(pub(super) String);
+
+pub(super) type Checked<T> = Result<T, Lie>;
+
+/// A list that is not longer than it may be.
+pub(super) fn counted<T>(list: Vec<T>, max: usize, what: &str) -> Checked<Vec<T>> {
+    let max = max.min(ITEMS);
+    match list.len() > max {
+        true => Err(Lie(format!("{} {what} where at most {max} were asked for", list.len()))),
+        false => Ok(list),
+    }
+}
+
+fn sized(bytes: Vec<u8>, max: usize, what: &str) -> Checked<Vec<u8>> {
+    match bytes.len() > max {
+        true => Err(Lie(format!("a {what} of {} bytes; it may have {max}", bytes.len()))),
+        false => Ok(bytes),
+    }
+}
+
+fn name(text: String, what: &str) -> Checked<String> {
+    let bad = text.is_empty() || text.len() > MAX_NAME || text.chars().any(char::is_control);
+    match bad {
+        true => Err(Lie(format!("a {what} that is empty, longer than {MAX_NAME} bytes or unprintable"))),
+        false => Ok(text),
+    }
+}
+
+/// A number that must be one of `count`.
+fn place(number: u32, count: usize, what: &str) -> Checked<u32> {
+    match usize::try_from(number).is_ok_and(|number| number < count) {
+        true => Ok(number),
+        false => Err(Lie(format!("{what} number {number}, and there are {count}"))),
+    }
+}
+
+/// Why a stage has no result: the guest's own answer, with plugin and call before it.
+pub(super) fn refused(origin: &super::Origin, call: &str, error: wit::Error) -> StageError {
+    let said = |text: &str| format!("plugin {} ({}), {call}: {}", origin.plugin, origin.instance, plain(text, TEXT));
+    match error {
+        wit::Error::Transient(wit::Transient { message, retry_after_ms, .. }) => {
+            StageError::Transient { message: said(&message), retry_after: retry_after_ms.map(Duration::from_millis) }
+        }
+        wit::Error::Busy(holder) => StageError::Busy(said(&holder)),
+        wit::Error::HistoryLost(detail) => StageError::HistoryLost(said(&detail)),
+        wit::Error::Configuration(wit::ConfigurationError { setting, message, .. }) => match setting.as_str() {
+            "" => StageError::Configuration(said(&message)),
+            setting => StageError::Configuration(said(&format!("setting `{setting}`: {message}"))),
+        },
+        wit::Error::Denied(capability) => StageError::Denied(said(&capability)),
+        wit::Error::Unsupported => StageError::Unsupported(said("this")),
+        wit::Error::Fatal(message) => StageError::Fatal(said(&message)),
+        wit::Error::Other(wit::OtherError { code, message, .. }) => StageError::Fatal(said(&format!("{code}: {message}"))),
+    }
+}
+
+impl From<GuestError> for StageError {
+    fn from(error: GuestError) -> Self {
+        match error.fault() {
+            Fault::Grant(_) => Self::Configuration(error.to_string()),
+            _ => Self::Crashed(error.to_string()),
+        }
+    }
+}
+
+// Values and keys, both ways.
+
+pub(super) fn value(value: wit::Value) -> model::Value {
+    match value {
+        wit::Value::Null => model::Value::Null,
+        wit::Value::Boolean(value) => model::Value::Boolean(value),
+        wit::Value::Integer(value) => model::Value::Integer(value),
+        wit::Value::Float(value) => model::Value::Float(value),
+        wit::Value::Decimal(text) => model::Value::Decimal(text),
+        wit::Value::Text(text) => model::Value::Text(text),
+        wit::Value::Bytes(bytes) => model::Value::Bytes(bytes),
+        wit::Value::Uuid(text) => model::Value::Uuid(text),
+        wit::Value::Date(text) => model::Value::Date(text),
+        wit::Value::Time(text) => model::Value::Time(text),
+        wit::Value::Timestamp(text) => model::Value::Timestamp(text),
+        wit::Value::Json(text) => model::Value::Json(text),
+    }
+}
+
+fn to_value(value: &model::Value) -> wit::Value {
+    match value {
+        model::Value::Null => wit::Value::Null,
+        model::Value::Boolean(value) => wit::Value::Boolean(*value),
+        model::Value::Integer(value) => wit::Value::Integer(*value),
+        model::Value::Float(value) => wit::Value::Float(*value),
+        model::Value::Decimal(text) => wit::Value::Decimal(text.clone()),
+        model::Value::Text(text) => wit::Value::Text(text.clone()),
+        model::Value::Bytes(bytes) => wit::Value::Bytes(bytes.clone()),
+        model::Value::Uuid(text) => wit::Value::Uuid(text.clone()),
+        model::Value::Date(text) => wit::Value::Date(text.clone()),
+        model::Value::Time(text) => wit::Value::Time(text.clone()),
+        model::Value::Timestamp(text) => wit::Value::Timestamp(text.clone()),
+        model::Value::Json(text) => wit::Value::Json(text.clone()),
+    }
+}
+
+pub(super) fn key(key: Vec<wit::Value>) -> model::Key {
+    model::Key::new(row(key))
+}
+
+fn row(row: Vec<wit::Value>) -> model::Row {
+    row.into_iter().map(value).collect()
+}
+
+fn to_row(row: &[model::Value]) -> Vec<wit::Value> {
+    row.iter().map(to_value).collect()
+}
+
+// What a source says.
+
+pub(super) fn position(bytes: Vec<u8>) -> Checked<model::Position> {
+    Ok(model::Position::new(sized(bytes, MAX_POSITION, "position")?))
+}
+
+pub(super) fn cursor(cursor: Option<Vec<u8>>) -> Checked<Option<Vec<u8>>> {
+    cursor.map(|bytes| sized(bytes, MAX_CURSOR, "cursor")).transpose()
+}
+
+/// An event about one of `tables` tables.
+pub(super) fn event(event: wit::Event, tables: usize) -> Checked<model::Event> {
+    Ok(match event {
+        wit::Event::Change(change) => model::Event::Change(model::Change {
+            table: place(change.table, tables, "table")?,
+            op: match change.op {
+                wit::Op::Upsert => model::Op::Upsert,
+                wit::Op::Delete => model::Op::Delete,
+                wit::Op::Truncate => model::Op::Truncate,
+            },
+            key: key(change.key),
+            before: change.before.map(row),
+            after: change.after.map(row),
+            version: change.version,
+        }),
+        wit::Event::Checkpoint(checkpoint) => model::Event::Checkpoint(model::Checkpoint {
+            position: position(checkpoint.position)?,
+            version: checkpoint.version,
+            committed_at: checkpoint.committed_at,
+        }),
+        wit::Event::TableChanged(changed) => model::Event::TableChanged(model::TableChanged {
+            table: place(changed.table, tables, "table")?,
+            detail: plain(&changed.detail, TEXT),
+        }),
+    })
+}
+
+pub(super) fn history(history: String) -> Checked<model::HistoryId> {
+    Ok(name(history, "history")?.into())
+}
+
+pub(super) fn identity(text: String) -> Checked<String> {
+    name(text, "identity")
+}
+
+pub(super) fn inspection(found: exports::source::Inspection) -> Checked<stage::Inspection> {
+    Ok(stage::Inspection {
+        history: found.history.map(history).transpose()?,
+        continuity: match found.continuity {
+            exports::source::Continuity::Fresh => stage::Continuity::Fresh,
+            exports::source::Continuity::Continuous => stage::Continuity::Continuous,
+            exports::source::Continuity::Lost(detail) => stage::Continuity::Lost(plain(&detail, TEXT)),
+        },
+    })
+}
+
+pub(super) fn preparation(answer: exports::source::Preparation) -> Checked<stage::Preparation> {
+    Ok(match answer {
+        exports::source::Preparation::Pending(reason) => stage::Preparation::Pending(plain(&reason, TEXT)),
+        exports::source::Preparation::Ready(prepared) => stage::Preparation::Ready(stage::Prepared {
+            history: history(prepared.history)?,
+            position: position(prepared.position)?,
+            version: prepared.version,
+            holds: lines(prepared.holds)?,
+        }),
+    })
+}
+
+/// Lines for a person.
+pub(super) fn lines(lines: Vec<String>) -> Checked<Vec<String>> {
+    Ok(counted(lines, 1_000, "lines")?.iter().map(|line| plain(line, TEXT)).collect())
+}
+
+pub(super) fn division(division: exports::snapshot::Division, parts: u32) -> Checked<stage::Division> {
+    let ranges = counted(division.ranges, usize::try_from(parts.max(1)).unwrap_or(ITEMS), "ranges")?;
+    let ranges = ranges.into_iter().map(|range| sized(range, MAX_CURSOR, "range")).collect::<Checked<_>>()?;
+    Ok(stage::Division { ranges, estimated_rows: division.estimated_rows })
+}
+
+pub(super) fn page(page: exports::snapshot::Page, max: u32) -> Checked<stage::Page> {
+    let keys = counted(page.keys, usize::try_from(max).unwrap_or(ITEMS), "keys")?;
+    Ok(stage::Page { keys: keys.into_iter().map(key).collect(), cursor: cursor(page.cursor)? })
+}
+
+pub(super) fn to_interest(interest: &model::TableInterest) -> wit::TableInterest {
+    wit::TableInterest {
+        table: wit::TableName { schema: interest.table.schema.clone(), name: interest.table.name.clone() },
+        key: interest.key.clone(),
+        links: interest.links.clone(),
+        reads: interest.reads.clone(),
+        extra: None,
+    }
+}
+
+// What a builder says.
+
+pub(super) fn interest(interest: wit::TableInterest) -> Checked<model::TableInterest> {
+    Ok(model::TableInterest {
+        table: model::TableName { schema: name(interest.table.schema, "schema")?, name: name(interest.table.name, "table")? },
+        key: interest.key,
+        links: interest.links,
+        reads: interest.reads,
+    })
+}
+
+pub(super) fn mapping(mapping: wit::Mapping) -> Checked<model::Mapping> {
+    let field = |field: wit::Field| model::Field {
+        path: field.path,
+        kind: field.type_,
+        nullable: field.nullable,
+        array: field.array,
+        options: field.options,
+        extra: field.extra,
+    };
+    Ok(model::Mapping {
+        index: name(mapping.index, "index name")?,
+        hash: name(mapping.hash, "mapping hash")?,
+        fields: counted(mapping.fields, 100_000, "fields")?.into_iter().map(field).collect(),
+        extra: mapping.extra,
+    })
+}
+
+pub(super) fn to_mapping(mapping: &model::Mapping) -> wit::Mapping {
+    let field = |field: &model::Field| wit::Field {
+        path: field.path.clone(),
+        type_: field.kind.clone(),
+        nullable: field.nullable,
+        array: field.array,
+        options: field.options.clone(),
+        extra: field.extra.clone(),
+    };
+    wit::Mapping {
+        index: mapping.index.clone(),
+        hash: mapping.hash.clone(),
+        fields: mapping.fields.iter().map(field).collect(),
+        extra: mapping.extra.clone(),
+    }
+}
+
+pub(super) fn scope(scope: &exports::builder::Scope, indexes: usize, tables: usize) -> Checked<model::Scope> {
+    Ok(model::Scope { index: place(scope.index, indexes, "index")?, root: place(scope.root, tables, "table")? })
+}
+
+pub(super) fn to_change(change: &model::Change) -> wit::Change {
+    wit::Change {
+        table: change.table,
+        op: match change.op {
+            model::Op::Upsert => wit::Op::Upsert,
+            model::Op::Delete => wit::Op::Delete,
+            model::Op::Truncate => wit::Op::Truncate,
+        },
+        key: to_row(change.key.parts()),
+        before: change.before.as_deref().map(to_row),
+        after: change.after.as_deref().map(to_row),
+        version: change.version,
+        extra: None,
+    }
+}
+
+pub(super) fn to_id(id: &model::DocumentId) -> wit::DocumentId {
+    wit::DocumentId { index: id.index, key: to_row(id.key.parts()) }
+}
+
+/// What is affected among `indexes` indexes: at most `max` documents.
+pub(super) fn affected(affected: exports::builder::Affected, indexes: usize, max: usize) -> Checked<stage::Affected> {
+    let id = |id: wit::DocumentId| Ok(model::DocumentId { index: place(id.index, indexes, "index")?, key: key(id.key) });
+    let all = |numbers: Vec<u32>| -> Checked<Vec<u32>> {
+        counted(numbers, indexes, "indexes")?.into_iter().map(|number| place(number, indexes, "index")).collect()
+    };
+    Ok(stage::Affected {
+        ids: counted(affected.ids, max, "documents")?.into_iter().map(id).collect::<Checked<_>>()?,
+        more: cursor(affected.more)?,
+        rebuild: all(affected.rebuild)?,
+        clear: all(affected.clear)?,
+    })
+}
+
+pub(super) fn failure(failure: wit::Failure) -> model::Failure {
+    model::Failure { class: plain(&failure.class, 64), reason: plain(&failure.reason, TEXT) }
+}
+
+pub(super) fn outcome(outcome: wit::Outcome) -> model::Outcome {
+    match outcome {
+        wit::Outcome::Built(body) => model::Outcome::Built(body),
+        wit::Outcome::Absent => model::Outcome::Absent,
+        wit::Outcome::Failed(reason) => model::Outcome::Failed(failure(reason)),
+    }
+}
+
+/// One outcome an id: no more and no fewer.
+pub(super) fn outcomes(outcomes: Vec<wit::Outcome>, asked: usize) -> Checked<Vec<model::Outcome>> {
+    match outcomes.len() == asked {
+        true => Ok(outcomes.into_iter().map(outcome).collect()),
+        false => Err(Lie(format!("{} outcomes for {asked} documents", outcomes.len()))),
+    }
+}
+
+pub(super) fn ranged(page: exports::range_builder::RangedPage, max: u32) -> Checked<stage::RangedPage> {
+    let documents = counted(page.documents, usize::try_from(max).unwrap_or(ITEMS), "documents")?;
+    Ok(stage::RangedPage {
+        documents: documents.into_iter().map(|document| (key(document.key), outcome(document.outcome))).collect(),
+        rows: page.rows,
+        cursor: cursor(page.cursor)?,
+    })
+}
+
+// What a sink says and gets.
+
+/// Borrows the bodies: they are copied once, into the guest's memory.
+pub(super) fn to_documents(documents: &stage::Documents) -> Vec<exports::sink::Document<'_>> {
+    let documents = documents.iter().map(|(target, model::Document { id, version, body, .. })| {
+        exports::sink::Document { target, id, version: *version, body: body.as_deref() }
+    });
+    documents.collect()
+}
+
+pub(super) fn rejections(rejected: Vec<exports::sink::Rejection>) -> Vec<model::Rejection> {
+    let rejection = |rejection: exports::sink::Rejection| model::Rejection {
+        target: rejection.target,
+        id: rejection.id,
+        failure: failure(rejection.failure),
+    };
+    rejected.into_iter().map(rejection).collect()
+}
+
+// A builder's question to a reader: two instances of one interface, whose types are generated twice.
+
+/// The parts of a relation that are generated twice, held while the call borrows them.
+pub(super) struct RelationParts<'a> {
+    columns: Vec<&'a str>,
+    by: Vec<&'a str>,
+    values: Vec<&'a Vec<wit::Value>>,
+    operands: Vec<Vec<&'a wit::Value>>,
+    order: Vec<exports::reader::Ordering<'a>>,
+}
+
+pub(super) fn texts(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
+}
+
+impl<'a> RelationParts<'a> {
+    pub(super) fn of(relation: &'a imported::Relation) -> Self {
+        let operands = |filter: &'a imported::Filter| match filter {
+            imported::Filter::Condition(condition) => condition.operands.iter().collect(),
+            imported::Filter::Raw(_) => Vec::new(),
+        };
+        let ordering = |by: &'a imported::Ordering| exports::reader::Ordering { column: &by.column, descending: by.descending };
+        Self {
+            columns: texts(&relation.columns),
+            by: texts(&relation.by),
+            values: relation.values.iter().collect(),
+            operands: relation.filters.iter().map(operands).collect(),
+            order: relation.order.iter().map(ordering).collect(),
+        }
+    }
+
+    pub(super) fn filters(&'a self, relation: &'a imported::Relation) -> Vec<exports::reader::Filter<'a>> {
+        let filter = |(filter, operands): (&'a imported::Filter, &'a Vec<&'a wit::Value>)| match filter {
+            imported::Filter::Raw(text) => exports::reader::Filter::Raw(text),
+            imported::Filter::Condition(condition) => exports::reader::Filter::Condition(exports::reader::Condition {
+                column: &condition.column,
+                comparison: comparison(condition.comparison),
+                operands,
+            }),
+        };
+        relation.filters.iter().zip(&self.operands).map(filter).collect()
+    }
+
+    pub(super) fn relation(
+        &'a self,
+        relation: &'a imported::Relation,
+        filters: &'a [exports::reader::Filter<'a>],
+    ) -> exports::reader::Relation<'a> {
+        exports::reader::Relation {
+            table: &relation.table,
+            columns: &self.columns,
+            by: &self.by,
+            values: &self.values,
+            filters,
+            order: &self.order,
+            limit: relation.limit,
+            extra: relation.extra.as_deref(),
+        }
+    }
+}
+
+fn comparison(comparison: imported::Comparison) -> exports::reader::Comparison {
+    use exports::reader::Comparison as To;
+    use imported::Comparison as From;
+    match comparison {
+        From::Eq => To::Eq,
+        From::Neq => To::Neq,
+        From::Lt => To::Lt,
+        From::Lte => To::Lte,
+        From::Gt => To::Gt,
+        From::Gte => To::Gte,
+        From::Like => To::Like,
+        From::Ilike => To::Ilike,
+        From::In => To::In,
+        From::NotIn => To::NotIn,
+        From::Between => To::Between,
+        From::IsNull => To::IsNull,
+        From::IsNotNull => To::IsNotNull,
+    }
+}

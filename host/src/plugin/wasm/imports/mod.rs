@@ -1,0 +1,24 @@
+//! What a guest may call: one file an interface of `wit/`, and WASI 0.2. Each function asks `capability` before it reaches
+//! anything, and caps what it takes.
+
+pub(super) mod log;
+mod metrics;
+pub(super) mod net;
+mod reader;
+mod secrets;
+mod state;
+mod tls;
+
+use wasmtime::component::{HasSelf, Linker};
+
+use super::bindings::EveryRole;
+use super::bindings::flusso::connector::types;
+use super::context::Context;
+
+impl types::Host for Context {}
+
+/// Offers all of it to every plugin; what is not granted refuses when it is called.
+pub(super) fn add_to_linker(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    EveryRole::add_to_linker::<_, HasSelf<_>>(linker, |context| context)
+}

@@ -1,0 +1,220 @@
+//! `net`: byte streams to other machines. The grant is asked and the name resolved here, at each connect; nothing else in
+//! the host opens a connection for a guest.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+use wasmtime::component::Resource;
+
+use super::tls;
+use crate::plugin::capability::Address;
+use crate::plugin::wasm::bindings::flusso::connector::net::{self, NetError, TlsOptions};
+use crate::plugin::wasm::context::Context;
+use crate::plugin::wasm::limits::{CONNECTIONS, READ};
+
+/// What the first read of a connection can hold; it grows with what arrives.
+const FIRST_BUFFER: usize = 16 << 10;
+
+/// A TCP or unix stream, or TLS over one.
+pub(in crate::plugin::wasm) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// One connection of a guest.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct Connection {
+    /// None after a failed upgrade: it cannot be used any more.
+    stream: Option<Box<dyn Stream>>,
+    buffer: Vec<u8>,
+    secured: bool,
+}
+
+impl Connection {
+    fn new(stream: impl Stream + 'static) -> Self {
+        Self { stream: Some(Box::new(stream)), buffer: vec![0; FIRST_BUFFER], secured: false }
+    }
+
+    fn stream(&mut self) -> Result<Pin<&mut Box<dyn Stream>>, NetError> {
+        self.stream.as_mut().map(Pin::new).ok_or_else(|| NetError::Closed("the connection broke earlier".to_owned()))
+    }
+
+    /// What has arrived, waiting for the first of it; then as much as can be had without waiting.
+    async fn read(&mut self, max: usize) -> Result<Vec<u8>, NetError> {
+        let max = max.clamp(1, READ);
+        if self.buffer.len() < max && self.buffer.len() < READ {
+            // The last read filled it; more may be waiting than it holds.
+            let grown = self.buffer.len().saturating_mul(2).min(READ);
+            if self.buffer.last() != Some(&0) {
+                self.buffer.resize(grown, 0);
+            }
+        }
+        let Self { stream, buffer, .. } = self;
+        let stream = stream.as_mut().ok_or_else(|| NetError::Closed("the connection broke earlier".to_owned()))?;
+        let room = max.min(buffer.len());
+        let mut space = ReadBuf::new(buffer.get_mut(..room).unwrap_or_default());
+        let ended = poll_fn(|task| {
+            loop {
+                let before = space.filled().len();
+                if space.remaining() == 0 {
+                    return Poll::Ready(Ok(false));
+                }
+                match Pin::new(&mut *stream).poll_read(task, &mut space) {
+                    Poll::Ready(Ok(())) if space.filled().len() == before => return Poll::Ready(Ok(true)),
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) if before == 0 => return Poll::Ready(Err(error)),
+                    // What came before the error is handed out first; the error comes again.
+                    Poll::Ready(Err(_)) => return Poll::Ready(Ok(false)),
+                    Poll::Pending if before > 0 => return Poll::Ready(Ok(false)),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        });
+        let ended = ended.await.map_err(closed)?;
+        let filled = space.filled();
+        match ended && filled.is_empty() {
+            true => Err(NetError::Closed("the other side closed the connection".to_owned())),
+            false => Ok(filled.to_vec()),
+        }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), NetError> {
+        let mut stream = self.stream()?;
+        stream.write_all(bytes).await.map_err(closed)?;
+        stream.flush().await.map_err(closed)
+    }
+}
+
+fn closed(error: io::Error) -> NetError {
+    NetError::Closed(error.to_string())
+}
+
+/// Connects, or says in the contract's words why not.
+async fn connect(address: &Address, limit: Duration) -> Result<Connection, NetError> {
+    let connecting = async {
+        match address {
+            Address::Unix(path) => UnixStream::connect(path).await.map(Connection::new),
+            Address::Tcp(host, port) => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                stream.set_nodelay(true)?;
+                Ok(Connection::new(stream))
+            }
+        }
+    };
+    match timeout(limit, connecting).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => Err(NetError::Unreachable(format!("{address}: {error}"))),
+        Err(_) => Err(NetError::Unreachable(format!("{address}: no answer within {} ms", limit.as_millis()))),
+    }
+}
+
+impl net::Host for Context {
+    async fn connect(&mut self, address: String, timeout_ms: u32) -> wasmtime::Result<Result<Resource<Connection>, NetError>> {
+        let address = match Address::parse(&address) {
+            Ok(address) => address,
+            Err(error) => return Ok(Err(NetError::Invalid(error.to_string()))),
+        };
+        if let Err(denied) = self.setup.grants.may_connect(&address) {
+            return Ok(Err(NetError::Denied(denied.to_string())));
+        }
+        if self.connections >= CONNECTIONS {
+            return Ok(Err(NetError::Invalid(format!("a plugin has at most {CONNECTIONS} connections at a time"))));
+        }
+        let limit = Duration::from_millis(timeout_ms.into()).min(self.setup.limits.call_timeout);
+        Ok(match connect(&address, limit).await {
+            Ok(connection) => {
+                self.connections += 1;
+                Ok(self.table.push(connection)?)
+            }
+            Err(error) => Err(error),
+        })
+    }
+}
+
+impl net::HostConnection for Context {
+    async fn read(&mut self, of: Resource<Connection>, max: u32, wait_ms: u32) -> wasmtime::Result<Result<Vec<u8>, NetError>> {
+        let connection = self.table.get_mut(&of)?;
+        let reading = connection.read(usize::try_from(max).unwrap_or(READ));
+        Ok(timeout(Duration::from_millis(wait_ms.into()), reading).await.unwrap_or(Ok(Vec::new())))
+    }
+
+    async fn write(&mut self, of: Resource<Connection>, bytes: Vec<u8>) -> wasmtime::Result<Result<(), NetError>> {
+        Ok(self.table.get_mut(&of)?.write(&bytes).await)
+    }
+
+    async fn start_tls(
+        &mut self,
+        of: Resource<Connection>,
+        options: TlsOptions,
+    ) -> wasmtime::Result<Result<Option<Vec<u8>>, NetError>> {
+        let connection = self.table.get_mut(&of)?;
+        if connection.secured {
+            return Ok(Err(NetError::Invalid("the connection speaks TLS already".to_owned())));
+        }
+        let Some(stream) = connection.stream.take() else {
+            return Ok(Err(NetError::Closed("the connection broke earlier".to_owned())));
+        };
+        Ok(match tls::upgrade(stream, options).await {
+            Ok((secured, digest)) => {
+                connection.stream = Some(secured);
+                connection.secured = true;
+                Ok(digest)
+            }
+            Err(error) => Err(NetError::Tls(error)),
+        })
+    }
+
+    async fn drop(&mut self, of: Resource<Connection>) -> wasmtime::Result<()> {
+        self.table.delete(of)?;
+        self.connections = self.connections.saturating_sub(1);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt as _;
+
+    #[tokio::test]
+    async fn reads_what_is_there_in_one_go_and_says_when_it_ends() {
+        let (mut far, near) = tokio::io::duplex(1 << 20);
+        let mut connection = Connection::new(near);
+        let sent = vec![7; 300_000];
+        assert!(far.write_all(&sent).await.is_ok());
+        let mut got = Vec::new();
+        let mut reads = 0;
+        while got.len() < sent.len() {
+            got.extend(connection.read(1 << 20).await.unwrap_or_default());
+            reads += 1;
+        }
+        assert!(got == sent && reads < 10, "{reads} reads");
+        drop(far);
+        assert!(matches!(connection.read(10).await, Err(NetError::Closed(_))));
+    }
+
+    #[tokio::test]
+    async fn writes_all_of_it() {
+        let (mut far, near) = tokio::io::duplex(64);
+        let mut connection = Connection::new(near);
+        let reading = tokio::spawn(async move {
+            let mut got = vec![0; 1_000];
+            far.read_exact(&mut got).await.map(|_| got)
+        });
+        assert_eq!(connection.write(&[5; 1_000]).await, Ok(()));
+        assert_eq!(reading.await.ok().and_then(Result::ok), Some(vec![5; 1_000]));
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_unreachable_and_names_the_address() {
+        let answer = connect(&Address::tcp("127.0.0.1", 1), Duration::from_secs(5)).await;
+        assert!(matches!(answer, Err(NetError::Unreachable(text)) if text.starts_with("127.0.0.1:1")));
+        let answer = connect(&Address::Unix("/nowhere/x".into()), Duration::from_secs(5)).await;
+        assert!(matches!(answer, Err(NetError::Unreachable(_))));
+    }
+}

@@ -1,0 +1,213 @@
+//! TLS over a guest's connection: rustls on the host's side, so that a plugin needs no cryptography of its own and the
+//! operator's trust is kept in one place.
+
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
+use tokio_rustls::TlsConnector;
+
+use super::net::Stream;
+use crate::plugin::wasm::bindings::flusso::connector::net::{TlsOptions, Verification};
+
+/// Upgrades a stream. Returns it with the `tls-server-end-point` digest of the server's certificate, if it has one.
+pub(super) async fn upgrade(
+    stream: Box<dyn Stream>,
+    options: TlsOptions,
+) -> Result<(Box<dyn Stream>, Option<Vec<u8>>), String> {
+    let name = ServerName::try_from(options.server_name.clone())
+        .map_err(|_| format!("`{}` is no server name a certificate could be for", options.server_name))?;
+    let verifier = Arc::new(Verifier::new(&options)?);
+    let config = ClientConfig::builder_with_provider(verifier.provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
+    let secured = connecting.await.map_err(|error| error.to_string())?;
+    let (_, session) = secured.get_ref();
+    let digest = session.peer_certificates().and_then(<[_]>::first).and_then(|certificate| end_point(certificate));
+    Ok((Box::new(secured), digest))
+}
+
+/// The machine's own trusted authorities, read once.
+fn native_roots() -> Arc<RootCertStore> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    let read = || {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Arc::new(roots)
+    };
+    ROOTS.get_or_init(read).clone()
+}
+
+#[derive(Debug)]
+struct Verifier {
+    provider: Arc<CryptoProvider>,
+    /// None: any certificate will do.
+    authorities: Option<Arc<WebPkiServerVerifier>>,
+    /// Certificates that the operator trusts as they are: a server's own, given as its root.
+    pinned: Vec<CertificateDer<'static>>,
+    names: bool,
+}
+
+impl Verifier {
+    fn new(options: &TlsOptions) -> Result<Self, String> {
+        let provider = Arc::new(ring::default_provider());
+        if options.verification == Verification::None {
+            return Ok(Self { provider, authorities: None, pinned: Vec::new(), names: false });
+        }
+        let (roots, pinned) = match &options.roots {
+            None => (native_roots(), Vec::new()),
+            Some(pem) => {
+                let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+                let certificates = certificates.map_err(|error| format!("the trusted authorities are not PEM: {error}"))?;
+                let mut roots = RootCertStore::empty();
+                roots.add_parsable_certificates(certificates.iter().cloned());
+                (Arc::new(roots), certificates)
+            }
+        };
+        let built = WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build();
+        let authorities = built.map_err(|error| format!("there are no trusted authorities to check against: {error}"))?;
+        let names = options.verification == Verification::Full;
+        Ok(Self { provider, authorities: Some(authorities), pinned, names })
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        stapled: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let Some(authorities) = &self.authorities else { return Ok(ServerCertVerified::assertion()) };
+        if self.pinned.contains(certificate) {
+            if self.names {
+                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+            }
+            return Ok(ServerCertVerified::assertion());
+        }
+        match authorities.verify_server_cert(certificate, intermediates, name, stapled, now) {
+            // The name is checked last: everything before it was in order.
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) if !self.names => Ok(ServerCertVerified::assertion()),
+            answer => answer,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// RFC 5929: the certificate's digest by the hash of its own signature, SHA-256 where that is MD5 or SHA-1. None where the
+/// signature does not say (RSA-PSS keeps it in its parameters, Ed25519 has none of its own).
+fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
+    const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
+    const ECDSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04];
+    let (_, outer, _) = element(certificate)?;
+    let (_, _, after_body) = element(outer)?;
+    let (_, algorithm, _) = element(after_body)?;
+    let (_, name, _) = element(algorithm)?;
+    let hash = match (name.strip_prefix(RSA), name.strip_prefix(ECDSA)) {
+        (Some([4 | 5 | 11]), _) | (_, Some([1] | [3, 2])) => 256,
+        (Some([12]), _) | (_, Some([3, 3])) => 384,
+        (Some([13]), _) | (_, Some([3, 4])) => 512,
+        _ => return None,
+    };
+    Some(match hash {
+        256 => Sha256::digest(certificate).to_vec(),
+        384 => Sha384::digest(certificate).to_vec(),
+        _ => Sha512::digest(certificate).to_vec(),
+    })
+}
+
+/// One element of DER: its tag, its contents, and what comes after it.
+fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (tag, rest) = der.split_first()?;
+    let (first, rest) = rest.split_first()?;
+    let (length, rest) = match usize::from(*first) {
+        short @ 0..0x80 => (short, rest),
+        long => {
+            let (digits, rest) = rest.split_at_checked((long - 0x80).min(9))?;
+            (digits.iter().try_fold(0_usize, |length, digit| length.checked_mul(256)?.checked_add((*digit).into()))?, rest)
+        }
+    };
+    let (contents, rest) = rest.split_at_checked(length)?;
+    Some((*tag, contents, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The outline of a certificate: a body, and a signature algorithm of this name.
+    fn certificate(name: &[u8]) -> Vec<u8> {
+        let wrap = |tag: u8, contents: &[u8]| [&[tag, 0x82, 0, contents.len() as u8], contents].concat();
+        let algorithm = wrap(0x30, &wrap(6, name));
+        wrap(0x30, &[wrap(0x30, &[1; 100]), algorithm, wrap(3, &[0; 8])].concat())
+    }
+
+    #[test]
+    fn the_end_point_digest_follows_the_certificates_own_signature() {
+        let rsa = |last: u8| certificate(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, last]);
+        let length = |certificate: &[u8]| end_point(certificate).map(|digest| digest.len());
+        assert_eq!(length(&rsa(11)), Some(32));
+        assert_eq!(length(&rsa(5)), Some(32), "SHA-1 is raised to SHA-256");
+        assert_eq!(length(&rsa(12)), Some(48));
+        assert_eq!(length(&rsa(13)), Some(64));
+        assert_eq!(length(&rsa(10)), None, "RSA-PSS");
+        assert_eq!(length(&certificate(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 3, 3])), Some(48));
+        assert_eq!(length(&certificate(&[0x2b, 0x65, 0x70])), None, "Ed25519");
+        assert_eq!(end_point(&rsa(11)), Some(Sha256::digest(rsa(11)).to_vec()));
+    }
+
+    #[test]
+    fn a_broken_certificate_has_no_digest() {
+        let whole = certificate(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 11]);
+        for length in 0..whole.len() {
+            assert_eq!(end_point(whole.get(..length).unwrap_or_default()), None);
+        }
+    }
+
+    #[test]
+    fn roots_that_are_none_are_said() {
+        let options = |roots: &str| TlsOptions {
+            server_name: "db".to_owned(),
+            verification: Verification::Full,
+            roots: Some(roots.to_owned()),
+            extra: None,
+        };
+        let wrong = Verifier::new(&options("")).err().unwrap_or_default();
+        assert!(wrong.contains("no trusted authorities"), "{wrong}");
+    }
+}

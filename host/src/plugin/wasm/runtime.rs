@@ -1,0 +1,248 @@
+//! What all plugins share: the engine, its clock, the linker, and the compile cache. And the stages of preparation, each
+//! of which consumes the one before: [`Checked`] → [`Compiled`] → [`Prepared`].
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::{Config, Engine};
+
+use super::bindings::exports::flusso::connector as exports;
+use super::cache::Cache;
+use super::context::Context;
+use super::{Checked, Digest, imports};
+use crate::plugin::manifest::{Manifest, Role};
+
+/// How often the epoch ticks: how long a guest may run before it yields to the other tasks of its thread.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Compiles and prepares plugins. One a process.
+pub struct Runtime {
+    engine: Engine,
+    linker: Linker<Context>,
+    cache: Option<Cache>,
+}
+
+/// A plugin cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The engine itself cannot be had.
+    #[error("the WebAssembly engine cannot start: {0:#}")]
+    Engine(wasmtime::Error),
+    /// The code is not valid.
+    #[error("{} ({plugin}) does not compile: {source:#}", path.display())]
+    Compile {
+        /// The file.
+        path: PathBuf,
+        /// Name and version.
+        plugin: String,
+        /// What wasmtime said.
+        source: wasmtime::Error,
+    },
+    /// It imports what this host does not offer, or something in another shape.
+    #[error(
+        "{} ({plugin}) wants something this host does not offer: {source:#}; a plugin may import flusso:connector and WASI \
+         0.2 clocks, random, stdio and filesystem", path.display()
+    )]
+    Link {
+        /// The file.
+        path: PathBuf,
+        /// Name and version.
+        plugin: String,
+        /// What wasmtime said.
+        source: wasmtime::Error,
+    },
+    /// An interface is there and lacks a function.
+    #[error("{} ({plugin}) lacks a part of the role `{role}`: {source:#}; its author has to export it", path.display())]
+    Role {
+        /// The file.
+        path: PathBuf,
+        /// Name and version.
+        plugin: String,
+        /// Which role.
+        role: Role,
+        /// What wasmtime said.
+        source: wasmtime::Error,
+    },
+    /// Compiling was cut short.
+    #[error("compiling {} was interrupted", path.display())]
+    Interrupted {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Where compiled plugins are kept unless the operator says otherwise.
+pub fn default_cache() -> Option<PathBuf> {
+    dirs::cache_dir().map(|cache| cache.join("flusso-host").join("compiled"))
+}
+
+impl Runtime {
+    /// Starts the engine and its clock. Without a folder, every start compiles.
+    pub fn new(cache: Option<&Path>) -> Result<Self, PrepareError> {
+        let mut config = Config::new();
+        // Guests are called on fibers and have no async parts of their own: calls are three to five times cheaper.
+        config.concurrency_support(false).epoch_interruption(true).parallel_compilation(true);
+        let engine = Engine::new(&config).map_err(PrepareError::Engine)?;
+        tick(&engine).map_err(|error| PrepareError::Engine(error.into()))?;
+        let mut linker = Linker::new(&engine);
+        imports::add_to_linker(&mut linker).map_err(PrepareError::Engine)?;
+        let cache = cache.and_then(|folder| match Cache::open(folder, &engine) {
+            Ok(cache) => Some(cache),
+            Err(error) => {
+                tracing::warn!(folder = %folder.display(), %error, "compiled plugins cannot be kept; every start compiles");
+                None
+            }
+        });
+        Ok(Self { engine, linker, cache })
+    }
+
+    /// Whether a component is in the compile cache.
+    pub fn is_cached(&self, digest: &Digest) -> bool {
+        self.cache.as_ref().is_some_and(|cache| cache.has(digest))
+    }
+
+    /// Takes the compiled code from the cache, or compiles; on a thread that may block.
+    pub async fn compile(&self, checked: Checked) -> Result<Compiled, PrepareError> {
+        let (engine, cache) = (self.engine.clone(), self.cache.clone());
+        let path = checked.path().to_path_buf();
+        let compiling = tokio::task::spawn_blocking(move || compile(&engine, cache.as_ref(), checked));
+        compiling.await.unwrap_or(Err(PrepareError::Interrupted { path }))
+    }
+
+    /// Links a compiled plugin and finds its roles.
+    pub fn prepare(&self, compiled: Compiled) -> Result<Prepared, PrepareError> {
+        let Compiled { checked, component } = compiled;
+        let (path, plugin) = (checked.path().to_path_buf(), checked.title());
+        let imports: Vec<_> = component.component_type().imports(&self.engine).map(|(name, _)| name.to_owned()).collect();
+        let pre = self.linker.instantiate_pre(&component).map_err(|source| PrepareError::Link {
+            path: path.clone(),
+            plugin: plugin.clone(),
+            source,
+        })?;
+        let roles = Roles::find(&pre, checked.manifest()).map_err(|(role, source)| PrepareError::Role { path, plugin, role, source })?;
+        let reads = imports.iter().any(|name| name.starts_with("flusso:connector/reader@"));
+        Ok(Prepared { inner: Arc::new(Inner { checked, pre, roles, reads }) })
+    }
+}
+
+fn compile(engine: &Engine, cache: Option<&Cache>, checked: Checked) -> Result<Compiled, PrepareError> {
+    let digest = checked.digest();
+    if let Some((cache, entry)) = cache.and_then(|cache| Some((cache, cache.load(digest)?))) {
+        match super::deserialize::deserialize(engine, &entry) {
+            Ok(component) => return Ok(Compiled { checked, component }),
+            Err(error) => {
+                tracing::debug!(plugin = checked.manifest().name, %error, "a compiled plugin in the cache does not fit");
+                cache.remove(digest);
+            }
+        }
+    }
+    let started = std::time::Instant::now();
+    let compiled = Component::from_binary(engine, checked.bytes());
+    let component = compiled.map_err(|source| PrepareError::Compile {
+        path: checked.path().to_path_buf(),
+        plugin: checked.title(),
+        source,
+    })?;
+    tracing::debug!(plugin = checked.manifest().name, elapsed = ?started.elapsed(), "compiled");
+    if let Some(cache) = cache {
+        let stored = component.serialize().map_err(std::io::Error::other).and_then(|code| cache.store(digest, &code));
+        if let Err(error) = stored {
+            tracing::warn!(plugin = checked.manifest().name, %error, "the compiled plugin could not be kept");
+        }
+    }
+    Ok(Compiled { checked, component })
+}
+
+/// A plain thread on a weak engine: it ends with the engine, and a busy runtime cannot stop it.
+fn tick(engine: &Engine) -> std::io::Result<()> {
+    let weak = engine.weak();
+    let run = move || {
+        while let Some(engine) = weak.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(TICK);
+        }
+    };
+    std::thread::Builder::new().name("epoch".to_owned()).spawn(run).map(drop)
+}
+
+/// A plugin whose code is native.
+pub struct Compiled {
+    checked: Checked,
+    component: Component,
+}
+
+/// A plugin that is linked: instances of it cost microseconds. Cheap to clone.
+#[derive(Clone)]
+pub struct Prepared {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    checked: Checked,
+    pre: InstancePre<Context>,
+    roles: Roles,
+    reads: bool,
+}
+
+impl Prepared {
+    /// What the plugin says about itself.
+    pub fn manifest(&self) -> &Manifest {
+        self.inner.checked.manifest()
+    }
+
+    /// Whether it imports `reader`, and so needs a source plugin that exports one.
+    pub fn reads(&self) -> bool {
+        self.inner.reads
+    }
+
+    /// The digest of the component.
+    pub fn digest(&self) -> &Digest {
+        self.inner.checked.digest()
+    }
+
+    pub(super) fn pre(&self) -> &InstancePre<Context> {
+        &self.inner.pre
+    }
+
+    pub(super) fn roles(&self) -> &Roles {
+        &self.inner.roles
+    }
+}
+
+/// Where the functions of each exported interface are.
+#[derive(Clone)]
+pub(super) struct Roles {
+    pub(super) plugin: exports::plugin::GuestIndices,
+    pub(super) source: Option<(exports::source::GuestIndices, exports::snapshot::GuestIndices)>,
+    pub(super) reader: Option<exports::reader::GuestIndices>,
+    pub(super) builder: Option<exports::builder::GuestIndices>,
+    pub(super) ranges: Option<exports::range_builder::GuestIndices>,
+    pub(super) sink: Option<exports::sink::GuestIndices>,
+}
+
+impl Roles {
+    fn find(pre: &InstancePre<Context>, manifest: &Manifest) -> Result<Self, (Role, wasmtime::Error)> {
+        let first = manifest.roles.first().copied().unwrap_or(Role::Source);
+        let wanted = |role| manifest.has(role).then_some(role);
+        let named = |role| move |error| (role, error);
+        let source = wanted(Role::Source).map(|role| {
+            let source = exports::source::GuestIndices::new(pre).map_err(named(role))?;
+            Ok((source, exports::snapshot::GuestIndices::new(pre).map_err(named(role))?))
+        });
+        let reader = wanted(Role::Reader).map(|role| exports::reader::GuestIndices::new(pre).map_err(named(role)));
+        let builder = wanted(Role::Builder).map(|role| exports::builder::GuestIndices::new(pre).map_err(named(role)));
+        let ranges = wanted(Role::RangeBuilder).map(|role| exports::range_builder::GuestIndices::new(pre).map_err(named(role)));
+        let sink = wanted(Role::Sink).map(|role| exports::sink::GuestIndices::new(pre).map_err(named(role)));
+        Ok(Self {
+            plugin: exports::plugin::GuestIndices::new(pre).map_err(named(first))?,
+            source: source.transpose()?,
+            reader: reader.transpose()?,
+            builder: builder.transpose()?,
+            ranges: ranges.transpose()?,
+            sink: sink.transpose()?,
+        })
+    }
+}
