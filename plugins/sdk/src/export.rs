@@ -7,8 +7,8 @@ use crate::bindings as b;
 use crate::{
     Affected, Builder, Change, Cursor, Division, Document, DocumentId, Ensured, Error, Event, HistoryId, IndexNumber,
     IndexRequest, Inspection, Key, Mapping, Outcome, Page, PollRequest, Position, Preparation, Range, RangeBuilder,
-    RangedPage, Reader, Relation, Report, Result, Row, Scope, Settings, Sink, Snapshot, Source, TableInterest, TableName,
-    TableNumber, Target, Version,
+    RangedPage, Reader, Relation, Report, Result, Row, Scope, Settings, Sink, Snapshot, Source, TableInterest,
+    TableName, TableNumber, Target, Version,
 };
 
 /// A type whose one opened value lives in this component instance. Implemented by [`crate::plugin!`].

@@ -34,9 +34,9 @@ pub mod state;
 pub use bindings::builder::exports::flusso::connector::builder::{Affected, IndexRequest, Scope};
 pub use bindings::host::flusso::connector::secrets::get as secret;
 pub use bindings::host::flusso::connector::types::{
-    Change, Checkpoint, ConfigurationError, Cursor, DocumentId, Error, Event, Failure, Field, HistoryId, IndexNumber, Key,
-    Mapping, Op, OtherError, Outcome, Position, Range, Row, TableChanged, TableInterest, TableName, TableNumber, Target,
-    Transient, Value, Version,
+    Change, Checkpoint, ConfigurationError, Cursor, DocumentId, Error, Event, Failure, Field, HistoryId, IndexNumber,
+    Key, Mapping, Op, OtherError, Outcome, Position, Range, Row, TableChanged, TableInterest, TableName, TableNumber,
+    Target, Transient, Value, Version,
 };
 pub use bindings::range_builder::exports::flusso::connector::range_builder::{Ranged, RangedPage};
 pub use bindings::reader::exports::flusso::connector::reader::{Comparison, Condition, Filter, Ordering, Relation};

@@ -2,8 +2,8 @@
 
 use crate::{
     Affected, Change, Cursor, Division, Document, DocumentId, Ensured, Error, HistoryId, IndexNumber, IndexRequest,
-    Inspection, Key, Mapping, Outcome, Page, PollRequest, Position, Preparation, Range, RangedPage, Relation, Report, Result,
-    Row, Scope, Settings, TableInterest, TableName, TableNumber, Target, Version,
+    Inspection, Key, Mapping, Outcome, Page, PollRequest, Position, Preparation, Range, RangedPage, Relation, Report,
+    Result, Row, Scope, Settings, TableInterest, TableName, TableNumber, Target, Version,
 };
 
 /// A store whose changes can be followed. See `wit/source.wit`.
