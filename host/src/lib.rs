@@ -3,9 +3,11 @@
 //!
 //! `model ◀ engine ◀ plugin ◀ app ◀ main`: each module imports only what stands before it.
 
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod model;
 pub mod plugin;
+pub mod stdout;
 pub mod telemetry;

@@ -39,7 +39,11 @@ fn of_url(scheme: &str, rest: &str, port: Option<u16>) -> Vec<Address> {
     let query = tail.split_once('?').map_or("", |(_, query)| query);
     let query = query.split('#').next().unwrap_or("");
     let parameter = |wanted: &str| {
-        query.split('&').filter_map(|pair| pair.split_once('=')).find(|(name, _)| *name == wanted).map(|(_, value)| decode(value))
+        query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(name, _)| *name == wanted)
+            .map(|(_, value)| decode(value))
     };
     let query_port = parameter("port").filter(|_| postgres).and_then(|port| port.parse().ok());
     let default = port.or(query_port).or(match scheme {
@@ -62,7 +66,9 @@ fn of_url(scheme: &str, rest: &str, port: Option<u16>) -> Vec<Address> {
 fn of_host(host: &str, default: u16) -> Option<Address> {
     if host.starts_with('/') {
         let (folder, port) = match host.rsplit_once(':') {
-            Some((folder, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => (folder, port.parse().ok()?),
+            Some((folder, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
+                (folder, port.parse().ok()?)
+            }
             _ => (host, default),
         };
         return Some(Address::Unix(PathBuf::from(folder).join(format!(".s.PGSQL.{port}"))));
@@ -70,7 +76,10 @@ fn of_host(host: &str, default: u16) -> Option<Address> {
     if host.is_empty() {
         return None;
     }
-    Address::parse(host).or_else(|_| Address::parse(&format!("{host}:{default}"))).or_else(|_| Address::parse(&format!("[{host}]:{default}"))).ok()
+    Address::parse(host)
+        .or_else(|_| Address::parse(&format!("{host}:{default}")))
+        .or_else(|_| Address::parse(&format!("[{host}]:{default}")))
+        .ok()
 }
 
 /// Undoes percent-encoding; what is not valid stays as it is.

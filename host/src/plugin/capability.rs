@@ -43,12 +43,18 @@ impl Address {
             };
         }
         let (host, port) = text.rsplit_once(':').ok_or_else(|| wrong("the port is missing"))?;
-        let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(|| wrong("the port is not a number from 1 to 65535"))?;
+        let port = port
+            .parse()
+            .ok()
+            .filter(|port| *port != 0)
+            .ok_or_else(|| wrong("the port is not a number from 1 to 65535"))?;
         let bracketed = host.starts_with('[') && host.ends_with(']');
         match host {
             "" => Err(wrong("the host is missing")),
             host if host.contains(':') && !bracketed => Err(wrong("an IPv6 address stands in brackets")),
-            host if host.contains(['*', '?', '/', '@', ' ']) => Err(wrong("a host is one name; there are no wildcards")),
+            host if host.contains(['*', '?', '/', '@', ' ']) => {
+                Err(wrong("a host is one name; there are no wildcards"))
+            }
             host => Ok(Self::tcp(host, port)),
         }
     }

@@ -92,7 +92,8 @@ impl Places {
     /// name in a manifest.
     pub fn find(&self, wanted: &str) -> Result<Found, LocateError> {
         let path = Path::new(wanted);
-        if path.components().count() > 1 || wanted.starts_with('.') || path.extension().is_some_and(|end| end == "wasm") {
+        if path.components().count() > 1 || wanted.starts_with('.') || path.extension().is_some_and(|end| end == "wasm")
+        {
             return self.find_path(path);
         }
         let file = format!("{wanted}.wasm");
@@ -119,7 +120,8 @@ impl Places {
         beside.extend(self.folders.iter().filter(|_| bare).flat_map(|folder| wasm_files(folder)));
         let names: Vec<_> = beside.iter().filter_map(|path| path.file_name()?.to_str()).collect();
         let near = nearest(&name, names.iter().copied());
-        let near = near.and_then(|near| beside.iter().find(|path| path.file_name().is_some_and(|name| name == near)).cloned());
+        let near =
+            near.and_then(|near| beside.iter().find(|path| path.file_name().is_some_and(|name| name == near)).cloned());
         Err(LocateError::NoFile { path: path.to_path_buf(), near })
     }
 
@@ -155,8 +157,10 @@ impl Places {
 /// The components of a folder, in order of their names; none if it cannot be read.
 fn wasm_files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut files: Vec<_> =
-        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "wasm") && path.is_file()).collect();
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "wasm") && path.is_file())
+        .collect();
     files.sort();
     files
 }
@@ -195,7 +199,10 @@ mod tests {
     fn says_what_is_near_and_where_it_looked() {
         let (dir, places) = folder(&[("postgres.wasm", "postgres", "postgres")]);
         let text = places.find("postgers").err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(text.contains("did you mean `postgres`?") && text.contains(&dir.path().display().to_string()), "{text}");
+        assert!(
+            text.contains("did you mean `postgres`?") && text.contains(&dir.path().display().to_string()),
+            "{text}"
+        );
         let text = places.find("./postgers.wasm").err().map(|error| error.to_string()).unwrap_or_default();
         assert!(text.contains("there is no file ./postgers.wasm"), "{text}");
         let text = places.find("postgers.wasm").err().map(|error| error.to_string()).unwrap_or_default();

@@ -178,7 +178,8 @@ fn contract_remedy(theirs: &str) -> &'static str {
 /// Major and minor version.
 fn semver_parts(text: &str) -> Option<(u64, u64)> {
     let mut parts = text.split(['-', '+']).next()?.split('.');
-    let (major, minor, _patch) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse::<u64>().ok()?);
+    let (major, minor, _patch) =
+        (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse::<u64>().ok()?);
     parts.next().is_none().then_some((major, minor))
 }
 
@@ -205,8 +206,8 @@ impl Manifest {
             sections::Error::Damaged(reason) => Refusal::Damaged { path: own(), reason },
         })?;
         let text = sections.custom.as_deref().ok_or_else(|| Refusal::NoManifest { path: own() })?;
-        let manifest: Self =
-            serde_json::from_slice(text).map_err(|error| Refusal::BadManifest { path: own(), reason: error.to_string() })?;
+        let manifest: Self = serde_json::from_slice(text)
+            .map_err(|error| Refusal::BadManifest { path: own(), reason: error.to_string() })?;
         manifest.check(path, &sections)?;
         Ok(manifest)
     }

@@ -75,7 +75,12 @@ impl Own {
         self.change(name, labels, |_| Reading::Gauge(value));
     }
 
-    fn change(&mut self, name: String, mut labels: Vec<(String, String)>, new: impl FnOnce(Option<Reading>) -> Reading) {
+    fn change(
+        &mut self,
+        name: String,
+        mut labels: Vec<(String, String)>,
+        new: impl FnOnce(Option<Reading>) -> Reading,
+    ) {
         let long = |text: &String| text.len() > MAX_NAME;
         if long(&name) || labels.len() > MAX_LABELS || labels.iter().any(|(label, value)| long(label) || long(value)) {
             return;

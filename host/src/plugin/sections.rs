@@ -102,7 +102,10 @@ impl<R: Read + Seek> Walk<'_, R> {
         }
         let size = end - name_at - length;
         if size > self.max {
-            return Err(Error::Damaged(format!("section `{}` has {size} bytes; at most {} are read", self.custom, self.max)));
+            return Err(Error::Damaged(format!(
+                "section `{}` has {size} bytes; at most {} are read",
+                self.custom, self.max
+            )));
         }
         self.found.custom = Some(self.bytes(size)?);
         Ok(())

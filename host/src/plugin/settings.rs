@@ -92,7 +92,9 @@ impl Schema {
     /// Fills in what the environment overrides. A value is read as the setting's type: JSON for anything but a text.
     pub fn apply_env(&self, settings: &mut Map<String, Value>, variable: impl Fn(&str) -> Option<String>) {
         for described in &self.described {
-            let Some(text) = described.env.as_deref().and_then(&variable).filter(|text| !text.is_empty()) else { continue };
+            let Some(text) = described.env.as_deref().and_then(&variable).filter(|text| !text.is_empty()) else {
+                continue;
+            };
             let texts = described.kind.split('|').any(|kind| kind == "string");
             let value = match serde_json::from_str(&text) {
                 Ok(value) if !texts => value,
@@ -132,14 +134,17 @@ impl Schema {
             ValidationErrorKind::Type { kind } => {
                 let wanted = match kind {
                     TypeKind::Single(kind) => kind.to_string(),
-                    TypeKind::Multiple(kinds) => kinds.iter().map(|kind| kind.to_string()).collect::<Vec<_>>().join(" or "),
+                    TypeKind::Multiple(kinds) => {
+                        kinds.iter().map(|kind| kind.to_string()).collect::<Vec<_>>().join(" or ")
+                    }
                 };
                 one(format!("is {} and should be {wanted}", type_name(error.instance())))
             }
             ValidationErrorKind::Enum { options } => {
                 let options: Vec<_> = options.as_array().into_iter().flatten().map(ToString::to_string).collect();
                 let given = error.instance().as_str().filter(|_| !self.is_secret(&key));
-                let near = given.and_then(|given| nearest(given, options.iter().map(|option| option.trim_matches('"'))));
+                let near =
+                    given.and_then(|given| nearest(given, options.iter().map(|option| option.trim_matches('"'))));
                 let near = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
                 one(format!("should be one of {}{near}", options.join(", ")))
             }
@@ -275,7 +280,9 @@ fn unknown(parent: &str, name: &str, known: &[&str]) -> Problem {
     let near = match nearest(name, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None if known.is_empty() => "this plugin has no settings here".to_owned(),
-        None => format!("this plugin knows {}", known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")),
+        None => {
+            format!("this plugin knows {}", known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", "))
+        }
     };
     Problem { key: join(parent, name), message: format!("is not a setting of this plugin; {near}") }
 }

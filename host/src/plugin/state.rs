@@ -92,6 +92,18 @@ impl StateFolder {
         Ok(Self { database: Arc::new(database) })
     }
 
+    /// Removes the state in a folder, and the folder if nothing else is in it. Says whether there was any.
+    pub fn remove(folder: &Path) -> std::io::Result<bool> {
+        match fs::remove_file(folder.join(FILE)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        // A folder that holds something else is the operator's.
+        let _ = fs::remove_dir(folder);
+        Ok(true)
+    }
+
     /// The scope of one plugin under one instance name, of at most `quota` bytes.
     pub fn plugin(&self, plugin: &str, instance: &str, quota: u64) -> Scope {
         self.scope(format!("plugin\0{plugin}\0{instance}"), quota)
@@ -131,7 +143,13 @@ impl Scope {
 
     /// Keys that start with `prefix` and come after `after`, with their values, in order: at most `limit`, and about
     /// `max_bytes`.
-    pub fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize, max_bytes: usize) -> Result<Entries, StateError> {
+    pub fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Entries, StateError> {
         let reading = self.database.begin_read()?;
         let table = match reading.open_table(ENTRIES) {
             Ok(table) => table,
@@ -206,7 +224,8 @@ impl stage::State for Scope {
 
     async fn scan(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, stage::StateError> {
         let prefix = prefix.to_owned();
-        let found = self.run(move |scope| scope.scan(prefix.as_bytes(), None, usize::MAX, usize::MAX)).await.map_err(shared)?;
+        let found =
+            self.run(move |scope| scope.scan(prefix.as_bytes(), None, usize::MAX, usize::MAX)).await.map_err(shared)?;
         // Every key of this scope was written as text.
         Ok(found.into_iter().map(|(key, value)| (String::from_utf8_lossy(&key).into_owned(), value)).collect())
     }

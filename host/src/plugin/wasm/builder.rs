@@ -124,7 +124,9 @@ impl GuestBuilder {
 
 /// Whether the numbers of indexes and tables still mean the same. A mapping's hash may change while the host runs.
 fn same(a: &Description, b: &Description) -> bool {
-    let names = |description: &Description| -> Vec<_> { description.mappings.iter().map(|mapping| mapping.index.clone()).collect() };
+    let names = |description: &Description| -> Vec<_> {
+        description.mappings.iter().map(|mapping| mapping.index.clone()).collect()
+    };
     names(a) == names(b) && a.scopes == b.scopes && a.interest == b.interest
 }
 
@@ -132,13 +134,23 @@ async fn describe(guest: &Guest) -> Result<Description> {
     let mappings = guest.ask(
         "builder.mappings",
         |live| Box::pin(async move { live.exports.builder()?.call_mappings(&mut live.store).await }),
-        |mappings| convert::counted(mappings, 100_000, "mappings")?.into_iter().map(convert::mapping).collect::<convert::Checked<Vec<_>>>(),
+        |mappings| {
+            convert::counted(mappings, 100_000, "mappings")?
+                .into_iter()
+                .map(convert::mapping)
+                .collect::<convert::Checked<Vec<_>>>()
+        },
     );
     let mappings = mappings.await?;
     let interest = guest.ask(
         "builder.interest",
         |live| Box::pin(async move { live.exports.builder()?.call_interest(&mut live.store).await }),
-        |tables| convert::counted(tables, 100_000, "tables")?.into_iter().map(convert::interest).collect::<convert::Checked<Vec<_>>>(),
+        |tables| {
+            convert::counted(tables, 100_000, "tables")?
+                .into_iter()
+                .map(convert::interest)
+                .collect::<convert::Checked<Vec<_>>>()
+        },
     );
     let interest = interest.await?;
     let (indexes, tables) = (mappings.len(), interest.len());
@@ -205,7 +217,9 @@ impl stage::Builder for GuestBuilder {
 
     async fn resolve_more(&self, cursor: Vec<u8>, max: u32) -> Result<Affected> {
         let (indexes, most) = (self.indexes(), usize::try_from(max).unwrap_or(ITEMS));
-        ask!(self, "builder.resolve-more", call_resolve_more(&cursor, max), |more| convert::affected(more, indexes, most))
+        ask!(self, "builder.resolve-more", call_resolve_more(&cursor, max), |more| convert::affected(
+            more, indexes, most
+        ))
     }
 
     async fn reshaped(&self, tables: &[TableNumber]) -> Result<Affected> {

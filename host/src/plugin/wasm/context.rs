@@ -83,13 +83,16 @@ impl Context {
             let perms = match access {
                 Access::Read => FsPerms::ReadOnly,
                 Access::Write => {
-                    std::fs::create_dir_all(path).map_err(|error| format!("the folder {shown} cannot be made: {error}"))?;
+                    std::fs::create_dir_all(path)
+                        .map_err(|error| format!("the folder {shown} cannot be made: {error}"))?;
                     FsPerms::ReadWrite
                 }
             };
             let name = path.to_str().ok_or_else(|| format!("the path {shown} is not UTF-8"))?;
             let opened = wasi.preopened_dir(path, name, perms);
-            opened.map_err(|error| format!("{shown} cannot be opened: {error}; a plugin is granted folders, and they have to exist"))?;
+            opened.map_err(|error| {
+                format!("{shown} cannot be opened: {error}; a plugin is granted folders, and they have to exist")
+            })?;
         }
         Ok(Self {
             metrics: setup.metrics.of(&origin.plugin, &setup.name),

@@ -71,7 +71,9 @@ pub(super) fn refused(origin: &super::Origin, call: &str, error: wit::Error) -> 
         wit::Error::Denied(capability) => StageError::Denied(said(&capability)),
         wit::Error::Unsupported => StageError::Unsupported(said("this")),
         wit::Error::Fatal(message) => StageError::Fatal(said(&message)),
-        wit::Error::Other(wit::OtherError { code, message, .. }) => StageError::Fatal(said(&format!("{code}: {message}"))),
+        wit::Error::Other(wit::OtherError { code, message, .. }) => {
+            StageError::Fatal(said(&format!("{code}: {message}")))
+        }
     }
 }
 
@@ -230,7 +232,10 @@ pub(super) fn to_interest(interest: &model::TableInterest) -> wit::TableInterest
 
 pub(super) fn interest(interest: wit::TableInterest) -> Checked<model::TableInterest> {
     Ok(model::TableInterest {
-        table: model::TableName { schema: name(interest.table.schema, "schema")?, name: name(interest.table.name, "table")? },
+        table: model::TableName {
+            schema: name(interest.table.schema, "schema")?,
+            name: name(interest.table.name, "table")?,
+        },
         key: interest.key,
         links: interest.links,
         reads: interest.reads,
@@ -297,7 +302,8 @@ pub(super) fn to_id(id: &model::DocumentId) -> wit::DocumentId {
 
 /// What is affected among `indexes` indexes: at most `max` documents.
 pub(super) fn affected(affected: exports::builder::Affected, indexes: usize, max: usize) -> Checked<stage::Affected> {
-    let id = |id: wit::DocumentId| Ok(model::DocumentId { index: place(id.index, indexes, "index")?, key: key(id.key) });
+    let id =
+        |id: wit::DocumentId| Ok(model::DocumentId { index: place(id.index, indexes, "index")?, key: key(id.key) });
     let all = |numbers: Vec<u32>| -> Checked<Vec<u32>> {
         counted(numbers, indexes, "indexes")?.into_iter().map(|number| place(number, indexes, "index")).collect()
     };
@@ -378,7 +384,8 @@ impl<'a> RelationParts<'a> {
             imported::Filter::Condition(condition) => condition.operands.iter().collect(),
             imported::Filter::Raw(_) => Vec::new(),
         };
-        let ordering = |by: &'a imported::Ordering| exports::reader::Ordering { column: &by.column, descending: by.descending };
+        let ordering =
+            |by: &'a imported::Ordering| exports::reader::Ordering { column: &by.column, descending: by.descending };
         Self {
             columns: texts(&relation.columns),
             by: texts(&relation.by),

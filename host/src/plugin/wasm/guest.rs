@@ -106,12 +106,18 @@ macro_rules! role {
 }
 
 impl Exports {
-    fn load(roles: &Roles, store: &mut Store<Context>, instance: &wasmtime::component::Instance) -> wasmtime::Result<Self> {
+    fn load(
+        roles: &Roles,
+        store: &mut Store<Context>,
+        instance: &wasmtime::component::Instance,
+    ) -> wasmtime::Result<Self> {
         let Roles { plugin, source, reader, builder, ranges, sink } = roles;
         Ok(Self {
             plugin: plugin.load(&mut *store, instance)?,
             source: match source {
-                Some((source, snapshot)) => Some((source.load(&mut *store, instance)?, snapshot.load(&mut *store, instance)?)),
+                Some((source, snapshot)) => {
+                    Some((source.load(&mut *store, instance)?, snapshot.load(&mut *store, instance)?))
+                }
                 None => None,
             },
             reader: reader.as_ref().map(|reader| reader.load(&mut *store, instance)).transpose()?,
@@ -140,7 +146,11 @@ pub struct Guest {
 
 impl Guest {
     /// Makes an instance of a prepared plugin, within the limits of a call.
-    pub(super) async fn spawn(prepared: &Prepared, setup: Arc<Setup>, reader: Option<Reader>) -> Result<Self, GuestError> {
+    pub(super) async fn spawn(
+        prepared: &Prepared,
+        setup: Arc<Setup>,
+        reader: Option<Reader>,
+    ) -> Result<Self, GuestError> {
         let manifest = prepared.manifest();
         let (plugin, version) = (manifest.name.clone(), manifest.version.clone());
         let origin = Arc::new(Origin { plugin, version, instance: setup.name.clone() });

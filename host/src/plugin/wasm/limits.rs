@@ -86,7 +86,8 @@ impl wasmtime::ResourceLimiter for MemoryLimiter {
 
 /// A text of a guest, cut to a length and without control characters, so that it can stand in a log line.
 pub(super) fn plain(text: &str, max: usize) -> String {
-    let cut = text.char_indices().find(|(at, character)| at + character.len_utf8() > max).map_or(text.len(), |(at, _)| at);
+    let cut =
+        text.char_indices().find(|(at, character)| at + character.len_utf8() > max).map_or(text.len(), |(at, _)| at);
     let (kept, rest) = text.split_at(cut);
     let mut plain: String = kept.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect();
     if !rest.is_empty() {

@@ -53,12 +53,12 @@ impl Plugin {
     /// must say what the section says. For `plugin build` and `check`.
     pub async fn prove(&self) -> Result<(), GuestError> {
         let guest = self.spawn(None).await?;
-        let asking = guest.call("manifest", |live| {
-            Box::pin(async move { live.exports.plugin.call_manifest(&mut live.store).await })
-        });
+        let asking = guest
+            .call("manifest", |live| Box::pin(async move { live.exports.plugin.call_manifest(&mut live.store).await }));
         let said = asking.await?;
         let wrong = |what: String| guest.fault("manifest", Fault::Lied(what.into()));
-        let said: Manifest = serde_json::from_str(&said).map_err(|error| wrong(format!("a manifest that is none: {error}")))?;
+        let said: Manifest =
+            serde_json::from_str(&said).map_err(|error| wrong(format!("a manifest that is none: {error}")))?;
         match said == *self.manifest() {
             true => Ok(()),
             false => Err(wrong("another manifest than its `flusso:manifest` section holds".to_owned())),

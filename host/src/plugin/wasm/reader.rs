@@ -42,9 +42,14 @@ impl Reader {
         call.await
     }
 
-    pub(super) async fn rows(&self, table: TableName, columns: Vec<String>, keys: Vec<Vec<Value>>) -> Answer<Vec<Vec<Value>>> {
+    pub(super) async fn rows(
+        &self,
+        table: TableName,
+        columns: Vec<String>,
+        keys: Vec<Vec<Value>>,
+    ) -> Answer<Vec<Vec<Value>>> {
         let call = self.guest.call("reader.rows", move |live| {
-            Box::pin(async move { 
+            Box::pin(async move {
                 let keys: Vec<_> = keys.iter().collect();
                 live.exports.reader()?.call_rows(&mut live.store, &table, &convert::texts(&columns), &keys).await
             })

@@ -115,13 +115,19 @@ impl Runtime {
     pub fn prepare(&self, compiled: Compiled) -> Result<Prepared, PrepareError> {
         let Compiled { checked, component } = compiled;
         let (path, plugin) = (checked.path().to_path_buf(), checked.title());
-        let imports: Vec<_> = component.component_type().imports(&self.engine).map(|(name, _)| name.to_owned()).collect();
+        let imports: Vec<_> =
+            component.component_type().imports(&self.engine).map(|(name, _)| name.to_owned()).collect();
         let pre = self.linker.instantiate_pre(&component).map_err(|source| PrepareError::Link {
             path: path.clone(),
             plugin: plugin.clone(),
             source,
         })?;
-        let roles = Roles::find(&pre, checked.manifest()).map_err(|(role, source)| PrepareError::Role { path, plugin, role, source })?;
+        let roles = Roles::find(&pre, checked.manifest()).map_err(|(role, source)| PrepareError::Role {
+            path,
+            plugin,
+            role,
+            source,
+        })?;
         let reads = imports.iter().any(|name| name.starts_with("flusso:connector/reader@"));
         Ok(Prepared { inner: Arc::new(Inner { checked, pre, roles, reads }) })
     }
@@ -234,7 +240,8 @@ impl Roles {
         });
         let reader = wanted(Role::Reader).map(|role| exports::reader::GuestIndices::new(pre).map_err(named(role)));
         let builder = wanted(Role::Builder).map(|role| exports::builder::GuestIndices::new(pre).map_err(named(role)));
-        let ranges = wanted(Role::RangeBuilder).map(|role| exports::range_builder::GuestIndices::new(pre).map_err(named(role)));
+        let ranges =
+            wanted(Role::RangeBuilder).map(|role| exports::range_builder::GuestIndices::new(pre).map_err(named(role)));
         let sink = wanted(Role::Sink).map(|role| exports::sink::GuestIndices::new(pre).map_err(named(role)));
         Ok(Self {
             plugin: exports::plugin::GuestIndices::new(pre).map_err(named(first))?,

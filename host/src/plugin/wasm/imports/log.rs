@@ -67,8 +67,11 @@ impl log::Host for Context {
             tracing::warn!(target: "flusso::plugin", plugin, instance, lines, "log lines dropped: more than 200 a second");
         }
         if granted {
-            let fields: Vec<_> =
-                fields.iter().take(MAX_FIELDS).map(|(name, value)| format!("{}={}", plain(name, 64), plain(value, FIELD))).collect();
+            let fields: Vec<_> = fields
+                .iter()
+                .take(MAX_FIELDS)
+                .map(|(name, value)| format!("{}={}", plain(name, 64), plain(value, FIELD)))
+                .collect();
             write(&self.origin, level, &plain(&message, TEXT), &fields.join(" "));
         }
         Ok(())

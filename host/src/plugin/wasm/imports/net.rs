@@ -114,7 +114,11 @@ async fn connect(address: &Address, limit: Duration) -> Result<Connection, NetEr
 }
 
 impl net::Host for Context {
-    async fn connect(&mut self, address: String, timeout_ms: u32) -> wasmtime::Result<Result<Resource<Connection>, NetError>> {
+    async fn connect(
+        &mut self,
+        address: String,
+        timeout_ms: u32,
+    ) -> wasmtime::Result<Result<Resource<Connection>, NetError>> {
         let address = match Address::parse(&address) {
             Ok(address) => address,
             Err(error) => return Ok(Err(NetError::Invalid(error.to_string()))),
@@ -137,7 +141,12 @@ impl net::Host for Context {
 }
 
 impl net::HostConnection for Context {
-    async fn read(&mut self, of: Resource<Connection>, max: u32, wait_ms: u32) -> wasmtime::Result<Result<Vec<u8>, NetError>> {
+    async fn read(
+        &mut self,
+        of: Resource<Connection>,
+        max: u32,
+        wait_ms: u32,
+    ) -> wasmtime::Result<Result<Vec<u8>, NetError>> {
         let connection = self.table.get_mut(&of)?;
         let reading = connection.read(usize::try_from(max).unwrap_or(READ));
         Ok(timeout(Duration::from_millis(wait_ms.into()), reading).await.unwrap_or(Ok(Vec::new())))

@@ -10,11 +10,13 @@ type Answer<T> = wasmtime::Result<Result<T, Error>>;
 
 impl Context {
     fn reader(&self) -> Result<Reader, Error> {
-        let none = || Error::Configuration(crate::plugin::wasm::bindings::flusso::connector::types::ConfigurationError {
-            setting: String::new(),
-            message: "this builder reads rows, and the source plugin exports no reader".to_owned(),
-            extra: None,
-        });
+        let none = || {
+            Error::Configuration(crate::plugin::wasm::bindings::flusso::connector::types::ConfigurationError {
+                setting: String::new(),
+                message: "this builder reads rows, and the source plugin exports no reader".to_owned(),
+                extra: None,
+            })
+        };
         self.reader.clone().ok_or_else(none)
     }
 }

@@ -68,14 +68,16 @@ impl Verifier {
             None => (native_roots(), Vec::new()),
             Some(pem) => {
                 let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-                let certificates = certificates.map_err(|error| format!("the trusted authorities are not PEM: {error}"))?;
+                let certificates =
+                    certificates.map_err(|error| format!("the trusted authorities are not PEM: {error}"))?;
                 let mut roots = RootCertStore::empty();
                 roots.add_parsable_certificates(certificates.iter().cloned());
                 (Arc::new(roots), certificates)
             }
         };
         let built = WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build();
-        let authorities = built.map_err(|error| format!("there are no trusted authorities to check against: {error}"))?;
+        let authorities =
+            built.map_err(|error| format!("there are no trusted authorities to check against: {error}"))?;
         let names = options.verification == Verification::Full;
         Ok(Self { provider, authorities: Some(authorities), pinned, names })
     }
@@ -159,7 +161,12 @@ fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         short @ 0..0x80 => (short, rest),
         long => {
             let (digits, rest) = rest.split_at_checked((long - 0x80).min(9))?;
-            (digits.iter().try_fold(0_usize, |length, digit| length.checked_mul(256)?.checked_add((*digit).into()))?, rest)
+            (
+                digits
+                    .iter()
+                    .try_fold(0_usize, |length, digit| length.checked_mul(256)?.checked_add((*digit).into()))?,
+                rest,
+            )
         }
     };
     let (contents, rest) = rest.split_at_checked(length)?;

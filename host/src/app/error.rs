@@ -1,0 +1,87 @@
+//! Why the host could not do what it was asked to, by what the operator can do about it.
+
+use std::path::PathBuf;
+
+use crate::config::ConfigError;
+use crate::engine::EngineError;
+use crate::plugin::capability::AddressError;
+use crate::plugin::locate::LocateError;
+use crate::plugin::manifest::Refusal;
+use crate::plugin::settings::{Problem, SchemaError};
+use crate::plugin::state::StateError;
+use crate::plugin::wasm::{GuestError, PrepareError};
+
+/// Why the host could not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The settings of a plugin do not fit its schema.
+    #[error("{part}: {}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Settings {
+        /// Whose settings.
+        part: String,
+        /// All that is wrong.
+        problems: Vec<Problem>,
+    },
+    /// Something granted is not an address.
+    #[error("{part}: {source}")]
+    Grant {
+        /// Whose `allow`.
+        part: String,
+        /// What is wrong with it.
+        source: AddressError,
+    },
+    /// A plugin was not found.
+    #[error(transparent)]
+    Locate(#[from] LocateError),
+    /// A file is no plugin for this host.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A plugin's schema is none.
+    #[error("the settings schema of plugin {plugin:?} cannot be used: {source}")]
+    Schema {
+        /// The plugin.
+        plugin: String,
+        /// What is wrong with it.
+        source: SchemaError,
+    },
+    /// A plugin cannot be compiled or linked.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// A plugin does not do what it says.
+    #[error(transparent)]
+    Guest(#[from] GuestError),
+    /// A plugin lacks the role it is used in.
+    #[error("{part}: plugin {plugin:?} is no {role}; it is {roles}")]
+    Role {
+        /// Where it is used.
+        part: String,
+        /// The plugin.
+        plugin: String,
+        /// What it would have to be.
+        role: &'static str,
+        /// What it is.
+        roles: String,
+    },
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// There is no place for the state.
+    #[error(
+        "there is no folder of the user's own to remember progress in (HOME is not set); give one with --state-dir"
+    )]
+    NoStateFolder,
+    /// The state could not be removed.
+    #[error("the state in {} could not be removed: {source}", folder.display())]
+    Remove {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The pipeline ended.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}

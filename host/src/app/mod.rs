@@ -1,0 +1,200 @@
+//! The composition root: configuration in, running engine out. The only place that names plugins and the engine together;
+//! nobody reads configuration after it.
+
+mod check;
+mod error;
+mod plugins;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+pub use check::{Finding, Level, check};
+pub use error::AppError;
+
+use crate::config::{Config, OnError, Placed, Sink};
+use crate::engine::stage;
+use crate::engine::{self, Connected, Finished, Observer, Options, Reseed};
+use crate::plugin::locate::Places;
+use crate::plugin::manifest::Role;
+use crate::plugin::state::StateFolder;
+use crate::plugin::wasm::{GuestBuilder, GuestSink, GuestSource, Runtime};
+use crate::stdout::Stdout;
+use plugins::{Plugins, requests};
+
+/// Where a state folder stands beside a configuration file.
+const BESIDE_CONFIG: &str = ".flusso-host";
+
+/// Where things are on this machine.
+#[derive(Debug, Clone, Default)]
+pub struct Folders {
+    /// Searched for plugins before the usual ones.
+    pub plugins: Vec<PathBuf>,
+    /// Compiled plugins; none: the user's cache folder.
+    pub cache: Option<PathBuf>,
+    /// Progress; none: beside the configuration file, or without one in the user's data folder by source identity.
+    pub state: Option<PathBuf>,
+}
+
+/// What a run is asked for, beside the configuration.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// Follow to where the source is now, then end.
+    pub once: bool,
+    /// How long source or sink may be away.
+    pub timeout: Option<Duration>,
+    /// Seed again what is seeded.
+    pub reseed: Reseed,
+    /// Go straight to the live changes.
+    pub skip_backfill: bool,
+    /// How long a stop may take.
+    pub drain: Duration,
+}
+
+/// What to run: every plugin in its role, compiled.
+struct Deployment {
+    plugins: Plugins,
+    runtime: Runtime,
+    placed: Placed,
+}
+
+/// Runs until it is done, asked to stop, or cannot go on.
+///
+/// # Errors
+///
+/// Why it could not start or go on. Nothing is lost: what was not confirmed comes again at the next start.
+pub async fn run(
+    config: Config,
+    folders: &Folders,
+    run: RunOptions,
+    observer: Arc<dyn Observer>,
+    shutdown: watch::Receiver<bool>,
+) -> Result<Finished, AppError> {
+    let mut shutdown = engine::Shutdown::from(shutdown);
+    let options = options(&config, run);
+    let mut deployment = Deployment::prepare(&config, folders).await?;
+    let connected = tokio::select! {
+        connected = deployment.connect(&config, observer, options) => connected?,
+        // Nothing is in flight yet.
+        () = shutdown.asked() => return Ok(Finished::Drained),
+    };
+    let state = StateFolder::open(&state_folder(&config, folders, connected.identity())?)?;
+    let sinks = deployment.sinks(&state).await?;
+    Ok(connected.run(sinks, Arc::new(state.host()), shutdown).await?)
+}
+
+/// Removes what the source keeps for this host, and the host's state. Says what was removed, a line each.
+///
+/// # Errors
+///
+/// Why not.
+pub async fn discard(
+    config: Config,
+    folders: &Folders,
+    timeout: Option<Duration>,
+    observer: Arc<dyn Observer>,
+) -> Result<Vec<String>, AppError> {
+    let run = RunOptions { once: true, timeout, reseed: Reseed::Nothing, skip_backfill: true, drain: Duration::ZERO };
+    let options = options(&config, run);
+    let mut deployment = Deployment::prepare(&config, folders).await?;
+    let connected = deployment.connect(&config, observer, options).await?;
+    let folder = state_folder(&config, folders, connected.identity())?;
+    // Held while the slot is removed, so that no other host starts in between.
+    let held = if folder.exists() { Some(StateFolder::open(&folder)?) } else { None };
+    let mut removed = connected.discard().await?;
+    drop(held);
+    if StateFolder::remove(&folder).map_err(|source| AppError::Remove { folder: folder.clone(), source })? {
+        removed.push(format!("the state in {}", folder.display()));
+    }
+    Ok(removed)
+}
+
+impl Deployment {
+    async fn prepare(config: &Config, folders: &Folders) -> Result<Self, AppError> {
+        let mut plugins = Plugins::new(Places::new(&folders.plugins));
+        let placed = config.place(|plugin| plugins.look(plugin))?;
+        plugins.require(&placed.source, Role::Source, "source")?;
+        plugins.require(placed.builder.as_ref().unwrap_or(&placed.source), Role::Builder, "builder")?;
+        for sink in &placed.sinks {
+            if let Sink::Plugin(plugin) = sink {
+                plugins.require(plugin, Role::Sink, "sink")?;
+            }
+        }
+        let cache = folders.cache.clone().or_else(crate::plugin::wasm::default_cache);
+        let runtime = Runtime::new(cache.as_deref())?;
+        Ok(Self { plugins, runtime, placed })
+    }
+
+    /// Opens source and builder.
+    async fn connect(
+        &mut self,
+        config: &Config,
+        observer: Arc<dyn Observer>,
+        options: Options,
+    ) -> Result<Connected, AppError> {
+        let source = self.placed.source.clone();
+        let prepared = self.plugins.prepare(&self.runtime, &source).await?;
+        let source = self.plugins.plugin(prepared, &source, None)?;
+        let builder = match self.placed.builder.clone() {
+            Some(builder) => {
+                let prepared = self.plugins.prepare(&self.runtime, &builder).await?;
+                self.plugins.plugin(prepared, &builder, None)?
+            }
+            None => source.clone(),
+        };
+        let builder = GuestBuilder::new(builder, Some(source.clone()), requests(config), config.builder_instances);
+        let source = GuestSource::new(source);
+        Ok(engine::connect(Arc::new(source), Arc::new(builder), observer, options).await?)
+    }
+
+    async fn sinks(&mut self, state: &StateFolder) -> Result<Vec<Arc<dyn stage::Sink>>, AppError> {
+        let mut sinks: Vec<Arc<dyn stage::Sink>> = Vec::new();
+        for sink in self.placed.sinks.clone() {
+            sinks.push(match sink {
+                Sink::Stdout { name, pretty } => Arc::new(Stdout::new(name, Arc::new(state.host()), pretty)),
+                Sink::Plugin(plugin) => {
+                    let prepared = self.plugins.prepare(&self.runtime, &plugin).await?;
+                    let scope = state.plugin(&prepared.manifest().name, &plugin.instance, plugin.limits.state.0);
+                    Arc::new(GuestSink::new(self.plugins.plugin(prepared, &plugin, Some(scope))?))
+                }
+            });
+        }
+        Ok(sinks)
+    }
+}
+
+fn options(config: &Config, run: RunOptions) -> Options {
+    let policy = |on_error| match on_error {
+        OnError::Stop => engine::OnError::Stop,
+        OnError::Skip => engine::OnError::Skip,
+    };
+    Options {
+        prefix: config.prefix.clone(),
+        max_changes: config.batch.max_changes as usize,
+        max_delay: config.batch.max_delay,
+        backfill_documents: config.batch.backfill_documents,
+        on_error: policy(config.on_error),
+        on_error_of: config.indexes.iter().map(|index| (index.name.clone(), policy(index.on_error))).collect(),
+        timeout: run.timeout,
+        drain: run.drain,
+        skip_backfill: run.skip_backfill,
+        reseed: run.reseed,
+        once: run.once,
+        ..Options::default()
+    }
+}
+
+/// Where progress is remembered. Beside a configuration file it is the file's own, whatever database the file names, so
+/// that another database behind the same address is noticed.
+fn state_folder(config: &Config, folders: &Folders, identity: &str) -> Result<PathBuf, AppError> {
+    if let Some(folder) = &folders.state {
+        return Ok(folder.clone());
+    }
+    if let Some(file) = &config.path {
+        return Ok(file.parent().unwrap_or(Path::new("")).join(BESIDE_CONFIG));
+    }
+    let data = dirs::data_dir().ok_or(AppError::NoStateFolder)?;
+    Ok(data.join("flusso-host").join("state").join(identity))
+}

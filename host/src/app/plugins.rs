@@ -1,0 +1,168 @@
+//! From the plugins that a configuration names to plugins that can be opened: found, checked, compiled once each, their
+//! settings filled in and checked, their grants counted together.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::error::AppError;
+use crate::config::{Known, PluginRef, PluginUse};
+use crate::plugin::capability::{Access, Grants};
+use crate::plugin::locate::Places;
+use crate::plugin::manifest::Role;
+use crate::plugin::metrics::Metrics;
+use crate::plugin::settings::Schema;
+use crate::plugin::state::Scope;
+use crate::plugin::wasm::{Checked, Limits, Plugin, Prepared, Runtime, Setup};
+
+/// The plugins of one run: each file is read, and each content compiled, once.
+pub(super) struct Plugins {
+    places: Places,
+    checked: HashMap<String, Checked>,
+    prepared: HashMap<String, Prepared>,
+    metrics: Metrics,
+}
+
+impl Plugins {
+    pub(super) fn new(places: Places) -> Self {
+        Self { places, checked: HashMap::new(), prepared: HashMap::new(), metrics: Metrics::default() }
+    }
+
+    /// Finds a plugin and reads what it says about itself.
+    pub(super) fn check(&mut self, wanted: &PluginRef) -> Result<&Checked, AppError> {
+        let key = format!("{wanted:?}");
+        let checked = self.checked.entry(key);
+        if let std::collections::hash_map::Entry::Occupied(known) = checked {
+            return Ok(known.into_mut());
+        }
+        let found = match wanted {
+            PluginRef::Path(path) => self.places.find(&path.to_string_lossy())?,
+            PluginRef::Name(name) => self.places.find(name)?,
+            PluginRef::Provides(kind) => self.places.find_type(kind)?,
+        };
+        Ok(checked.or_insert(Checked::read(found)?))
+    }
+
+    /// What the configuration has to know of a plugin to give it its role.
+    pub(super) fn look(&mut self, plugin: &PluginUse) -> Result<Known, AppError> {
+        let checked = self.check(&plugin.plugin)?;
+        let manifest = checked.manifest();
+        Ok(Known {
+            identity: checked.digest().to_string(),
+            name: manifest.name.clone(),
+            source: manifest.has(Role::Source),
+            builder: manifest.has(Role::Builder),
+            sink: manifest.has(Role::Sink),
+        })
+    }
+
+    /// Whether a plugin has a role.
+    pub(super) fn require(&mut self, plugin: &PluginUse, role: Role, name: &'static str) -> Result<(), AppError> {
+        let manifest = self.check(&plugin.plugin)?.manifest();
+        if manifest.has(role) {
+            return Ok(());
+        }
+        let roles = manifest.roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let part = plugin.settings.part().to_owned();
+        Err(AppError::Role { part, plugin: manifest.name.clone(), role: name, roles })
+    }
+
+    /// Compiles and links a plugin, unless that was done already.
+    pub(super) async fn prepare(&mut self, runtime: &Runtime, plugin: &PluginUse) -> Result<Prepared, AppError> {
+        let checked = self.check(&plugin.plugin)?.clone();
+        let digest = checked.digest().to_string();
+        if let Some(prepared) = self.prepared.get(&digest) {
+            return Ok(prepared.clone());
+        }
+        let prepared = runtime.prepare(runtime.compile(checked).await?)?;
+        self.prepared.insert(digest, prepared.clone());
+        Ok(prepared)
+    }
+
+    /// A plugin as one table of the configuration uses it.
+    pub(super) fn plugin(
+        &mut self,
+        prepared: Prepared,
+        plugin: &PluginUse,
+        state: Option<Scope>,
+    ) -> Result<Plugin, AppError> {
+        let setup = self.setup(plugin, state)?;
+        Ok(Plugin::new(prepared, setup))
+    }
+
+    /// Settings with secrets filled in and checked, and everything that is granted.
+    pub(super) fn setup(&mut self, plugin: &PluginUse, state: Option<Scope>) -> Result<Setup, AppError> {
+        let metrics = self.metrics.clone();
+        let manifest = self.check(&plugin.plugin)?.manifest();
+        let part = plugin.settings.part();
+        let schema = Schema::new(&manifest.settings)
+            .map_err(|source| AppError::Schema { plugin: manifest.name.clone(), source })?;
+        let variable = |name: &str| std::env::var(name).ok();
+        let mut written = plugin.settings.clone();
+        written.take_types_from(&manifest.settings);
+        // A variable overrides what stands in the file as it is, but not a reference or a flag, which are meant as such.
+        for described in schema.described() {
+            if let Some(env) = &described.env
+                && !written.outranks_variable(&described.key)
+                && variable(env).is_some_and(|value| !value.is_empty())
+            {
+                written.set_env(&described.key, env);
+            }
+        }
+        let mut settings = match written.resolve(variable)?.into_exposed() {
+            Value::Object(settings) => settings,
+            _ => serde_json::Map::new(),
+        };
+        let secrets = take_secrets(&mut settings);
+        for described in schema.described().iter().filter(|it| it.grant.as_deref().is_some_and(is_path)) {
+            if let Some(Value::String(path)) = settings.get_mut(&described.key)
+                && Path::new(path.as_str()).is_relative()
+            {
+                *path = written.base().join(path.as_str()).to_string_lossy().into_owned();
+            }
+        }
+        let wrong = |problems| AppError::Settings { part: part.to_owned(), problems };
+        schema.check(&settings).map_err(wrong)?;
+        let mut grants = Grants::none();
+        schema.grant(&settings, &mut grants).map_err(|problem| wrong(vec![problem]))?;
+        for address in &plugin.allow.network {
+            grants
+                .allow_network(address)
+                .map_err(|source| AppError::Grant { part: format!("{part}, allow.network"), source })?;
+        }
+        for path in &plugin.allow.filesystem.read {
+            grants.allow_folder(path, Access::Read);
+        }
+        for path in &plugin.allow.filesystem.write {
+            grants.allow_folder(path, Access::Write);
+        }
+        let limits =
+            Limits { memory: plugin.limits.memory.0, call_timeout: plugin.limits.call_timeout, ..Limits::default() };
+        Ok(Setup { name: plugin.instance.clone(), settings, secrets, grants, limits, state, metrics })
+    }
+}
+
+fn is_path(grant: &str) -> bool {
+    grant.starts_with("filesystem")
+}
+
+/// `secrets.NAME`, which a plugin asks for by name instead of finding it among its settings.
+fn take_secrets(settings: &mut serde_json::Map<String, Value>) -> std::collections::BTreeMap<String, String> {
+    let Some(Value::Object(secrets)) = settings.remove("secrets") else { return Default::default() };
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    secrets.into_iter().map(|(name, value)| (name, text(value))).collect()
+}
+
+/// The schemas as a builder wants them.
+pub(super) fn requests(config: &crate::config::Config) -> Vec<crate::plugin::wasm::Request> {
+    let request = |index: &crate::config::Index| crate::plugin::wasm::Request {
+        name: index.name.clone(),
+        schema: index.schema.as_ref().map(|schema| schema.text.clone()),
+        origin: index.schema.as_ref().map(|schema| schema.path.display().to_string()),
+    };
+    config.indexes.iter().map(request).collect()
+}
