@@ -6,7 +6,7 @@ use crate::catalog::{self, Table};
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::plan::{self, Plan};
-use crate::session::{CALL, Session};
+use crate::session::{CALL, Session, TextRow};
 use crate::settings::Settings;
 use crate::sql;
 use crate::walk::Walk;
@@ -112,39 +112,74 @@ impl RowBuilder {
             by_index.entry(id.index).or_default().push(at);
         }
         for (number, places) in by_index {
-            self.freshen(number)?;
-            let plan = &usize::try_from(number).ok().and_then(|number| self.indexes.get(number)).ok_or_else(|| unknown(number))?.plan;
-            let keys: Vec<&[Value]> = places.iter().filter_map(|at| ids.get(*at)).map(|id| id.key.as_slice()).collect();
-            // A key asked for twice is answered twice.
-            let mut wanted: HashMap<Vec<u8>, Vec<usize>> = HashMap::with_capacity(keys.len());
-            for (key, at) in keys.iter().zip(&places) {
-                wanted.entry(codec::distinguish_key(key)).or_default().push(*at);
-            }
-            let statement = self.session.prepare(&format!("SELECT {} FROM {} WHERE {}", plan.select, plan.from, by_key(plan)))?;
-            let arrays = key_arrays(plan, &keys);
-            let parameters: Vec<Option<&str>> = arrays.iter().map(|text| Some(text.as_str())).collect();
-            self.session.execute(&statement, &parameters)?;
-            let mut size = 256;
-            while let Some(frame) = self.session.next()? {
-                let mut body = Vec::with_capacity(size);
-                let mut key = Vec::new();
-                plan.render(self.session.row(frame), &mut body, &mut key)?;
-                size = body.len() + 32;
-                // What is equal to the server alone (citext) is another document: its own id finds it.
-                for at in wanted.get(&codec::distinguish_key(&plan.key_values(&key))).into_iter().flatten() {
-                    if let Some(outcome) = outcomes.get_mut(*at) {
-                        *outcome = Outcome::Built(body.clone());
-                    }
+            self.build_index(number, &places, ids, &mut outcomes)?;
+        }
+        Ok(outcomes)
+    }
+
+    fn build_index(&mut self, number: u32, places: &[usize], ids: &[DocumentId], outcomes: &mut [Outcome]) -> Result<()> {
+        let keys: Vec<&[Value]> = places.iter().filter_map(|at| ids.get(*at)).map(|id| id.key.as_slice()).collect();
+        // A key asked for twice is answered twice.
+        let mut wanted: HashMap<Vec<u8>, Vec<usize>> = HashMap::with_capacity(keys.len());
+        for (key, at) in keys.iter().zip(places) {
+            wanted.entry(codec::distinguish_key(key)).or_default().push(*at);
+        }
+        self.send_by_key(number, &keys)?;
+        let index = at(&self.indexes, number)?;
+        let (plan, session) = (&index.plan, &mut self.session);
+        let mut size = 256;
+        while let Some(frame) = session.next_row()? {
+            let mut body = Vec::with_capacity(size);
+            let mut key = Vec::new();
+            plan.render(session.row(frame), &mut body, &mut key)?;
+            size = body.len() + 32;
+            // What is equal to the server alone (citext) is another document: its own id finds it.
+            for at in wanted.get(&codec::distinguish_key(&plan.key_values(&key))).into_iter().flatten() {
+                if let Some(outcome) = outcomes.get_mut(*at) {
+                    *outcome = Outcome::Built(body.clone());
                 }
             }
         }
-        Ok(outcomes)
+        Ok(())
+    }
+
+    /// Sends the query off, behind a look at the columns; when they are not what was planned for, plans and sends it again.
+    fn send_by_key(&mut self, number: u32, keys: &[&[Value]]) -> Result<()> {
+        loop {
+            let index = at(&self.indexes, number)?;
+            let plan = &index.plan;
+            let look = self.session.prepare(catalog::FINGERPRINT)?;
+            let query = format!("SELECT {} FROM {} WHERE {}", plan.select, plan.from, by_key(plan));
+            // The statement of a plan that no longer fits the table is refused already here.
+            let query = match self.session.prepare(&query) {
+                Err(error @ Error::Server(_)) => {
+                    if self.freshen(number)? {
+                        continue;
+                    }
+                    return Err(error);
+                }
+                prepared => prepared?,
+            };
+            let arrays = key_arrays(plan, keys);
+            let parameters: Vec<Option<&str>> = arrays.iter().map(|text| Some(text.as_str())).collect();
+            self.session.line_up(&look, &[Some(index.table.oid.to_string().as_str())]);
+            self.session.execute(&query, &parameters)?;
+            if one(self.session.rest()?).as_ref() == Some(&index.table.fingerprint) {
+                return Ok(());
+            }
+            match self.session.rest() {
+                Ok(_) | Err(Error::Server(_)) => self.freshen(number)?,
+                Err(error) => return Err(error),
+            };
+        }
     }
 
     /// Looks whether the table still has the columns it was planned with, and plans it again if not; whether it had changed.
     pub(crate) fn freshen(&mut self, number: u32) -> Result<bool> {
         let index = usize::try_from(number).ok().and_then(|number| self.indexes.get_mut(number)).ok_or_else(|| unknown(number))?;
-        if catalog::columns(&mut self.session, index.table.oid)?.as_ref() == Some(&index.table.fingerprint) {
+        let look = self.session.prepare(catalog::FINGERPRINT)?;
+        let found = one(self.session.rows(&look, &[Some(index.table.oid.to_string().as_str())])?);
+        if found.as_ref() == Some(&index.table.fingerprint) {
             return Ok(false);
         }
         let (schema, name) = (&index.table.schema, &index.table.name);
@@ -152,6 +187,7 @@ impl RowBuilder {
             .ok_or_else(|| Error::Transient(format!("the table {schema}.{name} is gone: the tables are looked up again")))?;
         index.plan = Plan::documents(&table)?;
         index.table = table;
+        self.session.forget()?;
         Ok(true)
     }
 
@@ -173,6 +209,14 @@ impl RowBuilder {
             None => Ok(()),
         }
     }
+}
+
+fn at(indexes: &[Index], number: u32) -> Result<&Index> {
+    usize::try_from(number).ok().and_then(|number| indexes.get(number)).ok_or_else(|| unknown(number))
+}
+
+fn one(rows: Vec<TextRow>) -> Option<String> {
+    rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten()
 }
 
 pub(crate) fn unknown(number: u32) -> Error {

@@ -125,7 +125,7 @@ impl Capture {
     /// Reads until there is enough, or nothing more is here. Waits only for the first.
     fn read(&mut self, session: &mut Session, limits: &Limits, deadline: Instant) -> Result<()> {
         while self.queue.len() < limits.max && self.bytes < limits.max_bytes {
-            match self.stream.next()? {
+            match self.stream.arrived()? {
                 Received::Data(frame) => {
                     // The message leaves the buffer, because decoding it may read the catalogue.
                     let bytes = self.stream.payload(frame).to_vec();
@@ -184,13 +184,13 @@ impl Capture {
                 events.push(queued.event);
             }
         }
-        if self.idle_is_due() {
-            if let Some(lsn) = self.idle.take() {
-                self.idle_at = Instant::now();
-                self.version = self.version.max(lsn.0);
-                self.target = self.target.filter(|target| *target > lsn);
-                events.push(self.checkpoint(lsn, None));
-            }
+        if self.idle_is_due()
+            && let Some(lsn) = self.idle.take()
+        {
+            self.idle_at = Instant::now();
+            self.version = self.version.max(lsn.0);
+            self.target = self.target.filter(|target| *target > lsn);
+            events.push(self.checkpoint(lsn, None));
         }
         Ok(events)
     }

@@ -32,7 +32,7 @@ pub struct Table {
     pub identity_columns: Vec<String>,
     /// All columns, in order.
     pub columns: Vec<Column>,
-    /// The same as [`columns`] tells them.
+    /// The same in short: what [`FINGERPRINT`] answers while they are what they were.
     pub fingerprint: String,
 }
 
@@ -126,15 +126,9 @@ pub fn table(session: &mut Session, schema: &str, name: &str) -> Result<Option<T
     Ok(found.into_iter().next())
 }
 
-/// What a look at the catalogue costs a microsecond to compare: the columns' names and types. `None`: the table is gone.
-pub fn columns(session: &mut Session, oid: u32) -> Result<Option<String>> {
-    let statement = session.prepare(
-        "SELECT string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum)
-         FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped",
-    )?;
-    let rows = session.rows(&statement, &[Some(oid.to_string().as_str())])?;
-    Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten())
-}
+/// The columns' names and types of a table given by its oid, as [`Table::fingerprint`] has them; null when it is gone.
+pub const FINGERPRINT: &str = "SELECT string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum)
+     FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped";
 
 fn read(session: &mut Session, which: &str) -> Result<Vec<Table>> {
     session

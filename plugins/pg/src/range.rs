@@ -24,7 +24,7 @@ impl RowBuilder {
         let mut documents = Vec::with_capacity(max.min(4096));
         let (mut bytes, mut size) = (0, 128);
         while documents.len() < max.max(1) && bytes < max_bytes.max(1) && !walk.is_done() {
-            let Some(frame) = walk.next(session, plan)? else { continue };
+            let Some(frame) = walk.next_row(session, plan)? else { continue };
             let mut body = Vec::with_capacity(size);
             let mut key = Vec::with_capacity(plan.key.len());
             plan.render(session.row(frame), &mut body, &mut key)?;

@@ -104,7 +104,7 @@ impl PgReader {
         let parameters: Vec<Option<&str>> = parameters.iter().map(|text| Some(text.as_str())).collect();
         self.session.execute(&statement, &parameters)?;
         let mut rows = Vec::new();
-        while let Some(frame) = self.session.next()? {
+        while let Some(frame) = self.session.next_row()? {
             let mut cut = Cut(self.session.row(frame));
             let _count = cut.u16()?;
             let row = kinds.iter().map(|kind| Ok(cut.column()?.map_or(Value::Null, |text| kind.decode(text)))).collect::<Result<_>>()?;

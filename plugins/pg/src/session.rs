@@ -99,11 +99,7 @@ impl Session {
             let frame = self.wire.receive()?;
             let mut cut = Cut(self.wire.body(frame));
             match frame.tag {
-                b'S' => {
-                    if cut.text()? == "server_version" {
-                        self.version = version_number(cut.text()?);
-                    }
-                }
+                b'S' if cut.text()? == "server_version" => self.version = version_number(cut.text()?),
                 b'K' => self.pid = cut.u32()?,
                 b'E' => return Err(Error::Server(ServerError::parse(cut.0)).classified()),
                 b'Z' => return Ok(()),
@@ -127,7 +123,7 @@ impl Session {
         self.wire.put(b'Q', |out| put_text(out, sql));
         self.wire.send()?;
         let mut rows = Vec::new();
-        while let Some(frame) = self.next()? {
+        while let Some(frame) = self.next_row()? {
             rows.push(text_row(self.wire.body(frame))?);
         }
         Ok(rows)
@@ -151,14 +147,26 @@ impl Session {
         });
         self.wire.put(b'S', |_| {});
         self.wire.send()?;
-        while self.next()?.is_some() {}
+        while self.next_row()?.is_some() {}
         let statement = Statement { name };
         self.statements.insert(sql.to_owned(), statement.clone());
         Ok(statement)
     }
 
-    /// Sends a prepared statement off with its parameters, all as text; its rows are read with [`Session::next`].
+    /// Drops every prepared statement: a table was altered, and what was planned for it answers with its old types.
+    pub fn forget(&mut self) -> Result<()> {
+        self.statements.clear();
+        self.simple("DEALLOCATE ALL").map(|_| ())
+    }
+
+    /// Sends a prepared statement off with its parameters, all as text; its rows are read with [`Session::next_row`].
     pub fn execute(&mut self, statement: &Statement, parameters: &[Option<&str>]) -> Result<()> {
+        self.line_up(statement, parameters);
+        self.wire.send()
+    }
+
+    /// The same, but it leaves with whatever is sent next: two statements, one way to the server and back.
+    pub fn line_up(&mut self, statement: &Statement, parameters: &[Option<&str>]) {
         self.wire.put(b'B', |out| {
             out.push(0);
             put_text(out, &statement.name);
@@ -180,21 +188,25 @@ impl Session {
             out.extend_from_slice(&0_u32.to_be_bytes());
         });
         self.wire.put(b'S', |_| {});
-        self.wire.send()
     }
 
     /// Runs a prepared statement; all its rows.
     pub fn rows(&mut self, statement: &Statement, parameters: &[Option<&str>]) -> Result<Vec<TextRow>> {
         self.execute(statement, parameters)?;
+        self.rest()
+    }
+
+    /// All rows of what was sent off.
+    pub fn rest(&mut self) -> Result<Vec<TextRow>> {
         let mut rows = Vec::new();
-        while let Some(frame) = self.next()? {
+        while let Some(frame) = self.next_row()? {
             rows.push(text_row(self.wire.body(frame))?);
         }
         Ok(rows)
     }
 
     /// The next row of what was sent off; `None` when it is done. After an error the session is ready again.
-    pub fn next(&mut self) -> Result<Option<Frame>> {
+    pub fn next_row(&mut self) -> Result<Option<Frame>> {
         loop {
             let frame = self.wire.receive()?;
             match frame.tag {

@@ -57,7 +57,7 @@ impl PgSnapshot {
         let (plan, walk) = self.walk.as_mut().ok_or_else(|| Error::Fatal("no range was begun".into()))?;
         let mut keys = Vec::with_capacity(max.min(4096));
         while keys.len() < max.max(1) && !walk.is_done() {
-            let Some(frame) = walk.next(&mut self.session, plan)? else { continue };
+            let Some(frame) = walk.next_row(&mut self.session, plan)? else { continue };
             let mut key = Vec::with_capacity(plan.key.len());
             plan.render(self.session.row(frame), &mut Vec::new(), &mut key)?;
             if keys.len() + 1 >= max || walk.ends_page() {

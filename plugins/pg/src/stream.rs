@@ -84,7 +84,7 @@ impl Stream {
     }
 
     /// The next message that is here already.
-    pub fn next(&mut self) -> Result<Received> {
+    pub fn arrived(&mut self) -> Result<Received> {
         let wire = self.session.wire();
         while let Some(frame) = wire.buffered()? {
             let body = wire.body(frame);

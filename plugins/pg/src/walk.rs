@@ -68,14 +68,14 @@ impl Walk {
 
     /// The next row; `None` at the range's end. The caller says by [`Walk::passed`] where it got to.
     #[inline]
-    pub fn next(&mut self, session: &mut Session, plan: &Plan) -> Result<Option<Frame>> {
+    pub fn next_row(&mut self, session: &mut Session, plan: &Plan) -> Result<Option<Frame>> {
         if self.done {
             return Ok(None);
         }
         if !self.asked {
             self.ask(session, plan)?;
         }
-        match session.next()? {
+        match session.next_row()? {
             Some(frame) => {
                 self.rows += 1;
                 Ok(Some(frame))
@@ -131,7 +131,7 @@ impl Walk {
     /// Reads what is still on its way and drops it, so that the session is free again.
     pub fn abandon(&mut self, session: &mut Session) -> Result<()> {
         if std::mem::take(&mut self.asked) {
-            while session.next()?.is_some() {}
+            while session.next_row()?.is_some() {}
         }
         Ok(())
     }
@@ -144,7 +144,7 @@ impl Walk {
     /// Asks for the next page ahead of time, if the last one was read to its end.
     pub fn ahead(&mut self, session: &mut Session, plan: &Plan) -> Result<()> {
         if self.asked && self.ends_page() {
-            while self.next(session, plan)?.is_some() {}
+            while self.next_row(session, plan)?.is_some() {}
         }
         if self.done || self.asked { Ok(()) } else { self.ask(session, plan) }
     }

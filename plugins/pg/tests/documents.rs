@@ -114,7 +114,11 @@ fn a_reshaped_table_is_noticed_by_every_instance() {
     session.simple("ALTER TABLE a ADD y text DEFAULT 'new', DROP x").unwrap();
     assert_eq!(builder.build(&ids).unwrap(), [Outcome::Built(b"{\"id\":1,\"y\":\"new\"}".to_vec())]);
     session.simple("ALTER TABLE a ALTER y DROP DEFAULT, ALTER y TYPE int USING 5").unwrap();
-    assert_eq!(range(&mut builder, 0, &KeyRange::default(), 10, 1000)[0].1, b"{\"id\":1,\"y\":5}");
+    assert_eq!(builder.build(&ids).unwrap(), [Outcome::Built(b"{\"id\":1,\"y\":5}".to_vec())]);
+    session.simple("ALTER TABLE a ALTER y TYPE text").unwrap();
+    assert_eq!(range(&mut builder, 0, &KeyRange::default(), 10, 1000)[0].1, b"{\"id\":1,\"y\":\"5\"}");
+    session.simple("ALTER TABLE a RENAME y TO z").unwrap();
+    assert_eq!(range(&mut builder, 0, &KeyRange::default(), 10, 1000)[0].1, b"{\"id\":1,\"z\":\"5\"}");
 }
 
 #[test]
