@@ -249,6 +249,8 @@ mod tests {
             "postgres://%2Frun%2Fpostgresql/shop",
             "postgres:///shop?host=/run/postgresql",
             "postgres://me@/shop?sslmode=disable&host=%2Frun%2Fpostgresql&port=5432",
+            "postgres://me@:5432/shop?host=/run/postgresql/",
+            "postgres://me:a#b@nowhere:9999/shop?host=/run/postgresql&port=5432",
             "/run/postgresql",
         ] {
             let grants = implied(value, None);
@@ -262,6 +264,9 @@ mod tests {
     fn parts_and_lists_of_hosts_are_granted() {
         assert!(may(&implied("db", Some(5433)), "db:5433"));
         assert!(may(&implied("db:5434", None), "db:5434"));
+        assert!(may(&implied("::1", Some(5435)), "[::1]:5435"));
+        assert!(may(&implied("postgres://me@[::1]/shop", None), "[::1]:5432"));
+        assert!(may(&implied("postgres:///shop", None), "127.0.0.1:5432"));
         let grants = implied("postgres://a,b:6000/shop", None);
         assert!(may(&grants, "a:5432") && may(&grants, "b:6000"));
     }

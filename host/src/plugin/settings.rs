@@ -148,6 +148,20 @@ impl Schema {
                 let near = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
                 one(format!("should be one of {}{near}", options.join(", ")))
             }
+            // Of several shapes, what is wrong with the one that was meant: the one whose type fits.
+            ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
+                let fits = |errors: &&Vec<jsonschema::ValidationError<'static>>| {
+                    let typed = |error: &jsonschema::ValidationError<'_>| matches!(error.kind(), ValidationErrorKind::Type { .. });
+                    !errors.iter().any(|inner| typed(inner) && inner.instance_path() == error.instance_path())
+                };
+                match context.iter().find(fits) {
+                    Some(errors) => errors.iter().flat_map(|error| self.problems(error)).collect(),
+                    None => {
+                        let kinds = self.described.iter().find(|setting| setting.key == key).map(|setting| setting.kind.replace('|', " or "));
+                        one(format!("is {} and should be {}", type_name(error.instance()), kinds.unwrap_or_default()))
+                    }
+                }
+            }
             // What is left names the value it complains about; that must not be a secret.
             _ => one(error.masked_with("the value").to_string()),
         }
@@ -172,11 +186,20 @@ impl Schema {
                 wrong(format!("its schema says x-flusso-grant \"{kind}\", which is none of network, filesystem:read, filesystem:write"))
             })?;
             let value = get(settings, &described.key).or(described.default.as_ref());
+            // An address in parts: a table with a host and perhaps a port, each with its default.
+            let parts = value.is_some_and(Value::is_object);
+            let host = join(&described.key, "host");
+            let (value, beside) = match parts {
+                true => (self.value(settings, &host), host.as_str()),
+                false => (value, described.key.as_str()),
+            };
             for text in texts(value) {
                 match kind {
+                    // Where a setting takes a text or the file it stands in, a text over several lines is no path.
+                    GrantKind::Folder(_) if text.contains('\n') => {}
                     GrantKind::Folder(access) => grants.allow_folder(text, access),
                     GrantKind::Network => {
-                        let port = self.port_beside(settings, &described.key);
+                        let port = self.port_beside(settings, beside);
                         grants.allow_setting(text, port).map_err(|error: AddressError| wrong(error.to_string()))?;
                     }
                 }
@@ -189,9 +212,13 @@ impl Schema {
     fn port_beside(&self, settings: &Map<String, Value>, key: &str) -> Option<u16> {
         let parent = key.rsplit_once('.').map_or("", |(parent, _)| parent);
         let port = join(parent, "port");
-        let described = || self.described.iter().find(|setting| setting.key == port)?.default.as_ref();
-        let value = get(settings, &port).or_else(described)?;
+        let value = self.value(settings, &port)?;
         value.as_u64().or_else(|| value.as_str()?.parse().ok()).and_then(|port| u16::try_from(port).ok())
+    }
+
+    /// What a setting holds, or its default.
+    fn value<'a>(&'a self, settings: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+        get(settings, key).or_else(|| self.described.iter().find(|setting| setting.key == key)?.default.as_ref())
     }
 
     /// The settings with every secret replaced, for messages and `--format json`.
@@ -211,12 +238,17 @@ impl Schema {
     }
 }
 
+/// The properties of a schema and of what it may be instead, depth first.
 fn describe(schema: &Value, parent: &str, found: &mut Vec<Described>) {
+    for alternative in alternatives(schema) {
+        describe(alternative, parent, found);
+    }
     let properties = schema.get("properties").and_then(Value::as_object);
     let required: Vec<_> = texts(schema.get("required")).collect();
     for (name, property) in properties.into_iter().flatten() {
         let text = |key: &str| property.get(key).and_then(Value::as_str).map(str::to_owned);
-        let kinds: Vec<_> = texts(property.get("type")).collect();
+        let mut kinds: Vec<_> = std::iter::once(property).chain(alternatives(property)).flat_map(|one| texts(one.get("type"))).collect();
+        kinds.dedup();
         let key = join(parent, name);
         found.push(Described {
             kind: if kinds.is_empty() { "any".to_owned() } else { kinds.join("|") },
@@ -230,6 +262,11 @@ fn describe(schema: &Value, parent: &str, found: &mut Vec<Described>) {
         });
         describe(property, &key, found);
     }
+}
+
+fn alternatives(schema: &Value) -> impl Iterator<Item = &Value> {
+    let lists = ["oneOf", "anyOf", "allOf"].into_iter().filter_map(|keyword| schema.get(keyword)?.as_array());
+    lists.flatten()
 }
 
 /// A text, or the texts of a list.
@@ -311,6 +348,15 @@ mod tests {
                 "port": { "type": "integer", "default": 5432, "minimum": 1, "x-flusso-env": "PGPORT" },
                 "path": { "type": "string", "x-flusso-grant": "filesystem:write" },
                 "mode": { "enum": ["fast", "safe"] },
+                "roots": { "type": "string", "x-flusso-grant": "filesystem:read" },
+                "server": {
+                    "x-flusso-grant": "network",
+                    "oneOf": [{ "type": "string" }, { "type": "object", "additionalProperties": false, "properties": {
+                        "host": { "type": "string", "default": "127.0.0.1" },
+                        "port": { "type": "integer", "default": 5432 },
+                        "password": { "type": "string", "x-flusso-secret": true }
+                    } }]
+                },
                 "tls": { "type": "object", "properties": { "roots": { "type": "string" } }, "additionalProperties": false }
             },
             "required": ["connection_url"],
@@ -356,6 +402,31 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_of_several_shapes_is_judged_by_the_one_that_was_meant() {
+        let url = "postgres://db/x";
+        let of = |server: Value| problems(json!({ "connection_url": url, "server": server }));
+        assert!(of(json!("db:1")).is_empty() && of(json!({ "host": "db" })).is_empty());
+        assert_eq!(of(json!({ "hots": "db" })), ["`server.hots`: is not a setting of this plugin; did you mean `host`?"]);
+        assert_eq!(of(json!({ "port": "1" })), ["`server.port`: is a string and should be integer"]);
+        assert_eq!(of(json!(5)), ["`server`: is a number and should be string or object"]);
+        assert!(schema().secrets().any(|key| key == "server.password"));
+    }
+
+    #[test]
+    fn an_address_in_parts_grants_its_host_and_port_with_their_defaults() {
+        let granted = |server: Value| {
+            let mut grants = Grants::none();
+            let settings = object(json!({ "server": server, "roots": "-----BEGIN\nx" }));
+            assert_eq!(schema().grant(&settings, &mut grants), Ok(()));
+            assert_eq!(grants.folders().count(), 0, "PEM text is no path");
+            grants.network().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(granted(json!({ "host": "db", "port": 6000 })), ["db:6000"]);
+        assert_eq!(granted(json!({ "host": "/run/pg" })), ["unix:/run/pg/.s.PGSQL.5432"]);
+        assert_eq!(granted(json!({})), ["127.0.0.1:5432"]);
+    }
+
+    #[test]
     fn a_secret_is_in_no_message_and_in_no_listing() {
         let secret = problems(json!({ "connection_url": { "secret": "hunter2" } }));
         assert!(!secret.is_empty() && secret.iter().all(|text| !text.contains("hunter2")), "{secret:?}");
@@ -382,6 +453,6 @@ mod tests {
         // The port beside belongs to the parts; a URL in the same object takes it only without one of its own.
         assert!(grants.may_connect(&Address::tcp("other", 7)).is_ok());
         assert!(grants.folders().eq([(std::path::Path::new("out"), Access::Write)]));
-        assert!(schema().grant(&object(json!({ "connection_url": "postgres:///x" })), &mut grants).is_err());
+        assert!(schema().grant(&object(json!({ "connection_url": "http:///x" })), &mut grants).is_err());
     }
 }
