@@ -55,7 +55,9 @@ fn of_postgres(rest: &str) -> Vec<Address> {
     let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
     let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
     let parameters = query.split('&').filter_map(|pair| pair.split_once('='));
-    let last = |wanted: &[&str]| parameters.clone().filter(|(name, _)| wanted.contains(name)).last().map(|(_, value)| decode(value));
+    let last = |wanted: &[&str]| {
+        parameters.clone().filter(|(name, _)| wanted.contains(name)).last().map(|(_, value)| decode(value))
+    };
     let number = |text: &str| text.parse::<u16>().ok();
     let port = last(&["port"]).and_then(|port| number(&port));
     let listed = last(&["host", "hostaddr"]);
@@ -78,7 +80,9 @@ fn of_postgres(rest: &str) -> Vec<Address> {
 /// A host and the port behind it; an IPv6 address without brackets has none.
 fn split_port(host: &str) -> (&str, Option<u16>) {
     match host.rsplit_once(':') {
-        Some((name, port)) if name.starts_with('[') == name.ends_with(']') && (name.starts_with('[') || !name.contains(':')) => {
+        Some((name, port))
+            if name.starts_with('[') == name.ends_with(']') && (name.starts_with('[') || !name.contains(':')) =>
+        {
             match port.parse() {
                 Ok(port) => (name, Some(port)),
                 Err(_) => (host, None),
@@ -92,7 +96,9 @@ fn split_port(host: &str) -> (&str, Option<u16>) {
 fn of_bare(host: &str, port: u16) -> Option<Address> {
     match host.starts_with('/') {
         true => Some(Address::Unix(PathBuf::from(host).join(format!(".s.PGSQL.{port}")))),
-        false => Address::parse(&format!("{host}:{port}")).or_else(|_| Address::parse(&format!("[{host}]:{port}"))).ok(),
+        false => {
+            Address::parse(&format!("{host}:{port}")).or_else(|_| Address::parse(&format!("[{host}]:{port}"))).ok()
+        }
     }
 }
 

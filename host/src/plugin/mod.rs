@@ -4,6 +4,7 @@
 //! [`wasm::Prepared`] → [`wasm::Guest`]. What is expensive happens once, in the earlier ones.
 
 mod address;
+pub mod build;
 pub mod capability;
 pub mod locate;
 pub mod manifest;

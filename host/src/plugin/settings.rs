@@ -151,13 +151,19 @@ impl Schema {
             // Of several shapes, what is wrong with the one that was meant: the one whose type fits.
             ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
                 let fits = |errors: &&Vec<jsonschema::ValidationError<'static>>| {
-                    let typed = |error: &jsonschema::ValidationError<'_>| matches!(error.kind(), ValidationErrorKind::Type { .. });
+                    let typed = |error: &jsonschema::ValidationError<'_>| {
+                        matches!(error.kind(), ValidationErrorKind::Type { .. })
+                    };
                     !errors.iter().any(|inner| typed(inner) && inner.instance_path() == error.instance_path())
                 };
                 match context.iter().find(fits) {
                     Some(errors) => errors.iter().flat_map(|error| self.problems(error)).collect(),
                     None => {
-                        let kinds = self.described.iter().find(|setting| setting.key == key).map(|setting| setting.kind.replace('|', " or "));
+                        let kinds = self
+                            .described
+                            .iter()
+                            .find(|setting| setting.key == key)
+                            .map(|setting| setting.kind.replace('|', " or "));
                         one(format!("is {} and should be {}", type_name(error.instance()), kinds.unwrap_or_default()))
                     }
                 }
@@ -247,7 +253,8 @@ fn describe(schema: &Value, parent: &str, found: &mut Vec<Described>) {
     let required: Vec<_> = texts(schema.get("required")).collect();
     for (name, property) in properties.into_iter().flatten() {
         let text = |key: &str| property.get(key).and_then(Value::as_str).map(str::to_owned);
-        let mut kinds: Vec<_> = std::iter::once(property).chain(alternatives(property)).flat_map(|one| texts(one.get("type"))).collect();
+        let mut kinds: Vec<_> =
+            std::iter::once(property).chain(alternatives(property)).flat_map(|one| texts(one.get("type"))).collect();
         kinds.dedup();
         let key = join(parent, name);
         found.push(Described {
@@ -406,7 +413,10 @@ mod tests {
         let url = "postgres://db/x";
         let of = |server: Value| problems(json!({ "connection_url": url, "server": server }));
         assert!(of(json!("db:1")).is_empty() && of(json!({ "host": "db" })).is_empty());
-        assert_eq!(of(json!({ "hots": "db" })), ["`server.hots`: is not a setting of this plugin; did you mean `host`?"]);
+        assert_eq!(
+            of(json!({ "hots": "db" })),
+            ["`server.hots`: is not a setting of this plugin; did you mean `host`?"]
+        );
         assert_eq!(of(json!({ "port": "1" })), ["`server.port`: is a string and should be integer"]);
         assert_eq!(of(json!(5)), ["`server`: is a number and should be string or object"]);
         assert!(schema().secrets().any(|key| key == "server.password"));

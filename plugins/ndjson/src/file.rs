@@ -164,7 +164,10 @@ mod tests {
         let long = "x".repeat(200_000);
         for (before, after) in [("", ""), ("a", ""), ("a\n", "a\n"), ("a\nb", "a\n"), ("a\nb\n{\"to", "a\nb\n")] {
             assert!(std::fs::write(&path, before).is_ok());
-            assert!(IndexFile::open(folder.path(), mapping("users"), 0).is_ok_and(|file| file.is_empty() == after.is_empty()));
+            assert!(
+                IndexFile::open(folder.path(), mapping("users"), 0)
+                    .is_ok_and(|file| file.is_empty() == after.is_empty())
+            );
             assert_eq!(std::fs::read_to_string(&path).ok().as_deref(), Some(after));
         }
         assert!(std::fs::write(&path, format!("{long}\n{long}")).is_ok());
@@ -186,6 +189,9 @@ mod tests {
         });
         assert!(written.is_ok());
         let text = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(text, "old\n{\"op\":\"delete\",\"index\":\"users\",\"id\":\"1\"}\n{\"op\":\"clear\",\"index\":\"users\"}\n");
+        assert_eq!(
+            text,
+            "old\n{\"op\":\"delete\",\"index\":\"users\",\"id\":\"1\"}\n{\"op\":\"clear\",\"index\":\"users\"}\n"
+        );
     }
 }

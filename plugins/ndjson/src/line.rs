@@ -16,7 +16,11 @@ impl Lines {
             line
         };
         let with_id = |op: &str| [start(op).as_slice(), b",\"id\":"].concat();
-        Self { upsert: with_id("upsert"), delete: with_id("delete"), clear: [start("clear").as_slice(), b"}\n"].concat() }
+        Self {
+            upsert: with_id("upsert"),
+            delete: with_id("delete"),
+            clear: [start("clear").as_slice(), b"}\n"].concat(),
+        }
     }
 
     /// Adds the line of a document; without a body it is deleted.
@@ -85,7 +89,10 @@ mod tests {
 
     #[test]
     fn keys_stand_in_the_order_of_the_hosts_own_output() {
-        assert_eq!(line("users", "42", Some("{}")), "{\"op\":\"upsert\",\"index\":\"users\",\"id\":\"42\",\"document\":{}}\n");
+        assert_eq!(
+            line("users", "42", Some("{}")),
+            "{\"op\":\"upsert\",\"index\":\"users\",\"id\":\"42\",\"document\":{}}\n"
+        );
         assert_eq!(line("users", "42", None), "{\"op\":\"delete\",\"index\":\"users\",\"id\":\"42\"}\n");
         let mut clear = Vec::new();
         Lines::of("users").clear(&mut clear);

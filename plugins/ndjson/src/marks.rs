@@ -18,7 +18,10 @@ pub(crate) fn target(index: &str) -> Result<Target> {
     let (mut next, mut after) = (0, None::<Vec<u8>>);
     loop {
         let page = state::scan(TARGET, after.as_deref(), 1_000)?;
-        next = page.iter().filter_map(|(_, bytes)| number(bytes)).fold(next, |next, taken| next.max(taken.saturating_add(1)));
+        next = page
+            .iter()
+            .filter_map(|(_, bytes)| number(bytes))
+            .fold(next, |next, taken| next.max(taken.saturating_add(1)));
         match page.into_iter().last() {
             Some((last, _)) => after = Some(last),
             None => break,

@@ -73,6 +73,16 @@ impl Checked {
         self.bytes.len()
     }
 
+    /// Writes the bytes that were checked to a file, aside first and then into place; folders are made as needed.
+    pub fn write(&self, path: &Path) -> std::io::Result<()> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let aside = path.with_extension("wasm.tmp");
+        std::fs::write(&aside, &self.bytes)?;
+        std::fs::rename(&aside, path)
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

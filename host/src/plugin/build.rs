@@ -1,0 +1,210 @@
+//! `flusso-host plugin build`: from a folder with a cargo package to a component that this host takes.
+//!
+//! Cargo does the building; here its prerequisites are seen to, the artifact is found, and what was built goes through the
+//! same checks as at a start, so that what passes here runs there.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::locate::Found;
+use super::manifest::{Manifest, Refusal};
+use super::wasm::{Checked, GuestError, Plugin, PrepareError, Runtime, Setup};
+
+/// What components are built for.
+pub const TARGET: &str = "wasm32-wasip2";
+/// Where built plugins go unless the operator says otherwise.
+pub const OUT: &str = "plugins-out";
+
+/// Why there is no plugin.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// No package there.
+    #[error("{} has no Cargo.toml; give the folder of a plugin's package", folder.display())]
+    NoPackage {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A program that is needed is not there.
+    #[error("`{program}` cannot be run: {source}; install Rust from https://rustup.rs")]
+    Missing {
+        /// Which.
+        program: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The target is not installed and cannot be.
+    #[error("the target {TARGET} is not installed and could not be added: {reason}; run `rustup target add {TARGET}`")]
+    NoTarget {
+        /// What rustup said, or that it is not there.
+        reason: String,
+    },
+    /// The compiler said no; it has said why on standard error.
+    #[error("the plugin in {} does not build{}", folder.display(), if *target_missing { "; run `rustup target add wasm32-wasip2`" } else { "" })]
+    Failed {
+        /// The folder.
+        folder: PathBuf,
+        /// Whether the standard library for the target was what is missing (E0463).
+        target_missing: bool,
+    },
+    /// It built and made no component.
+    #[error("the package in {} makes no component; its Cargo.toml needs `[lib] crate-type = [\"cdylib\"]`", folder.display())]
+    NoArtifact {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// It makes several.
+    #[error("the package in {} makes several components ({}); one package is one plugin", folder.display(), found.join(", "))]
+    Several {
+        /// The folder.
+        folder: PathBuf,
+        /// Their files.
+        found: Vec<String>,
+    },
+    /// What was built is no plugin of this host.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// It cannot be run.
+    #[error("{0}")]
+    Unfit(#[from] PrepareError),
+    /// It contradicts itself.
+    #[error("{0}")]
+    Contradicts(#[from] GuestError),
+    /// It cannot be put where it belongs.
+    #[error("{} cannot be written: {source}", path.display())]
+    Write {
+        /// Where to.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A plugin that was built and found fit.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// Where it was put.
+    pub path: PathBuf,
+    /// What it says about itself.
+    pub manifest: Manifest,
+    /// How many bytes it has.
+    pub size: usize,
+}
+
+/// Builds the package in `folder` and puts the component at `out`, or under [`OUT`] by the name in its manifest. The
+/// compiler's messages go to this process's standard error.
+pub async fn build(runtime: &Runtime, folder: &Path, out: Option<&Path>) -> Result<Built, BuildError> {
+    if !folder.join("Cargo.toml").is_file() {
+        return Err(BuildError::NoPackage { folder: folder.to_path_buf() });
+    }
+    let building = folder.to_path_buf();
+    let built = tokio::task::spawn_blocking(move || {
+        ensure_target(&building)?;
+        Ok(Checked::read(Found { path: compile(&building)? })?)
+    });
+    let failed = |_| BuildError::Failed { folder: folder.to_path_buf(), target_missing: false };
+    let checked = built.await.unwrap_or_else(|error| Err(failed(error)))?;
+    let (manifest, size, bytes) = (checked.manifest().clone(), checked.size(), checked.clone());
+    // The same way as at a start: imports link, exports have the contract's types, both manifests say the same.
+    let prepared = runtime.prepare(runtime.compile(checked).await?)?;
+    Plugin::new(prepared, Setup::bare("build")).prove().await?;
+    let path = out.map_or_else(|| Path::new(OUT).join(format!("{}.wasm", manifest.name)), Path::to_path_buf);
+    bytes.write(&path).map_err(|source| BuildError::Write { path: path.clone(), source })?;
+    Ok(Built { path, manifest, size })
+}
+
+/// The standard library for the target, added if rustup can. A cargo without rustup is believed to have it.
+fn ensure_target(folder: &Path) -> Result<(), BuildError> {
+    let Ok(installed) = output("rustup", ["target", "list", "--installed"], folder) else { return Ok(()) };
+    if installed.lines().any(|line| line.trim() == TARGET) {
+        return Ok(());
+    }
+    tracing::info!("adding the target {TARGET}");
+    output("rustup", ["target", "add", TARGET], folder).map(drop).map_err(|reason| BuildError::NoTarget { reason })
+}
+
+/// What a program printed, or why it did not end well.
+fn output<const N: usize>(program: &str, arguments: [&str; N], folder: &Path) -> Result<String, String> {
+    let ran = Command::new(program).args(arguments).current_dir(folder).stdin(Stdio::null()).output();
+    let ran = ran.map_err(|error| format!("`{program}` cannot be run: {error}"))?;
+    match ran.status.success() {
+        true => Ok(String::from_utf8_lossy(&ran.stdout).into_owned()),
+        false => Err(String::from_utf8_lossy(&ran.stderr).trim().to_owned()),
+    }
+}
+
+/// Lets cargo build, and finds the component among what it made.
+fn compile(folder: &Path) -> Result<PathBuf, BuildError> {
+    let arguments = ["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"];
+    let running = Command::new("cargo")
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output();
+    let ran = running.map_err(|source| BuildError::Missing { program: "cargo", source })?;
+    let messages: Vec<serde_json::Value> =
+        ran.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    if !ran.status.success() {
+        let target_missing =
+            messages.iter().any(|message| message.pointer("/message/code/code").is_some_and(|code| code == "E0463"));
+        return Err(BuildError::Failed { folder: folder.to_path_buf(), target_missing });
+    }
+    let mut found = components(&messages, folder);
+    match (found.pop(), found.is_empty()) {
+        (Some(path), true) => Ok(path),
+        (None, _) => Err(BuildError::NoArtifact { folder: folder.to_path_buf() }),
+        (Some(last), false) => {
+            found.push(last);
+            let found = found.iter().map(|path| path.display().to_string()).collect();
+            Err(BuildError::Several { folder: folder.to_path_buf(), found })
+        }
+    }
+}
+
+/// The components that cargo's messages name for the package in this folder.
+fn components(messages: &[serde_json::Value], folder: &Path) -> Vec<PathBuf> {
+    let own = folder.join("Cargo.toml").canonicalize().ok();
+    let of_package = |message: &&serde_json::Value| {
+        let manifest = message.get("manifest_path").and_then(serde_json::Value::as_str).map(Path::new);
+        message.get("reason").is_some_and(|reason| reason == "compiler-artifact")
+            && manifest.and_then(|path| path.canonicalize().ok()) == own
+    };
+    let files = |message: &serde_json::Value| -> Vec<PathBuf> {
+        let names = message.get("filenames").and_then(serde_json::Value::as_array).into_iter().flatten();
+        names
+            .filter_map(|name| name.as_str().map(PathBuf::from))
+            .filter(|path| path.extension() == Some(OsStr::new("wasm")))
+            .collect()
+    };
+    messages.iter().filter(of_package).flat_map(files).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_component_is_found_among_what_cargo_made() {
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let manifest = folder.path().join("Cargo.toml");
+        assert!(std::fs::write(&manifest, "").is_ok());
+        let artifact = |path: &Path, files: &[&str]| json!({ "reason": "compiler-artifact", "manifest_path": path, "filenames": files });
+        let messages = [
+            artifact(Path::new("/elsewhere/Cargo.toml"), &["/t/other.wasm"]),
+            artifact(&manifest, &["/t/libx.rlib", "/t/x.wasm"]),
+            json!({ "reason": "build-finished", "success": true }),
+        ];
+        assert_eq!(components(&messages, folder.path()), [PathBuf::from("/t/x.wasm")]);
+    }
+
+    #[tokio::test]
+    async fn a_folder_without_a_package_is_said() {
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let runtime = Runtime::new(None).unwrap_or_else(|error| panic!("{error}"));
+        let answer = build(&runtime, folder.path(), None).await;
+        assert!(matches!(answer, Err(BuildError::NoPackage { .. })));
+    }
+}
