@@ -1,12 +1,12 @@
 //! Reading what is already there: a few tasks that read ranges of root tables side by side, by whole ranges where the
 //! builder can and by key where not, and hand the documents to the worker, which puts them into the lane.
 //!
-//! The reads are not in the lane's order, so each says how far the lane was when it began ([`Chunk::began`]): a document
+//! The reads are not in the lane's order, so each says how far the lane was when it began ([`Held`]): a document
 //! that a live batch has emitted since is newer there, and the worker drops the one that was read here (I5).
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
@@ -27,7 +27,6 @@ pub(crate) enum Job {
 }
 
 /// What a reading task answers.
-#[derive(Debug)]
 pub(crate) enum Answer {
     /// The plan, remembered already.
     Planned { index: IndexNumber, attempt: u64, record: BackfillRecord },
@@ -36,7 +35,6 @@ pub(crate) enum Answer {
 }
 
 /// Documents of a range.
-#[derive(Debug)]
 pub(crate) struct Chunk {
     pub(crate) index: IndexNumber,
     pub(crate) attempt: u64,
@@ -45,55 +43,61 @@ pub(crate) struct Chunk {
     pub(crate) rows: u64,
     /// None: the range is done.
     pub(crate) cursor: Option<Vec<u8>>,
-    /// The place in the lane that was emitted last when the read began.
+    /// Since when it may have been read.
+    pub(crate) held: Arc<Held>,
+}
+
+/// Since when reads are under way that are not in the lane yet.
+#[derive(Clone, Default)]
+pub(crate) struct Outstanding(Arc<Mutex<Since>>);
+
+#[derive(Default)]
+struct Since {
+    next: u64,
+    /// By number: the place in the lane that was emitted last when the read began.
+    reads: BTreeMap<u64, u64>,
+}
+
+/// A read that is under way, or whose documents are on their way; over when it is dropped.
+pub(crate) struct Held {
+    all: Outstanding,
+    number: u64,
+    /// The place in the lane that was emitted last when it began.
     pub(crate) began: u64,
     /// The version at that time.
     pub(crate) version: Version,
-    /// Which task read it.
-    pub(crate) reader: usize,
 }
 
-/// When the reads that are not in the lane yet began, by task.
-#[derive(Clone, Default)]
-pub(crate) struct Outstanding(Arc<Mutex<Vec<VecDeque<u64>>>>);
-
 impl Outstanding {
-    fn change<R>(&self, change: impl FnOnce(&mut Vec<VecDeque<u64>>) -> R) -> R {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn lock(&self) -> MutexGuard<'_, Since> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A task begins a read. The lane's place is taken under the lock, so that nobody prunes in between.
-    fn begin(&self, reader: usize, emitted: &AtomicU64) -> u64 {
-        self.change(|all| {
-            if all.len() <= reader {
-                all.resize_with(reader + 1, VecDeque::new);
-            }
-            let began = emitted.load(Ordering::Acquire);
-            if let Some(reads) = all.get_mut(reader) {
-                reads.push_back(began);
-            }
-            began
-        })
-    }
-
-    /// The oldest read of a task is in the lane, or dropped.
-    pub(crate) fn end(&self, reader: usize) {
-        self.change(|all| {
-            if let Some(reads) = all.get_mut(reader) {
-                reads.pop_front();
-            }
-        });
+    /// A read begins. The lane's place is taken under the lock, so that nothing newer is forgotten in between.
+    fn begin(&self, emitted: &AtomicU64, shared: &Shared) -> Arc<Held> {
+        let mut since = self.lock();
+        let (number, began) = (since.next, emitted.load(Ordering::Acquire));
+        since.next += 1;
+        since.reads.insert(number, began);
+        drop(since);
+        Arc::new(Held { all: self.clone(), number, began, version: shared.version() })
     }
 
     /// The place where the oldest read began.
     pub(crate) fn oldest(&self) -> Option<u64> {
-        self.change(|all| all.iter().filter_map(|reads| reads.front().copied()).min())
+        // Numbers and places grow together.
+        self.lock().reads.values().next().copied()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.lock().reads.remove(&self.number);
     }
 }
 
 /// A reading task.
 pub(crate) struct Reading {
-    pub(crate) reader: usize,
     pub(crate) source: Arc<dyn Source>,
     pub(crate) builder: Arc<dyn Builder>,
     pub(crate) interest: Arc<[TableInterest]>,
@@ -182,31 +186,22 @@ impl Reading {
         if open.by_key {
             self.snapshot(&mut open.snapshot).await?.begin(*root, range, cursor.as_deref()).await?;
         }
+        // A page may have been read ahead, as early as the call before it began (contract, `build-range`).
+        let mut before: Option<Arc<Held>> = None;
         loop {
-            let began = self.outstanding.begin(self.reader, &self.emitted);
-            let version = self.shared.version();
-            let page = match &mut open.ranges {
-                Some(ranges) => self.by_range(&mut **ranges, *index, range, cursor.as_deref()).await,
-                None => match self.snapshot(&mut open.snapshot).await {
-                    Ok(snapshot) => self.by_key(snapshot, *index).await,
-                    Err(error) => Err(error),
-                },
-            };
-            let (documents, rows, next) = match page {
-                Ok(page) => page,
-                Err(error) => {
-                    self.outstanding.end(self.reader);
-                    return Err(error.into());
-                }
+            let now = self.outstanding.begin(&self.emitted, &self.shared);
+            let held = before.replace(Arc::clone(&now)).unwrap_or(now);
+            let (documents, rows, next) = match &mut open.ranges {
+                Some(ranges) => self.by_range(&mut **ranges, *index, range, cursor.as_deref()).await?,
+                None => self.by_key(self.snapshot(&mut open.snapshot).await?, *index).await?,
             };
             retry.succeeded();
-            let (index, attempt, part, reader) = (*index, *attempt, *part, self.reader);
-            let cursor_after = next.clone();
-            let chunk = Chunk { index, attempt, part, documents, rows, cursor: next, began, version, reader };
+            let (index, attempt, part) = (*index, *attempt, *part);
+            let chunk = Chunk { index, attempt, part, documents, rows, cursor: next.clone(), held };
             if self.answers.send(Answer::Chunk(chunk)).await.is_err() {
                 return Ok(false);
             }
-            match cursor_after {
+            match next {
                 Some(next) => *cursor = Some(next),
                 None => return Ok(true),
             }

@@ -304,9 +304,8 @@ impl Connected {
             shared: Arc::clone(&shared),
         };
         set.spawn(async move { (Task::Other, confirmer.run().await) });
-        for reader in 0..readers {
+        for _ in 0..readers {
             let reading = Reading {
-                reader,
                 source: Arc::clone(&source),
                 builder: Arc::clone(&builder),
                 interest: Arc::clone(&interest),

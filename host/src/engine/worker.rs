@@ -260,23 +260,22 @@ impl Worker {
     }
 
     async fn chunk(&mut self, chunk: Chunk) -> Result<(), EngineError> {
-        let Chunk { index, attempt, part, mut documents, rows, cursor, began, version, reader } = chunk;
+        let Chunk { index, attempt, part, mut documents, rows, cursor, held } = chunk;
         let Some(seeding) = self.seeding.get_mut(&index).filter(|seeding| seeding.attempt == attempt) else {
             // Of an attempt that was given up for another.
-            self.outstanding.end(reader);
             return Ok(());
         };
         let scope = seeding.scope;
         if cursor.is_none() {
             seeding.parts_left = seeding.parts_left.saturating_sub(1);
         }
-        documents.retain(|(key, _)| self.touched.is_current(index, key, began));
-        let documents = self.build.seed(index, documents, version).await?;
+        documents.retain(|(key, _)| self.touched.is_current(index, key, held.began));
+        let documents = self.build.seed(index, documents, held.version).await?;
         self.note_backlog();
         let seed = Some(SeedMark { index, attempt, part, cursor, rows });
         let work = Work::Seed { scope, documents: documents.into() };
         self.lane.emit(work, Expected { seed, ..Expected::default() }).await;
-        self.outstanding.end(reader);
+        drop(held);
         self.finish_if_read(index).await;
         Ok(())
     }

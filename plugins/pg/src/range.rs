@@ -14,7 +14,7 @@ impl RowBuilder {
         if !current {
             self.release()?;
             self.freshen(index)?;
-            self.walk = Some((index, Walk::new(range, cursor)?));
+            self.walk = Some((index, Walk::new(range, cursor, max)?));
         }
         let plan = usize::try_from(index).ok().and_then(|index| self.indexes.get(index)).map(|index| &index.plan);
         let (Some(plan), Some((_, walk))) = (plan, &mut self.walk) else {
@@ -23,20 +23,23 @@ impl RowBuilder {
         let session = &mut self.session;
         let mut documents = Vec::with_capacity(max.min(4096));
         let (mut bytes, mut size) = (0, 128);
-        while documents.len() < max.max(1) && bytes < max_bytes.max(1) && !walk.is_done() {
-            let Some(frame) = walk.next_row(session, plan)? else { continue };
+        let max_bytes = max_bytes.max(1);
+        while let Some(frame) = walk.next_row(session, plan)? {
             let mut body = Vec::with_capacity(size);
             let mut key = Vec::with_capacity(plan.key.len());
             plan.render(session.row(frame), &mut body, &mut key)?;
-            let last = documents.len() + 1 >= max || bytes + body.len() >= max_bytes || walk.ends_page();
+            bytes += body.len();
+            let last = bytes >= max_bytes || walk.ends_page();
             if last {
                 walk.passed(&key);
             }
-            bytes += body.len();
             size = body.len() + 16;
             documents.push(Ranged { key: plan.key_values(&key), outcome: Outcome::Built(body) });
+            if last {
+                break;
+            }
         }
-        walk.ahead(session, plan)?;
+        walk.turn(session, plan, documents.len(), bytes < max_bytes / 2, max.max(1))?;
         let rows = documents.len() as u64;
         Ok(RangedPage { documents, rows, cursor: walk.cursor(), extra: None })
     }

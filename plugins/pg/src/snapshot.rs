@@ -47,7 +47,7 @@ impl PgSnapshot {
             walk.abandon(&mut self.session)?;
         }
         let table = self.table(number)?;
-        self.walk = Some((Plan::keys(&table)?, Walk::new(range, cursor)?));
+        self.walk = Some((Plan::keys(&table)?, Walk::new(range, cursor, 1)?));
         Ok(())
     }
 
@@ -55,17 +55,18 @@ impl PgSnapshot {
     pub fn page(&mut self, max: usize) -> Result<Page> {
         self.session.within(CALL);
         let (plan, walk) = self.walk.as_mut().ok_or_else(|| Error::Fatal("no range was begun".into()))?;
+        walk.start_with(max);
         let mut keys = Vec::with_capacity(max.min(4096));
-        while keys.len() < max.max(1) && !walk.is_done() {
-            let Some(frame) = walk.next_row(&mut self.session, plan)? else { continue };
+        while let Some(frame) = walk.next_row(&mut self.session, plan)? {
             let mut key = Vec::with_capacity(plan.key.len());
             plan.render(self.session.row(frame), &mut Vec::new(), &mut key)?;
-            if keys.len() + 1 >= max || walk.ends_page() {
-                walk.passed(&key);
-            }
             keys.push(plan.key_values(&key));
+            if walk.ends_page() {
+                walk.passed(&key);
+                break;
+            }
         }
-        walk.ahead(&mut self.session, plan)?;
+        walk.turn(&mut self.session, plan, keys.len(), true, max.max(1))?;
         Ok(Page { keys, cursor: walk.cursor(), extra: None })
     }
 }

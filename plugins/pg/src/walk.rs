@@ -1,8 +1,9 @@
 //! Walking a range of a table along its key: pages by `WHERE key > last ORDER BY key LIMIT n`, each a short statement of
 //! its own, so that no snapshot is held over time and any place can be gone on from.
 //!
-//! The next page is asked for as soon as one has been read, and its rows wait in the socket: the server works while the
-//! host flushes, and back-pressure reaches it by itself.
+//! One call reads one page. The next is asked for at the end of the call, and its rows wait in the socket: the server works
+//! while the host flushes, and back-pressure reaches it by itself. So a page was read from the store at the end of the call
+//! before at the earliest, which is what the contract allows; a page that is cut short is asked for anew.
 
 pub mod split;
 
@@ -11,9 +12,6 @@ use crate::plan::Plan;
 use crate::session::Session;
 use crate::wire::Frame;
 use serde::{Deserialize, Serialize};
-
-/// Rows a statement asks for. More make the gap between two pages rarer, and the server's snapshot older.
-const PAGE: usize = 10_000;
 
 /// A range of the leading key column: from `low` (included) to `high` (not included). Open ends hold whatever comes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +28,10 @@ pub struct KeyRange {
 pub struct Walk {
     range: KeyRange,
     last: Option<Vec<String>>,
+    /// Rows the next statement asks for.
+    page: usize,
+    /// Rows the statement under way asked for.
+    limit: usize,
     rows: usize,
     asked: bool,
     done: bool,
@@ -48,11 +50,11 @@ impl KeyRange {
 }
 
 impl Walk {
-    /// Of a range, from a cursor or from its start.
-    pub fn new(range: &[u8], cursor: Option<&[u8]>) -> Result<Self> {
+    /// Of a range, from a cursor or from its start, in pages of at most `page` rows.
+    pub fn new(range: &[u8], cursor: Option<&[u8]>, page: usize) -> Result<Self> {
         let last = cursor.map(serde_json::from_slice).transpose();
         let last = last.map_err(|_| Error::Fatal("a cursor that this plugin did not make: start the backfill anew".into()))?;
-        Ok(Self { range: KeyRange::from_bytes(range)?, last, rows: 0, asked: false, done: false })
+        Ok(Self { range: KeyRange::from_bytes(range)?, last, page: page.max(1), limit: 0, rows: 0, asked: false, done: false })
     }
 
     /// Where to go on; `None` when the range is done.
@@ -82,7 +84,7 @@ impl Walk {
             }
             None => {
                 self.asked = false;
-                self.done = self.rows < PAGE;
+                self.done = self.rows < self.limit;
                 Ok(None)
             }
         }
@@ -120,11 +122,11 @@ impl Walk {
             parameters.push(high);
         }
         let condition = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-        let text = format!("SELECT {} FROM {}{condition} ORDER BY {} LIMIT {PAGE}", plan.select, plan.from, plan.key_list());
+        let text = format!("SELECT {} FROM {}{condition} ORDER BY {} LIMIT {}", plan.select, plan.from, plan.key_list(), self.page);
         let statement = session.prepare(&text)?;
         let parameters: Vec<Option<&str>> = parameters.into_iter().map(Some).collect();
         session.execute(&statement, &parameters)?;
-        (self.rows, self.asked) = (0, true);
+        (self.limit, self.rows, self.asked) = (self.page, 0, true);
         Ok(())
     }
 
@@ -136,16 +138,30 @@ impl Walk {
         Ok(())
     }
 
-    /// Whether the row just read is the last of its statement.
+    /// Whether the row just read is the last that its statement can give.
     pub fn ends_page(&self) -> bool {
-        self.rows >= PAGE
+        self.rows >= self.limit
     }
 
-    /// Asks for the next page ahead of time, if the last one was read to its end.
-    pub fn ahead(&mut self, session: &mut Session, plan: &Plan) -> Result<()> {
+    /// How many rows the first statement asks for, if none is under way.
+    pub fn start_with(&mut self, page: usize) {
+        if !self.asked {
+            self.page = page.max(1);
+        }
+    }
+
+    /// Ends a call after `used` rows, and asks for the next page ahead of time. A page that was left in the middle is dropped,
+    /// and those after it are smaller; pages grow again, up to `most`, while there is room.
+    pub fn turn(&mut self, session: &mut Session, plan: &Plan, used: usize, roomy: bool, most: usize) -> Result<()> {
         if self.asked && self.ends_page() {
             while self.next_row(session, plan)?.is_some() {}
+        } else if self.asked {
+            self.abandon(session)?;
+            self.page = (used.max(1) + 1).next_power_of_two() / 2;
         }
-        if self.done || self.asked { Ok(()) } else { self.ask(session, plan) }
+        if roomy && self.page < most {
+            self.page = (self.page * 2).min(most);
+        }
+        if self.done { Ok(()) } else { self.ask(session, plan) }
     }
 }
