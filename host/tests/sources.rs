@@ -1,0 +1,193 @@
+//! What the sources promise about themselves: imports point one way only, `unsafe` stays in its one file, and everything
+//! in the contract is documented.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Which modules of the host each module may name, beside itself.
+const LAYERS: [(&str, &[&str]); 9] = [
+    ("model", &[]),
+    ("engine", &["model"]),
+    ("config", &[]),
+    ("plugin", &["engine", "model"]),
+    ("telemetry", &["engine", "model"]),
+    ("demo", &[]),
+    ("app", &["config", "engine", "model", "plugin", "telemetry"]),
+    ("cli", &["app", "config", "demo", "plugin", "telemetry"]),
+    ("main", &["cli"]),
+];
+
+/// Words that a module must not hold: what it stands on would be somebody's backend, or no longer pure.
+const FORBIDDEN: [(&str, &[&str]); 2] = [
+    ("model", &["tokio", "async ", "serde", "wasmtime", "std::fs", "std::net", "std::process"]),
+    ("engine", &["wasmtime", "redb", "rustls", "std::fs", "std::net", "std::process", "tokio::net", "tokio::fs"]),
+];
+
+/// The one file that may hold `unsafe`.
+const UNSAFE_FILE: &str = "plugin/wasm/cache.rs";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// Every source file by its path below `src`, without comments.
+fn sources() -> BTreeMap<String, String> {
+    fn walk(folder: &Path, found: &mut BTreeMap<String, String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let name = path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
+                found.insert(name, code(&std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk(&root(), &mut found);
+    assert!(found.len() > 10, "the sources were not found");
+    found
+}
+
+/// Comments and the insides of string literals removed, roughly: enough to look for words.
+fn code(text: &str) -> String {
+    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+fn module(file: &str) -> &str {
+    file.split('/').next().unwrap_or_default().trim_end_matches(".rs")
+}
+
+fn wrong_imports(file: &str, code: &str) -> Vec<String> {
+    let own = module(file);
+    if own == "lib" {
+        return Vec::new();
+    }
+    let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == own) else {
+        return vec![format!("{file}: the module `{own}` has no place in the order; give it one here")];
+    };
+    let mut wrong = Vec::new();
+    for prefix in ["crate::", "flusso_host::"] {
+        for rest in code.split(prefix).skip(1) {
+            let named: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            let known = LAYERS.iter().any(|(name, _)| *name == named);
+            if known && named != own && !allowed.contains(&named.as_str()) {
+                wrong.push(format!("{file}: `{own}` must not name `{named}`"));
+            }
+        }
+    }
+    wrong
+}
+
+fn holds_word(code: &str, word: &str) -> bool {
+    let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    code.match_indices(word).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        let after = code[at + word.len()..].chars().next();
+        !before.is_some_and(part) && !after.is_some_and(part)
+    })
+}
+
+#[test]
+fn imports_point_one_way() {
+    let wrong: Vec<_> = sources().iter().flat_map(|(file, code)| wrong_imports(file, code)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn an_import_that_points_the_wrong_way_is_found() {
+    assert_eq!(wrong_imports("engine/batch.rs", "use crate::model::Key;\nuse crate::plugin::Guest;").len(), 1);
+    assert_eq!(wrong_imports("model/key.rs", "use crate::engine::Batch;").len(), 1);
+    assert_eq!(wrong_imports("plugin/wasm/guest.rs", "use crate::{config::Config};\nuse crate::config::Config;").len(), 1);
+    assert_eq!(wrong_imports("strange.rs", "").len(), 1);
+}
+
+#[test]
+fn the_inner_layers_stay_pure() {
+    let mut wrong = Vec::new();
+    for (file, code) in sources() {
+        for (layer, words) in FORBIDDEN {
+            // The engine's own tests may use what they like.
+            if module(&file) == layer && !file.contains("/tests") {
+                wrong.extend(words.iter().filter(|word| code.contains(**word)).map(|word| format!("{file}: {word}")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn unsafe_stays_in_its_one_file() {
+    let found: Vec<_> = sources().into_iter().filter(|(_, code)| holds_word(code, "unsafe")).map(|(file, _)| file).collect();
+    assert!(found.iter().all(|file| file == UNSAFE_FILE), "unsafe outside {UNSAFE_FILE}: {found:?}");
+    assert!(holds_word("let x = unsafe { y() };", "unsafe") && !holds_word("#![deny(unsafe_code)]", "unsafe"));
+}
+
+/// Everything in a WIT file that wants a sentence and has none.
+fn undocumented(text_of: &[(&str, &str)]) -> Vec<String> {
+    use wit_parser::{Resolve, TypeDefKind, UnresolvedPackageGroup};
+
+    let mut resolve = Resolve::default();
+    let mut map = wit_parser::SourceMap::default();
+    for (name, text) in text_of {
+        map.push_str(name, *text);
+    }
+    let group: UnresolvedPackageGroup = map.parse().unwrap_or_else(|(map, error)| panic!("{}", error.render(&map)));
+    resolve.push_group(group).unwrap_or_else(|error| panic!("{error:?}"));
+
+    let mut missing = Vec::new();
+    let mut want = |what: String, docs: &wit_parser::Docs| {
+        if docs.contents.as_deref().is_none_or(|text| text.trim().is_empty()) {
+            missing.push(what);
+        }
+    };
+    for (_, interface) in &resolve.interfaces {
+        let name = interface.name.as_deref().unwrap_or("an inline interface");
+        want(format!("interface {name}"), &interface.docs);
+        for (function, definition) in &interface.functions {
+            want(format!("{name}.{function}"), &definition.docs);
+        }
+        for (type_name, id) in &interface.types {
+            let definition = &resolve.types[*id];
+            // `use` makes an alias that is documented where it comes from.
+            let used = matches!(definition.kind, TypeDefKind::Type(wit_parser::Type::Id(_)))
+                && definition.docs.contents.is_none();
+            if !used {
+                want(format!("{name}.{type_name}"), &definition.docs);
+            }
+            let of = |part: &str| format!("{name}.{type_name}.{part}");
+            match &definition.kind {
+                TypeDefKind::Record(record) => record.fields.iter().for_each(|field| want(of(&field.name), &field.docs)),
+                TypeDefKind::Variant(variant) => variant.cases.iter().for_each(|case| want(of(&case.name), &case.docs)),
+                TypeDefKind::Enum(all) => all.cases.iter().for_each(|case| want(of(&case.name), &case.docs)),
+                TypeDefKind::Flags(flags) => flags.flags.iter().for_each(|flag| want(of(&flag.name), &flag.docs)),
+                _ => {}
+            }
+        }
+    }
+    for (_, world) in &resolve.worlds {
+        want(format!("world {}", world.name), &world.docs);
+    }
+    missing
+}
+
+#[test]
+fn everything_in_the_contract_is_documented() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "wit") {
+            files.push((path.display().to_string(), std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+    assert!(files.len() > 5, "the contract was not found");
+    let all: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    assert_eq!(undocumented(&all), Vec::<String>::new());
+}
+
+#[test]
+fn an_undocumented_item_is_found() {
+    let text = "package a:b@0.1.0;\n/// Said.\ninterface i {\n record r { f: u32 }\n /// Said.\n g: func();\n h: func();\n}\nworld w { import i; }";
+    assert_eq!(undocumented(&[("a.wit", text)]), ["i.h", "i.r", "i.r.f", "world w"]);
+}
