@@ -98,7 +98,10 @@ fn imports_point_one_way() {
 fn an_import_that_points_the_wrong_way_is_found() {
     assert_eq!(wrong_imports("engine/batch.rs", "use crate::model::Key;\nuse crate::plugin::Guest;").len(), 1);
     assert_eq!(wrong_imports("model/key.rs", "use crate::engine::Batch;").len(), 1);
-    assert_eq!(wrong_imports("plugin/wasm/guest.rs", "use crate::{config::Config};\nuse crate::config::Config;").len(), 1);
+    assert_eq!(
+        wrong_imports("plugin/wasm/guest.rs", "use crate::{config::Config};\nuse crate::config::Config;").len(),
+        1
+    );
     assert_eq!(wrong_imports("strange.rs", "").len(), 1);
 }
 
@@ -118,7 +121,8 @@ fn the_inner_layers_stay_pure() {
 
 #[test]
 fn unsafe_stays_in_its_one_file() {
-    let found: Vec<_> = sources().into_iter().filter(|(_, code)| holds_word(code, "unsafe")).map(|(file, _)| file).collect();
+    let found: Vec<_> =
+        sources().into_iter().filter(|(_, code)| holds_word(code, "unsafe")).map(|(file, _)| file).collect();
     assert!(found.iter().all(|file| file == UNSAFE_FILE), "unsafe outside {UNSAFE_FILE}: {found:?}");
     assert!(holds_word("let x = unsafe { y() };", "unsafe") && !holds_word("#![deny(unsafe_code)]", "unsafe"));
 }
@@ -157,7 +161,9 @@ fn undocumented(text_of: &[(&str, &str)]) -> Vec<String> {
             }
             let of = |part: &str| format!("{name}.{type_name}.{part}");
             match &definition.kind {
-                TypeDefKind::Record(record) => record.fields.iter().for_each(|field| want(of(&field.name), &field.docs)),
+                TypeDefKind::Record(record) => {
+                    record.fields.iter().for_each(|field| want(of(&field.name), &field.docs))
+                }
                 TypeDefKind::Variant(variant) => variant.cases.iter().for_each(|case| want(of(&case.name), &case.docs)),
                 TypeDefKind::Enum(all) => all.cases.iter().for_each(|case| want(of(&case.name), &case.docs)),
                 TypeDefKind::Flags(flags) => flags.flags.iter().for_each(|flag| want(of(&flag.name), &flag.docs)),

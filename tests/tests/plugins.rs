@@ -1,0 +1,84 @@
+//! `plugin list`, `plugin inspect`, `plugin build`, `check`.
+
+use std::process::Command;
+
+use flusso_tests::{Host, Postgres, given};
+
+#[test]
+fn list_names_what_is_in_the_folders() {
+    let host = Host::new();
+    let text = host.run(&["plugin", "list"]).succeeded().lines.join("\n");
+    for word in ["pg", "source", "builder", "ndjson", "sink"] {
+        assert!(text.contains(word), "{word:?} is missing in {text}");
+    }
+    let json = host.run(&["plugin", "list", "--format", "json"]).succeeded().lines.join("\n");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let names: Vec<_> =
+        json.as_array().unwrap().iter().map(|plugin| plugin["name"].as_str().unwrap_or_default()).collect();
+    assert!(names.contains(&"pg") && names.contains(&"ndjson"), "{names:?}");
+}
+
+#[test]
+fn a_file_that_is_no_plugin_is_listed_as_such() {
+    let host = Host::new();
+    std::fs::create_dir(host.folder().join("plugins")).unwrap();
+    host.file("plugins/broken.wasm", "nonsense");
+    let ended = host.run(&["plugin", "list"]).succeeded();
+    let text = ended.lines.join("\n") + &ended.log;
+    assert!(text.contains("broken.wasm"), "{text}");
+}
+
+#[test]
+fn inspect_says_what_it_is_told_and_wants() {
+    let host = Host::new();
+    let text = host.run(&["plugin", "inspect", "pg"]).succeeded().lines.join("\n");
+    for word in ["connection_url", "slot", "publication", "network", "DATABASE_URL", "postgres", "0.1"] {
+        assert!(text.contains(word), "{word:?} is missing in {text}");
+    }
+    let json = host.run(&["plugin", "inspect", "pg", "--format", "json"]).succeeded().lines.join("\n");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["name"], "pg");
+    assert!(json["settings"]["properties"]["connection_url"].is_object(), "{json}");
+    host.run(&["plugin", "inspect", "pgg"]).refused(3, &["pgg", "`pg`"]);
+}
+
+#[test]
+fn build_makes_a_component_from_source() {
+    // With the real environment: cargo and rustup find their folders by it.
+    let out = tempfile::tempdir().unwrap();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/ndjson");
+    let built = Command::new(given("FLUSSO_TEST_HOST"))
+        .args(["plugin", "build", source, "-o"])
+        .arg(out.path())
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let artifact = out.path().join("ndjson.wasm");
+    assert!(artifact.is_file());
+    let text = Host::new().run(&["plugin", "inspect", &artifact.display().to_string()]).succeeded().lines.join("\n");
+    assert!(text.contains("ndjson"), "{text}");
+}
+
+#[test]
+fn build_names_what_is_wrong() {
+    let host = Host::new();
+    let nowhere = host.folder().join("nowhere").display().to_string();
+    host.run(&["plugin", "build", &nowhere]).refused(2, &["nowhere", "Cargo.toml"]);
+}
+
+#[test]
+fn check_finds_what_run_would_refuse() {
+    let database = Postgres::with("CREATE TABLE t (id int PRIMARY KEY)");
+    let host = Host::on(&database.url());
+    let good = host.run(&["check", "--plugin", "pg.wasm"]).succeeded();
+    assert!(!good.lines.is_empty());
+    assert_eq!((database.slots(), database.publications()), (0, 0), "check changes nothing");
+    let json = host.run(&["check", "--plugin", "pg.wasm", "--format", "json"]).succeeded().lines.join("\n");
+    let _: serde_json::Value = serde_json::from_str(&json).unwrap();
+
+    host.file("flusso.toml", "[source]\nplugin = \"pg\"\nslto = \"a\"\n");
+    let bad = host.run(&["check"]);
+    assert_eq!(bad.code, Some(2), "{}", bad.log);
+    let said = bad.lines.join("\n") + &bad.log;
+    assert!(said.contains("slto") && said.contains("slot"), "{said}");
+}
