@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Which modules of the host each module may name, beside itself.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("model", &[]),
     ("engine", &["model"]),
     ("config", &[]),
     ("plugin", &["engine", "model"]),
     ("telemetry", &["engine", "model"]),
+    ("stdout", &["engine", "model"]),
     ("demo", &[]),
-    ("app", &["config", "engine", "model", "plugin", "telemetry"]),
-    ("cli", &["app", "config", "demo", "plugin", "telemetry"]),
+    ("app", &["config", "engine", "model", "plugin", "stdout"]),
+    ("cli", &["app", "config", "demo", "engine", "plugin", "telemetry"]),
     ("main", &["cli"]),
 ];
 

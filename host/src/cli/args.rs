@@ -1,6 +1,7 @@
 //! The words of the command line. Every flag has a `FLUSSO_*` variable; the flag wins.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -31,7 +32,7 @@ pub enum Command {
     /// Check everything without starting: file, schemas, plugins, settings, grants
     Check(Check),
     /// Remove what the source keeps for this host (slot, publication), and the host's state
-    Drop,
+    Drop(Drop),
     /// Show it working: a throw-away PostgreSQL with a small shop, and documents that follow its rows
     Demo(Demo),
     /// List, inspect and build plugins
@@ -131,6 +132,17 @@ pub struct Run {
     pub drain_timeout: Time,
 }
 
+/// What `--drain-timeout` is when nobody says.
+pub(super) const DRAIN_TIMEOUT: Time = Time(Duration::from_secs(20));
+
+/// The flags of `drop`.
+#[derive(Debug, Args)]
+pub struct Drop {
+    /// Give up on a source that is unreachable, or held by somebody else, for so long
+    #[arg(long, env = "FLUSSO_TIMEOUT", value_name = "TIME", default_value = "30s")]
+    pub timeout: Time,
+}
+
 /// The flags of `check`.
 #[derive(Debug, Args)]
 pub struct Check {
@@ -192,6 +204,11 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_default_that_is_compared_with_is_the_default() {
+        assert_eq!(parse(&[]).run.drain_timeout, DRAIN_TIMEOUT);
     }
 
     #[test]

@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+use crate::app::AppError;
+use crate::engine::{EngineError, StageError};
+use crate::plugin::state::StateError;
+
 /// Why the program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -42,5 +46,38 @@ Exit codes:
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
+    }
+}
+
+impl Exit {
+    /// What an error means to whoever started the program.
+    pub fn of(error: &AppError) -> Self {
+        match error {
+            AppError::Config(_)
+            | AppError::Settings { .. }
+            | AppError::Grant { .. }
+            | AppError::Role { .. }
+            | AppError::NoStateFolder => Self::Usage,
+            AppError::Locate(_)
+            | AppError::Refused(_)
+            | AppError::Schema { .. }
+            | AppError::Prepare(_)
+            | AppError::Guest(_) => Self::Plugin,
+            AppError::State(StateError::InUse { .. }) => Self::Busy,
+            AppError::State(_) | AppError::Remove { .. } => Self::Failed,
+            AppError::Engine(error) => Self::of_run(error),
+        }
+    }
+
+    fn of_run(error: &EngineError) -> Self {
+        match error {
+            EngineError::Unreachable { .. } => Self::Unreachable,
+            EngineError::Busy(_) => Self::Busy,
+            EngineError::HistoryLost { .. } => Self::HistoryLost,
+            EngineError::Configuration { .. } | EngineError::Stage { cause: StageError::Denied(_), .. } => Self::Usage,
+            EngineError::Rejected { .. } => Self::Rejected,
+            EngineError::Crashed { .. } => Self::Plugin,
+            EngineError::Stage { .. } | EngineError::State(_) => Self::Failed,
+        }
     }
 }

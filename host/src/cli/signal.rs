@@ -5,7 +5,7 @@ use tokio::sync::watch;
 use super::exit;
 
 /// Starts to listen. What is returned turns `true` at the first signal.
-pub fn listen() -> std::io::Result<watch::Receiver<bool>> {
+pub(super) fn listen() -> std::io::Result<watch::Receiver<bool>> {
     let (asked, stop) = watch::channel(false);
     let mut signals = Signals::new()?;
     tokio::spawn(async move {

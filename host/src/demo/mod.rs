@@ -10,8 +10,6 @@ mod user;
 use std::path::PathBuf;
 use std::process::Command;
 
-use tokio::sync::watch;
-
 use programs::Programs;
 use server::Server;
 use show::Show;
@@ -23,6 +21,8 @@ pub struct Options {
     pub install: bool,
     /// The plugin that follows PostgreSQL.
     pub plugin: PathBuf,
+    /// Where compiled plugins are kept, if not in the usual place.
+    pub cache: Option<PathBuf>,
     /// A server to use instead of a throw-away one; the demo makes a database of its own on it.
     pub database_url: Option<String>,
 }
@@ -40,7 +40,9 @@ pub enum DemoError {
         command: String,
     },
     /// This machine's package manager is none of those the demo knows.
-    #[error("PostgreSQL is not on this machine, and no package manager is that the demo knows; install PostgreSQL 14 or later, or set DATABASE_URL")]
+    #[error(
+        "PostgreSQL is not on this machine, and no package manager is that the demo knows; install PostgreSQL 14 or later, or set DATABASE_URL"
+    )]
     NoPackageManager,
     /// A program failed.
     #[error("{what} failed: {why}")]
@@ -61,6 +63,9 @@ pub enum DemoError {
     Output(#[from] std::io::Error),
 }
 
+/// Whether somebody wants it to end.
+type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// What becomes of a step.
 type Result<T> = std::result::Result<T, DemoError>;
 
@@ -79,8 +84,8 @@ const CHANGES: [(&str, &str, usize); 5] = [
     ),
 ];
 
-/// Runs the demo to its end. Blocks; `stop` turns true when somebody wants it to end.
-pub fn run(options: &Options, stop: &watch::Receiver<bool>) -> Result<()> {
+/// Runs the demo to its end. Blocks; `stop` says whether somebody wants it to end.
+pub fn run(options: &Options, stop: &(dyn Fn() -> bool + Sync)) -> Result<()> {
     let mut show = Show::new();
     show.title("flusso-host demo: documents that follow the rows of a database")?;
     let programs = programs(options, &mut show)?;
@@ -104,7 +109,7 @@ pub fn run(options: &Options, stop: &watch::Receiver<bool>) -> Result<()> {
 
     show.step(&format!("flusso-host --plugin {}", options.plugin.display()))?;
     show.say("no configuration: each table with a primary key becomes an index of its own rows")?;
-    let host = show::Host::start(&options.plugin, server.url(), server.folder())?;
+    let host = show::Host::start(options, server.url(), server.folder())?;
     show.documents(&host.next(rows, stop)?, 6)?;
 
     show.step("Now rows change, and documents follow")?;
@@ -139,7 +144,7 @@ fn programs(options: &Options, show: &mut Show) -> Result<Programs> {
 
 /// What a user would do who does not come back.
 fn host_drop(options: &Options, server: &Server) -> Result<()> {
-    let mut command = show::host_command(&options.plugin, server.url(), server.folder())?;
+    let mut command = show::host_command(options, server.url(), server.folder())?;
     checked("flusso-host drop", command.arg("drop")).map(drop)
 }
 

@@ -7,11 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
-
 use super::programs::Programs;
 use super::user::User;
-use super::{DemoError, Result, checked};
+use super::{DemoError, Result, Stop, checked};
 
 /// A database with everything it stands on. Unmade when dropped.
 #[derive(Debug)]
@@ -32,26 +30,35 @@ enum Kind {
 
 impl Server {
     /// Starts a server.
-    pub(super) fn start(programs: &Programs, stop: &watch::Receiver<bool>) -> Result<Self> {
+    pub(super) fn start(programs: &Programs, stop: Stop<'_>) -> Result<Self> {
         let user = User::for_server();
         let folder = Folder::make(user)?;
         let data = folder.0.join("data");
         let mut initdb = Command::new(programs.path("initdb"));
-        initdb.arg("--pgdata").arg(&data).args(["--username=postgres", "--encoding=UTF8", "--locale=C", "--auth=trust", "--no-sync"]);
+        initdb.arg("--pgdata").arg(&data).args([
+            "--username=postgres",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--auth=trust",
+            "--no-sync",
+        ]);
         prepare(&mut initdb, user, &folder.0);
         checked("initdb", &mut initdb)?;
 
         let mut postgres = Command::new(programs.path("postgres"));
         postgres.arg("-D").arg(&data).args(["-p", "5432", "-c", "listen_addresses="]);
         postgres.arg("-c").arg(format!("unix_socket_directories={}", folder.0.display()));
-        for setting in ["wal_level=logical", "fsync=off", "max_connections=30", "shared_buffers=32MB", "log_min_messages=fatal"] {
+        for setting in
+            ["wal_level=logical", "fsync=off", "max_connections=30", "shared_buffers=32MB", "log_min_messages=fatal"]
+        {
             postgres.args(["-c", setting]);
         }
         prepare(&mut postgres, user, &folder.0);
         let log = std::fs::File::create(folder.0.join("server.log"))?;
         // A group of its own: Ctrl-C is for the demo, which then stops everything in order.
         let child = postgres.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0).spawn();
-        let child = child.map_err(|error| DemoError::Program { what: "postgres".to_owned(), why: error.to_string() })?;
+        let child =
+            child.map_err(|error| DemoError::Program { what: "postgres".to_owned(), why: error.to_string() })?;
         let place = folder.0.display().to_string().replace('%', "%25").replace('/', "%2F");
         let mut server = Self {
             psql: programs.path("psql"),
@@ -68,7 +75,8 @@ impl Server {
     /// Makes a database on the server of this URL.
     pub(super) fn on(url: &str, programs: &Programs) -> Result<Self> {
         let database = format!("flusso_demo_{}", std::process::id());
-        let (base, parameters) = url.split_once('?').map_or((url, String::new()), |(base, rest)| (base, format!("?{rest}")));
+        let (base, parameters) =
+            url.split_once('?').map_or((url, String::new()), |(base, rest)| (base, format!("?{rest}")));
         let scheme = base.find("://").map_or(0, |at| at + 3);
         let path = base.get(scheme..).and_then(|rest| rest.find('/')).map_or(base.len(), |at| scheme + at);
         let own = format!("{}/{database}{parameters}", base.get(..path).unwrap_or(base));
@@ -83,20 +91,26 @@ impl Server {
         Ok(server)
     }
 
-    fn wait(&mut self, stop: &watch::Receiver<bool>) -> Result<()> {
+    fn wait(&mut self, stop: Stop<'_>) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(30);
         loop {
             let why = match self.sql("SELECT 1") {
                 Ok(_) => return Ok(()),
                 Err(error) => error.to_string(),
             };
-            if *stop.borrow() {
+            if stop() {
                 return Err(DemoError::Stopped);
             }
-            let died = matches!(&mut self.kind, Kind::Own(child) if !matches!(child.try_wait(), Ok(None)));
+            let died = match &mut self.kind {
+                Kind::Own(child) => !matches!(child.try_wait(), Ok(None)),
+                Kind::Borrowed { .. } => false,
+            };
             if died || Instant::now() > end {
                 let log = std::fs::read_to_string(self.folder.0.join("server.log")).unwrap_or_default();
-                return Err(DemoError::Program { what: "the start of postgres".to_owned(), why: format!("{why}\n{log}") });
+                return Err(DemoError::Program {
+                    what: "the start of postgres".to_owned(),
+                    why: format!("{why}\n{log}"),
+                });
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -178,7 +192,10 @@ impl Folder {
         let path = (0..100)
             .map(|number| std::env::temp_dir().join(format!("flusso-demo-{}-{number}", std::process::id())))
             .find(|path| std::fs::create_dir(path).is_ok())
-            .ok_or_else(|| DemoError::Program { what: "making a temporary folder".to_owned(), why: "none could be made".to_owned() })?;
+            .ok_or_else(|| DemoError::Program {
+                what: "making a temporary folder".to_owned(),
+                why: "none could be made".to_owned(),
+            })?;
         let folder = Self(path);
         std::fs::set_permissions(&folder.0, std::fs::Permissions::from_mode(0o700))?;
         if let Some(user) = user {

@@ -7,9 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
-
-use super::{DemoError, Result, checked};
+use super::{DemoError, Options, Result, Stop, checked};
 
 /// The longest wait for documents; the first start compiles the plugin.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -75,10 +73,10 @@ impl Show {
 }
 
 /// A short wait, so that a person can read.
-pub(super) fn pause(stop: &watch::Receiver<bool>) -> Result<()> {
+pub(super) fn pause(stop: Stop<'_>) -> Result<()> {
     let end = Instant::now() + Duration::from_millis(600);
     while Instant::now() < end {
-        if *stop.borrow() {
+        if stop() {
             return Err(DemoError::Stopped);
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -87,17 +85,20 @@ pub(super) fn pause(stop: &watch::Receiver<bool>) -> Result<()> {
 }
 
 /// This very program, about to follow a database.
-pub(super) fn host_command(plugin: &Path, url: &str, folder: &Path) -> Result<Command> {
+pub(super) fn host_command(options: &Options, url: &str, folder: &Path) -> Result<Command> {
     let program = std::env::current_exe()?;
     let mut command = Command::new(program);
     let state = folder.join("state");
     // Nothing of the caller's own set-up: the demo shows what happens without any.
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("FLUSSO_") && name != "FLUSSO_CACHE_DIR" {
+        if name.to_string_lossy().starts_with("FLUSSO_") {
             command.env_remove(name);
         }
     }
-    command.arg("--plugin").arg(absolute(plugin)).arg("--state-dir").arg(state).args(["--log-level", "warn"]);
+    command.arg("--plugin").arg(absolute(&options.plugin)).arg("--state-dir").arg(state).args(["--log-level", "warn"]);
+    if let Some(cache) = &options.cache {
+        command.arg("--cache-dir").arg(absolute(cache));
+    }
     command.env("DATABASE_URL", url).current_dir(folder);
     Ok(command)
 }
@@ -114,11 +115,12 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub(super) fn start(plugin: &Path, url: &str, folder: &Path) -> Result<Self> {
-        let mut command = host_command(plugin, url, folder)?;
+    pub(super) fn start(options: &Options, url: &str, folder: &Path) -> Result<Self> {
+        let mut command = host_command(options, url, folder)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
-        let mut child =
-            command.spawn().map_err(|error| DemoError::Program { what: "flusso-host".to_owned(), why: error.to_string() })?;
+        let mut child = command
+            .spawn()
+            .map_err(|error| DemoError::Program { what: "flusso-host".to_owned(), why: error.to_string() })?;
         let (sender, lines) = channel();
         if let Some(stdout) = child.stdout.take() {
             std::thread::spawn(move || {
@@ -133,18 +135,22 @@ impl Host {
     }
 
     /// Its next lines, so many.
-    pub(super) fn next(&self, count: usize, stop: &watch::Receiver<bool>) -> Result<Vec<String>> {
+    pub(super) fn next(&self, count: usize, stop: Stop<'_>) -> Result<Vec<String>> {
         let end = Instant::now() + PATIENCE;
         let mut lines = Vec::new();
         while lines.len() < count {
-            if *stop.borrow() {
+            if stop() {
                 return Err(DemoError::Stopped);
             }
             match self.lines.recv_timeout(Duration::from_millis(50)) {
                 Ok(line) => lines.push(line),
                 Err(RecvTimeoutError::Timeout) if Instant::now() < end => {}
                 Err(RecvTimeoutError::Timeout) => {
-                    return Err(DemoError::NoDocuments(format!("{} of {count} in {} s", lines.len(), PATIENCE.as_secs())));
+                    return Err(DemoError::NoDocuments(format!(
+                        "{} of {count} in {} s",
+                        lines.len(),
+                        PATIENCE.as_secs()
+                    )));
                 }
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(DemoError::NoDocuments("the host ended; what it said stands above".to_owned()));

@@ -51,7 +51,8 @@ mod tests {
 
     #[test]
     fn a_user_is_read_from_the_list_of_users() {
-        let users = "root:x:0:0::/root:/bin/sh\npostgresql:x:5:5:::\npostgres:x:101:104:x:/var/lib/postgresql:/bin/bash\n";
+        let users =
+            "root:x:0:0::/root:/bin/sh\npostgresql:x:5:5:::\npostgres:x:101:104:x:/var/lib/postgresql:/bin/bash\n";
         assert_eq!(User::read(users, "postgres"), Some(User { uid: 101, gid: 104 }));
         assert_eq!(User::read(users, "nobody"), None);
     }
