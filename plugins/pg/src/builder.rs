@@ -5,7 +5,7 @@ mod select;
 use crate::catalog::{self, Table};
 use crate::codec;
 use crate::error::{Error, Result};
-use crate::plan::{self, Plan};
+use crate::plan::{self, KeyPlaces, Plan};
 use crate::session::{CALL, Session, TextRow};
 use crate::settings::Settings;
 use crate::sql;
@@ -127,14 +127,15 @@ impl RowBuilder {
         self.send_by_key(number, &keys)?;
         let index = at(&self.indexes, number)?;
         let (plan, session) = (&index.plan, &mut self.session);
-        let mut size = 256;
+        let (mut body, mut key, mut distinct) = (Vec::new(), KeyPlaces::default(), Vec::new());
         while let Some(frame) = session.next_row()? {
-            let mut body = Vec::with_capacity(size);
-            let mut key = Vec::new();
-            plan.render(session.row(frame), &mut body, &mut key)?;
-            size = body.len() + 32;
+            let row = session.row(frame);
+            body.clear();
+            plan.render(row, &mut body, &mut key)?;
+            distinct.clear();
+            plan.key_values(row, &key).iter().for_each(|value| codec::distinguish(value, &mut distinct));
             // What is equal to the server alone (citext) is another document: its own id finds it.
-            for at in wanted.get(&codec::distinguish_key(&plan.key_values(&key))).into_iter().flatten() {
+            for at in wanted.get(&distinct).into_iter().flatten() {
                 if let Some(outcome) = outcomes.get_mut(*at) {
                     *outcome = Outcome::Built(body.clone());
                 }

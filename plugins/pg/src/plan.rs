@@ -7,6 +7,7 @@ use crate::json::{Render, quoted};
 use crate::sql;
 use crate::wire::Cut;
 use flusso_plugin::Value;
+use std::ops::Range;
 
 /// Changes when the same row would render to other bytes.
 const RENDERER: &str = "rows-1";
@@ -87,37 +88,63 @@ impl Plan {
         self.key.iter().map(|column| column.sql.as_str()).collect::<Vec<_>>().join(", ")
     }
 
-    /// Renders a row; where its key columns are goes into `key`, in the key's order.
+    /// Renders a row to the end of `out`; where its key columns are in `row` goes into `key`, in the key's order.
     #[inline]
-    pub fn render<'a>(&self, row: &'a [u8], out: &mut Vec<u8>, key: &mut Vec<&'a [u8]>) -> Result<()> {
+    pub fn render(&self, row: &[u8], out: &mut Vec<u8>, key: &mut KeyPlaces) -> Result<()> {
         let mut cut = Cut(row);
-        let count = usize::from(cut.u16()?);
-        key.clear();
-        key.resize(self.key.len(), &[]);
-        for at in 0..count {
-            let value = cut.column()?;
-            if let Some(field) = self.fields.get(at) {
-                out.extend_from_slice(&field.before);
-                match value {
-                    Some(text) => field.render.render(text, out),
-                    None => out.extend_from_slice(b"null"),
-                }
+        let _count = cut.u16()?;
+        key.places.clear();
+        key.places.resize(self.key.len(), 0..0);
+        let mut at = 0;
+        for field in &self.fields {
+            out.extend_from_slice(&field.before);
+            match self.next_column(&mut cut, row.len(), at, key)? {
+                Some(text) => field.render.render(text, out),
+                None => out.extend_from_slice(b"null"),
             }
-            for (column, place) in self.key.iter().zip(key.iter_mut()) {
-                if column.at == at {
-                    *place = value.ok_or_else(|| Error::Fatal("a primary key is null, which cannot be".into()))?;
-                }
-            }
+            at += 1;
         }
         if !self.fields.is_empty() {
             out.push(b'}');
         }
+        while !cut.0.is_empty() {
+            self.next_column(&mut cut, row.len(), at, key)?;
+            at += 1;
+        }
         Ok(())
     }
 
-    /// Key texts as values.
-    pub fn key_values(&self, key: &[&[u8]]) -> Vec<Value> {
-        self.key.iter().zip(key).map(|(column, text)| column.kind.decode(text)).collect()
+    /// The next column of a row of `length` bytes, its place noted if it belongs to the key.
+    #[inline]
+    fn next_column<'a>(&self, cut: &mut Cut<'a>, length: usize, at: usize, key: &mut KeyPlaces) -> Result<Option<&'a [u8]>> {
+        let value = cut.column()?;
+        for (column, place) in self.key.iter().zip(&mut key.places) {
+            if column.at == at {
+                let text = value.ok_or_else(|| Error::Fatal("a primary key is null, which cannot be".into()))?;
+                let end = length - cut.0.len();
+                *place = end - text.len()..end;
+            }
+        }
+        Ok(value)
+    }
+
+    /// The key of a row as values.
+    #[inline]
+    pub fn key_values(&self, row: &[u8], key: &KeyPlaces) -> Vec<Value> {
+        self.key.iter().zip(key.texts(row)).map(|(column, text)| column.kind.decode(text)).collect()
+    }
+}
+
+/// Where a row's key columns are in its bytes. Kept from row to row.
+#[derive(Debug, Default)]
+pub struct KeyPlaces {
+    places: Vec<Range<usize>>,
+}
+
+impl KeyPlaces {
+    /// The key's texts.
+    pub fn texts<'a>(&'a self, row: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.places.iter().map(|place| row.get(place.clone()).unwrap_or_default())
     }
 }
 

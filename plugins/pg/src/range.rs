@@ -2,6 +2,7 @@
 
 use crate::builder::{RowBuilder, unknown};
 use crate::error::Result;
+use crate::plan::KeyPlaces;
 use crate::session::CALL;
 use crate::walk::Walk;
 use flusso_plugin::{Outcome, Ranged, RangedPage};
@@ -14,7 +15,8 @@ impl RowBuilder {
         if !current {
             self.release()?;
             self.freshen(index)?;
-            self.walk = Some((index, Walk::new(range, cursor, max)?));
+            // The first page is small: nothing is known yet of how large rows are.
+            self.walk = Some((index, Walk::new(range, cursor, max.min(256))?));
         }
         let plan = usize::try_from(index).ok().and_then(|index| self.indexes.get(index)).map(|index| &index.plan);
         let (Some(plan), Some((_, walk))) = (plan, &mut self.walk) else {
@@ -22,24 +24,21 @@ impl RowBuilder {
         };
         let session = &mut self.session;
         let mut documents = Vec::with_capacity(max.min(4096));
-        let (mut bytes, mut size) = (0, 128);
-        let max_bytes = max_bytes.max(1);
+        let (mut bytes, mut body, mut key) = (0, Vec::new(), KeyPlaces::default());
+        let (max, max_bytes) = (max.max(1), max_bytes.max(1));
         while let Some(frame) = walk.next_row(session, plan)? {
-            let mut body = Vec::with_capacity(size);
-            let mut key = Vec::with_capacity(plan.key.len());
-            plan.render(session.row(frame), &mut body, &mut key)?;
+            let row = session.row(frame);
+            body.clear();
+            plan.render(row, &mut body, &mut key)?;
             bytes += body.len();
-            let last = bytes >= max_bytes || walk.ends_page();
-            if last {
-                walk.passed(&key);
-            }
-            size = body.len() + 16;
-            documents.push(Ranged { key: plan.key_values(&key), outcome: Outcome::Built(body) });
-            if last {
+            // Copied out at its exact size: a body that had grown into its place would be moved once more on its way out.
+            documents.push(Ranged { key: plan.key_values(row, &key), outcome: Outcome::Built(body.as_slice().to_vec()) });
+            if documents.len() >= max || bytes >= max_bytes || walk.ends_page() {
+                walk.passed(key.texts(row));
                 break;
             }
         }
-        walk.turn(session, plan, documents.len(), bytes < max_bytes / 2, max.max(1))?;
+        walk.turn(session, plan, documents.len(), bytes < max_bytes / 2, max)?;
         let rows = documents.len() as u64;
         Ok(RangedPage { documents, rows, cursor: walk.cursor(), extra: None })
     }

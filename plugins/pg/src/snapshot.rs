@@ -2,7 +2,7 @@
 
 use crate::catalog::{self, Table};
 use crate::error::{Error, Result};
-use crate::plan::Plan;
+use crate::plan::{KeyPlaces, Plan};
 use crate::session::{CALL, Mode, Session};
 use crate::settings::Settings;
 use crate::walk::{KeyRange, Walk, split::split};
@@ -56,13 +56,13 @@ impl PgSnapshot {
         self.session.within(CALL);
         let (plan, walk) = self.walk.as_mut().ok_or_else(|| Error::Fatal("no range was begun".into()))?;
         walk.start_with(max);
-        let mut keys = Vec::with_capacity(max.min(4096));
+        let (mut keys, mut key, mut nothing) = (Vec::with_capacity(max.min(4096)), KeyPlaces::default(), Vec::new());
         while let Some(frame) = walk.next_row(&mut self.session, plan)? {
-            let mut key = Vec::with_capacity(plan.key.len());
-            plan.render(self.session.row(frame), &mut Vec::new(), &mut key)?;
-            keys.push(plan.key_values(&key));
-            if walk.ends_page() {
-                walk.passed(&key);
+            let row = self.session.row(frame);
+            plan.render(row, &mut nothing, &mut key)?;
+            keys.push(plan.key_values(row, &key));
+            if keys.len() >= max.max(1) || walk.ends_page() {
+                walk.passed(key.texts(row));
                 break;
             }
         }

@@ -96,8 +96,8 @@ impl Walk {
     }
 
     /// The key of the last row that was used.
-    pub fn passed(&mut self, key: &[&[u8]]) {
-        self.last = Some(key.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect());
+    pub fn passed<'a>(&mut self, key: impl Iterator<Item = &'a [u8]>) {
+        self.last = Some(key.map(|text| String::from_utf8_lossy(text).into_owned()).collect());
     }
 
     /// Sends the statement for the next page, from the last key passed.
