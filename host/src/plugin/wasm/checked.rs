@@ -87,6 +87,11 @@ impl Checked {
         &self.bytes
     }
 
+    /// What is still needed once it is compiled.
+    pub(super) fn into_parts(self) -> (Manifest, Digest) {
+        (self.manifest, self.digest)
+    }
+
     /// Name and version, for messages.
     pub(super) fn title(&self) -> String {
         format!("{} {}", self.manifest.name, self.manifest.version)

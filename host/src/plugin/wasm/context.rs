@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
+use super::folders::Folders;
 use super::imports::log::{Lines, Stdio, Tail};
 use super::limits::{Limits, MemoryLimiter};
 use super::reader::Reader;
-use crate::plugin::capability::{Access, Grants};
+use crate::plugin::capability::Grants;
 use crate::plugin::metrics::{self, Metrics};
 use crate::plugin::state::Scope;
 
@@ -69,6 +70,7 @@ pub(super) struct Context {
     pub(super) reader: Option<Reader>,
     pub(super) table: ResourceTable,
     wasi: WasiCtx,
+    _folders: Folders,
 }
 
 impl Context {
@@ -78,22 +80,7 @@ impl Context {
         let mut wasi = WasiCtx::builder();
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
         wasi.stdout(Stdio::new(origin.clone(), None)).stderr(Stdio::new(origin.clone(), Some(tail.clone())));
-        for (path, access) in setup.grants.folders() {
-            let shown = path.display();
-            let perms = match access {
-                Access::Read => FsPerms::ReadOnly,
-                Access::Write => {
-                    std::fs::create_dir_all(path)
-                        .map_err(|error| format!("the folder {shown} cannot be made: {error}"))?;
-                    FsPerms::ReadWrite
-                }
-            };
-            let name = path.to_str().ok_or_else(|| format!("the path {shown} is not UTF-8"))?;
-            let opened = wasi.preopened_dir(path, name, perms);
-            opened.map_err(|error| {
-                format!("{shown} cannot be opened: {error}; a plugin is granted folders, and they have to exist")
-            })?;
-        }
+        let folders = Folders::open(&setup.grants, &mut wasi)?;
         Ok(Self {
             metrics: setup.metrics.of(&origin.plugin, &setup.name),
             memory: MemoryLimiter::new(setup.limits.memory),
@@ -101,6 +88,7 @@ impl Context {
             connections: 0,
             table: ResourceTable::new(),
             wasi: wasi.build(),
+            _folders: folders,
             origin,
             setup,
             tail,

@@ -2,7 +2,7 @@
 //!
 //! I9: a call that traps, runs out of time or memory, or whose caller goes away ends the task, and the store with it:
 //! what a guest was doing is unknown then, so it is never used again. The error names plugin, version, call and limit.
-//! (Guarded by the tests of `tests.rs` beside this file.)
+//! (Guarded by `host/tests/misbehaviour.rs`.)
 
 use std::fmt;
 use std::future::Future;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
 use wasmtime::Store;
 
 use super::bindings::exports::flusso::connector as exports;
@@ -183,11 +184,12 @@ impl Guest {
         F: for<'a> FnOnce(&'a mut Live) -> Running<'a, wasmtime::Result<R>> + Send + 'static,
     {
         let limit = self.limits.call_timeout;
+        let span = tracing::debug_span!("call", name = call);
         let (mut reply, answer) = oneshot::channel();
         let run: Job = Box::new(move |live| {
             Box::pin(async move {
                 let ended = tokio::select! {
-                    ended = tokio::time::timeout(limit, job(live)) => ended,
+                    ended = tokio::time::timeout(limit, job(live).instrument(span)) => ended,
                     () = reply.closed() => return false,
                 };
                 let answer = match ended {

@@ -11,6 +11,7 @@ mod checked;
 mod context;
 mod convert;
 mod deserialize;
+mod folders;
 mod guest;
 mod imports;
 pub mod limits;

@@ -129,7 +129,9 @@ impl Runtime {
             source,
         })?;
         let reads = imports.iter().any(|name| name.starts_with("flusso:connector/reader@"));
-        Ok(Prepared { inner: Arc::new(Inner { checked, pre, roles, reads }) })
+        // The component's bytes are not needed any more.
+        let (manifest, digest) = checked.into_parts();
+        Ok(Prepared { inner: Arc::new(Inner { manifest, digest, pre, roles, reads }) })
     }
 }
 
@@ -187,7 +189,8 @@ pub struct Prepared {
 }
 
 struct Inner {
-    checked: Checked,
+    manifest: Manifest,
+    digest: Digest,
     pre: InstancePre<Context>,
     roles: Roles,
     reads: bool,
@@ -196,7 +199,7 @@ struct Inner {
 impl Prepared {
     /// What the plugin says about itself.
     pub fn manifest(&self) -> &Manifest {
-        self.inner.checked.manifest()
+        &self.inner.manifest
     }
 
     /// Whether it imports `reader`, and so needs a source plugin that exports one.
@@ -206,7 +209,7 @@ impl Prepared {
 
     /// The digest of the component.
     pub fn digest(&self) -> &Digest {
-        self.inner.checked.digest()
+        &self.inner.digest
     }
 
     pub(super) fn pre(&self) -> &InstancePre<Context> {

@@ -206,15 +206,54 @@ mod tests {
         }
     }
 
+    /// A throw-away authority and a certificate that it signed for `db.internal` with SHA-384, good until 2124.
+    const AUTHORITY: &str = include_str!("testdata/authority.pem");
+    const SERVER: &str = include_str!("testdata/server.pem");
+    const KEY: &str = include_str!("testdata/server.key");
+
+    fn options(name: &str, verification: Verification, roots: Option<&str>) -> TlsOptions {
+        TlsOptions { server_name: name.to_owned(), verification, roots: roots.map(str::to_owned), extra: None }
+    }
+
+    /// What a guest gets from a server with that certificate.
+    async fn handshake(options: TlsOptions) -> Result<Option<Vec<u8>>, String> {
+        let (near, far) = tokio::io::duplex(64 << 10);
+        let certificate = CertificateDer::from_pem_slice(SERVER.as_bytes()).map_err(|error| error.to_string())?;
+        let key =
+            rustls::pki_types::PrivateKeyDer::from_pem_slice(KEY.as_bytes()).map_err(|error| error.to_string())?;
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .and_then(|config| config.with_no_client_auth().with_single_cert(vec![certificate], key))
+            .map_err(|error| error.to_string())?;
+        let serving = tokio::spawn(tokio_rustls::TlsAcceptor::from(Arc::new(config)).accept(far));
+        let answer = upgrade(Box::new(near), options).await.map(|(_, digest)| digest);
+        serving.abort();
+        answer
+    }
+
+    #[tokio::test]
+    async fn each_verification_checks_what_it_says() {
+        use Verification::{Authority, Full, None as Nothing};
+        let refused = |answer: Result<Option<Vec<u8>>, String>, why: &str| match answer {
+            Err(text) => assert!(text.contains(why), "{text}"),
+            Ok(_) => panic!("taken, but: {why}"),
+        };
+        let der = CertificateDer::from_pem_slice(SERVER.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+        let digest = Ok(Some(Sha384::digest(&der).to_vec()));
+        assert_eq!(handshake(options("db.internal", Full, Some(AUTHORITY))).await, digest);
+        assert_eq!(handshake(options("127.0.0.1", Authority, Some(AUTHORITY))).await, digest);
+        assert_eq!(handshake(options("127.0.0.1", Nothing, None)).await, digest);
+        refused(handshake(options("other.internal", Full, Some(AUTHORITY))).await, "not valid for name");
+        refused(handshake(options("db.internal", Full, None)).await, "certificate");
+        refused(handshake(options("db.internal", Authority, None)).await, "certificate");
+        // A server's own certificate may be given as what is trusted.
+        assert_eq!(handshake(options("db.internal", Full, Some(SERVER))).await, digest);
+        refused(handshake(options("other.internal", Full, Some(SERVER))).await, "not valid for name");
+    }
+
     #[test]
     fn roots_that_are_none_are_said() {
-        let options = |roots: &str| TlsOptions {
-            server_name: "db".to_owned(),
-            verification: Verification::Full,
-            roots: Some(roots.to_owned()),
-            extra: None,
-        };
-        let wrong = Verifier::new(&options("")).err().unwrap_or_default();
+        let wrong = Verifier::new(&options("db", Verification::Full, Some(""))).err().unwrap_or_default();
         assert!(wrong.contains("no trusted authorities"), "{wrong}");
     }
 }

@@ -1,0 +1,126 @@
+//! I9 and I10, with a guest that does on purpose what no plugin should: each misdeed costs that guest its instance and
+//! nobody else anything, and what was not granted is not reached.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use flusso_host::engine::StageError;
+use flusso_host::engine::stage::{Sink as _, Writer};
+use flusso_host::plugin::build::build;
+use flusso_host::plugin::wasm::{GuestSink, Limits, Plugin, Prepared, Runtime, Setup};
+use tokio::sync::OnceCell;
+
+async fn prepared() -> &'static Prepared {
+    static PREPARED: OnceCell<Prepared> = OnceCell::const_new();
+    let prepare = || async {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/guests/misbehave");
+        let out = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let path = out.path().join("misbehave.wasm");
+        let runtime = Runtime::new(None).unwrap_or_else(|error| panic!("{error}"));
+        build(&runtime, &folder, Some(&path)).await.unwrap_or_else(|error| panic!("{error}"));
+        let checked = flusso_host::plugin::wasm::Checked::read(flusso_host::plugin::locate::Found { path });
+        let compiled = runtime.compile(checked.unwrap_or_else(|error| panic!("{error}"))).await;
+        runtime.prepare(compiled.unwrap_or_else(|error| panic!("{error}"))).unwrap_or_else(|error| panic!("{error}"))
+    };
+    PREPARED.get_or_init(prepare).await
+}
+
+async fn guest(how: &str, address: &str, limits: Limits) -> Box<dyn Writer> {
+    let settings = serde_json::json!({ "how": how, "address": address });
+    let settings = settings.as_object().cloned().unwrap_or_default();
+    let setup = Setup { settings, limits, ..Setup::bare("primary") };
+    GuestSink::new(Plugin::new(prepared().await.clone(), setup)).open().await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+async fn flush(writer: &mut Box<dyn Writer>) -> Result<(), StageError> {
+    writer.flush(true, Duration::from_secs(5)).await.map(drop)
+}
+
+/// The answer to a misdeed: an error of that kind, which names plugin, version, instance and call; then nothing more.
+async fn crashes(mut writer: Box<dyn Writer>, words: &str) {
+    match flush(&mut writer).await {
+        Err(StageError::Crashed(text)) => {
+            assert!(text.contains("plugin misbehave 0.1.0 (primary), call sink.flush"), "{text}");
+            assert!(text.contains(words), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let again = flush(&mut writer).await.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(again.contains("is gone since an earlier call"), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trap_ends_the_guest_and_says_why() {
+    crashes(guest("trap", "", Limits::default()).await, "as it was told").await;
+    assert!(flush(&mut guest("nothing", "", Limits::default()).await).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_endless_loop_is_stopped_even_on_the_only_thread() {
+    prepared().await;
+    let limits = Limits { call_timeout: Duration::from_millis(200), ..Limits::default() };
+    let writer = guest("spin", "", limits).await;
+    let started = Instant::now();
+    crashes(writer, "did not answer within 0.2 s (`limits.call_timeout`)").await;
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_in_the_host_counts_as_well() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap_or_else(|error| panic!("{error}"));
+    let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    let settings = serde_json::json!({ "how": "block", "address": address });
+    let settings = settings.as_object().cloned().unwrap_or_default();
+    let limits = Limits { call_timeout: Duration::from_millis(200), ..Limits::default() };
+    let mut setup = Setup { settings, limits, ..Setup::bare("primary") };
+    assert!(setup.grants.allow_network(&address).is_ok());
+    let writer = GuestSink::new(Plugin::new(prepared().await.clone(), setup)).open().await;
+    crashes(writer.unwrap_or_else(|error| panic!("{error}")), "did not answer within 0.2 s").await;
+    assert!(listener.accept().await.is_ok(), "it did connect");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_over_the_limit_is_refused_and_named() {
+    let limits = Limits { memory: 32 << 20, ..Limits::default() };
+    crashes(guest("eat", "", limits).await, "bytes of memory and may have 33554432 (`limits.memory`)").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handing_over_too_much_is_refused() {
+    let limits = Limits { handover: 16 << 20, ..Limits::default() };
+    crashes(guest("hand-over", "", limits).await, "trapped").await;
+    assert!(flush(&mut guest("hand-over", "", Limits::default()).await).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lie_ends_the_guest() {
+    let mut writer = guest("lie", "", Limits::default()).await;
+    match writer.seeded(0).await {
+        Err(StageError::Crashed(text)) => assert!(text.contains("sink.seeded: the guest returned a history"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_lines_costs_little() {
+    let started = Instant::now();
+    assert!(flush(&mut guest("flood", "", Limits::default()).await).await.is_ok());
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_reached_that_was_not_granted() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap_or_else(|error| panic!("{error}"));
+    let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    let said = flush(&mut guest("peek", &address, Limits::default()).await).await.err().map(|error| error.to_string());
+    assert!(said.as_deref().is_some_and(|text| text.ends_with("reached: []")), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_goes_away_takes_its_guest_with_it() {
+    let mut writer = guest("spin", "", Limits::default()).await;
+    assert!(tokio::time::timeout(Duration::from_millis(100), flush(&mut writer)).await.is_err());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let again = tokio::time::timeout(Duration::from_secs(1), flush(&mut writer)).await;
+    assert!(matches!(again, Ok(Err(StageError::Crashed(text))) if text.contains("is gone")));
+}

@@ -1,0 +1,132 @@
+//! A sink that does what no plugin should when it is asked to flush. The host's tests see that each costs the guest its
+//! instance, or nothing at all, and never the host.
+
+use flusso_plugin::{
+    Document, Ensured, Error, Failure, HistoryId, Mapping, Rejection, Report, Result, Settings, Sink, Target, Version,
+    log, net,
+};
+
+/// What to do.
+#[derive(serde::Deserialize, Clone, Copy)]
+#[serde(rename_all = "kebab-case")]
+enum How {
+    /// Panics.
+    Trap,
+    /// Computes for ever.
+    Spin,
+    /// Takes memory until there is no more.
+    Eat,
+    /// Logs without end, then answers.
+    Flood,
+    /// Hands over more than a call may.
+    HandOver,
+    /// Answers what cannot be.
+    Lie,
+    /// Tries everything it was not granted, and reports what worked.
+    Peek,
+    /// Waits in a call of the host.
+    Block,
+    /// Answers as it should.
+    Nothing,
+}
+
+#[derive(serde::Deserialize)]
+struct Options {
+    how: How,
+    #[serde(default)]
+    address: String,
+}
+
+/// The sink.
+pub struct Misbehave(Options);
+
+impl Sink for Misbehave {
+    fn open(settings: Settings) -> Result<Self> {
+        settings.parse().map(Self)
+    }
+
+    fn ensure_index(&mut self, _: Mapping) -> Result<Ensured> {
+        Ok(Ensured { target: 0, empty: true, extra: None })
+    }
+
+    fn seeded(&mut self, _: Target) -> Result<Option<HistoryId>> {
+        match self.0.how {
+            How::Lie => Ok(Some("\u{7}".repeat(5_000))),
+            _ => Ok(None),
+        }
+    }
+
+    fn mark_seeded(&mut self, _: Target, _: HistoryId) -> Result<()> {
+        Ok(())
+    }
+
+    fn mark_unseeded(&mut self, _: Target) -> Result<()> {
+        Ok(())
+    }
+
+    fn write(&mut self, _: Vec<Document>) -> Result<()> {
+        Ok(())
+    }
+
+    fn clear(&mut self, _: Target, _: Version) -> Result<()> {
+        Ok(())
+    }
+
+    fn flush(&mut self, _: bool, _: u64) -> Result<Report> {
+        let nothing = Report { rejected: Vec::new(), extra: None };
+        match self.0.how {
+            How::Trap => panic!("as it was told"),
+            How::Spin => loop {
+                std::hint::spin_loop();
+            },
+            How::Eat => {
+                let mut eaten = Vec::new();
+                loop {
+                    eaten.push(vec![1_u8; 1 << 20]);
+                    std::hint::black_box(&eaten);
+                }
+            }
+            How::Flood => {
+                (0..100_000).for_each(|number| log::info("a line\nERROR forged", &[("number", &number.to_string())]));
+                Ok(nothing)
+            }
+            How::HandOver => {
+                let reason = "x".repeat(1 << 20);
+                let failure = Failure { class: "big".to_owned(), reason, extra: None };
+                let rejection = Rejection { target: 0, id: "1".to_owned(), failure };
+                Ok(Report { rejected: vec![rejection; 64], extra: None })
+            }
+            How::Peek => Err(Error::fatal(peek(&self.0.address))),
+            How::Block => {
+                let wait = |connection: net::Connection| connection.read(10, 60_000);
+                net::connect(&self.0.address, 1_000)
+                    .and_then(wait)
+                    .map(|_| nothing)
+                    .map_err(|error| Error::fatal(format!("{error:?}")))
+            }
+            How::Lie | How::Nothing => Ok(nothing),
+        }
+    }
+}
+
+/// What could be reached, in words.
+fn peek(address: &str) -> String {
+    let mut reached = Vec::new();
+    let mut tried = |what: &str, worked: bool| {
+        if worked {
+            reached.push(what.to_owned());
+        }
+    };
+    tried("environment", std::env::vars().next().is_some());
+    tried("arguments", std::env::args().next().is_some());
+    tried("file", std::fs::read("/etc/passwd").is_ok());
+    tried("folder", std::fs::read_dir("/").is_ok());
+    tried("new file", std::fs::write("/tmp/flusso-misbehave", "x").is_ok());
+    tried("socket", std::net::TcpStream::connect(address).is_ok());
+    tried("name", std::net::ToSocketAddrs::to_socket_addrs(&("localhost", 1)).is_ok());
+    tried("net", net::connect(address, 1_000).is_ok());
+    tried("secret", flusso_plugin::secret("password").is_some());
+    format!("reached: [{}]", reached.join(", "))
+}
+
+flusso_plugin::plugin! { manifest: include_str!("../manifest.json"), sink: Misbehave }
