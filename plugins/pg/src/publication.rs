@@ -6,8 +6,14 @@ use crate::session::Session;
 use crate::sql;
 use flusso_plugin::log;
 
+/// Whether it is there.
+pub(crate) fn exists(session: &mut Session, publication: &str) -> Result<bool> {
+    Ok(session.one(&format!("SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = {}", sql::text(publication)))?.is_some())
+}
+
 /// Sees to it that every table is published under its root. `manage`: makes and extends it; else says what is missing.
-pub(crate) fn ensure(session: &mut Session, publication: &str, tables: &[&Table], manage: bool) -> Result<()> {
+/// Answers whether it was made just now: a slot that is older cannot be read through it.
+pub(crate) fn ensure(session: &mut Session, publication: &str, tables: &[&Table], manage: bool) -> Result<bool> {
     let found = session.simple(&format!(
         "SELECT pubviaroot, pubinsert AND pubupdate AND pubdelete AND pubtruncate FROM pg_catalog.pg_publication WHERE pubname = {}",
         sql::text(publication)
@@ -18,7 +24,7 @@ pub(crate) fn ensure(session: &mut Session, publication: &str, tables: &[&Table]
         let statement = format!("CREATE PUBLICATION {}{what} WITH (publish_via_partition_root = true)", sql::name(publication));
         apply(session, publication, &statement, manage, "does not exist")?;
         log::info("the publication was created", &[("publication", publication)]);
-        return Ok(());
+        return Ok(true);
     };
     let is = |at: usize| found.get(at).and_then(Option::as_deref) == Some("t");
     if !is(1) {
@@ -37,7 +43,7 @@ pub(crate) fn ensure(session: &mut Session, publication: &str, tables: &[&Table]
         apply(session, publication, &statement, manage, &format!("does not cover {names}"))?;
         log::info(&format!("tables joined the publication: {names}"), &[("publication", publication)]);
     }
-    filtered(session, publication, tables)
+    filtered(session, publication, tables).map(|()| false)
 }
 
 /// The tables it covers, as `schema.name`; partitioned ones by their root, whichever way the option stands.

@@ -254,7 +254,7 @@ fn secure(wire: &mut Wire, connection: &Connection) -> Result<(Option<Vec<u8>>, 
     wire.send()?;
     match wire.receive_byte()? {
         b'S' => {
-            let roots = connection.roots.as_deref().map(read_roots).transpose()?;
+            let roots = connection.roots.as_deref().map(check_roots).transpose()?;
             let verification = match connection.tls {
                 TlsMode::VerifyFull => Verification::Full,
                 TlsMode::VerifyCa => Verification::Authority,
@@ -270,13 +270,15 @@ fn secure(wire: &mut Wire, connection: &Connection) -> Result<(Option<Vec<u8>>, 
     }
 }
 
-fn read_roots(given: &str) -> Result<String> {
+/// Authorities are handed over as text: the sandbox holds no file that was not granted as a whole folder.
+fn check_roots(given: &str) -> Result<String> {
     if given.contains("-----BEGIN") {
         return Ok(given.to_owned());
     }
-    std::fs::read_to_string(given).map_err(|error| {
-        Error::configuration("sslrootcert", format!("cannot read {given}: {error}; name it in the setting `sslrootcert`, which grants it, or put the PEM text there"))
-    })
+    Err(Error::configuration(
+        "sslrootcert",
+        format!("must be the authorities themselves, as PEM text; in flusso.toml: sslrootcert = {{ file = \"{given}\" }} reads it from there"),
+    ))
 }
 
 fn text_row(body: &[u8]) -> Result<TextRow> {

@@ -35,7 +35,7 @@ pub struct Connection {
     pub database: String,
     /// How TLS is used.
     pub tls: TlsMode,
-    /// Trusted authorities: PEM text, or the path of such a file.
+    /// Trusted authorities, as PEM text.
     pub roots: Option<String>,
     /// How the server's lists of sessions name this one.
     pub application: String,

@@ -74,7 +74,11 @@ impl PgSource {
             Ok(place) => place,
             Err(error) => return Ok(Inspection { history: None, continuity: Continuity::Lost(error.to_string()), extra: None }),
         };
-        let continuity = self.gap(&place, found.as_ref()).map_or(Continuity::Continuous, Continuity::Lost);
+        let mut gap = self.gap(&place, found.as_ref());
+        if gap.is_none() && !publication::exists(&mut self.control, &self.settings.publication)? {
+            gap = Some(format!("the publication `{}` is gone, and what was written before it is made again cannot be read through it", self.settings.publication));
+        }
+        let continuity = gap.map_or(Continuity::Continuous, Continuity::Lost);
         Ok(Inspection { history: Some(self.history(place.origin)), continuity, extra: None })
     }
 
@@ -107,16 +111,16 @@ impl PgSource {
             }
         }
         let tables: Vec<_> = watched.iter().map(|watched| &watched.known).collect();
-        publication::ensure(&mut self.control, &self.settings.publication, &tables, self.settings.manage_publication)?;
+        let young = publication::ensure(&mut self.control, &self.settings.publication, &tables, self.settings.manage_publication)?;
         let Some(slot) = Slot::find(&mut self.control, &self.slot)? else { return self.give_birth() };
         slot.check(&self.slot, &self.server)?;
         slot.check_free(&mut self.control, &self.slot, &self.server)?;
         let place = resume.and_then(|resume| Place::from_bytes(resume).ok());
         let gap = place.as_ref().and_then(|place| self.gap(place, Some(&slot)));
         match (place, gap) {
-            (Some(place), None) => self.follow(place, watched, None),
+            (Some(place), None) if !young => self.follow(place, watched, None),
             // Nothing to resume: what the slot holds back is a history of its own.
-            (None, _) if resume.is_none() && !slot.lost => {
+            (None, _) if resume.is_none() && !slot.lost && !young => {
                 let origin = self.server.origin(slot.confirmed);
                 self.follow(Place { origin, lsn: slot.confirmed }, watched, None)
             }
@@ -233,8 +237,7 @@ impl PgSource {
         }
         if self.settings.manage_publication {
             let publication = &self.settings.publication;
-            let there = self.control.one(&format!("SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = {}", sql::text(publication)))?;
-            if there.is_some() {
+            if publication::exists(&mut self.control, publication)? {
                 self.control.simple(&format!("DROP PUBLICATION IF EXISTS {}", sql::name(publication)))?;
                 removed.push(format!("publication `{publication}`"));
             }

@@ -205,6 +205,25 @@ fn a_lost_history_says_why_and_begins_anew() {
 }
 
 #[test]
+fn a_publication_that_was_dropped_is_a_lost_history() {
+    let Some(database) = Database::create("unpublished") else { return };
+    let mut session = database.session();
+    session.simple("CREATE TABLE a (id int PRIMARY KEY)").unwrap();
+    let interest = || vec![interest("a", &["id"])];
+    let (mut source, first) = ready(&database, interest(), None);
+    source.end(None).unwrap();
+    session.simple("DROP PUBLICATION flusso; INSERT INTO a VALUES (1)").unwrap();
+    let mut again = PgSource::start(database.settings(), interest()).unwrap();
+    assert!(matches!(again.look(Some(&first.position)).unwrap().continuity, Continuity::Lost(reason) if reason.contains("publication `flusso` is gone")));
+    drop(again);
+    // Whether or not the host remembers: the slot is made again behind the publication, or nothing could be decoded.
+    let (mut source, second) = ready(&database, interest(), None);
+    assert_ne!(first.history, second.history);
+    session.simple("INSERT INTO a VALUES (2)").unwrap();
+    assert_eq!(changes(drain(&mut source)).iter().map(|change| integers(&change.key)).collect::<Vec<_>>(), [[2]]);
+}
+
+#[test]
 fn a_slot_in_the_making_names_whom_it_waits_for() {
     let Some(database) = Database::create("pending") else { return };
     let mut session = database.session();

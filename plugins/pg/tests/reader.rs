@@ -1,0 +1,77 @@
+//! The reader: rows by key and by relation, of one moment.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+
+mod server;
+
+use flusso_pg::reader::PgReader;
+use flusso_plugin::{Comparison, Condition, Filter, Ordering, Relation, TableName, Value};
+use server::Database;
+
+fn table(name: &str) -> TableName {
+    TableName { schema: "public".into(), name: name.into() }
+}
+
+fn int(number: i64) -> Value {
+    Value::Integer(number)
+}
+
+fn relation(by: &str, values: Vec<Value>) -> Relation {
+    Relation {
+        table: table("items"),
+        columns: vec!["id".into()],
+        by: vec![by.into()],
+        values: values.into_iter().map(|value| vec![value]).collect(),
+        filters: Vec::new(),
+        order: Vec::new(),
+        limit: None,
+        extra: None,
+    }
+}
+
+fn sorted(rows: Vec<Vec<Value>>) -> Vec<(i64, i64)> {
+    let mut pairs: Vec<_> = rows.iter().map(|row| server::integers(row)).map(|row| (row[0], row[1])).collect();
+    pairs.sort_unstable();
+    pairs
+}
+
+#[test]
+fn rows_by_key_and_by_relation_of_one_moment() {
+    let Some(database) = Database::create("reader") else { return };
+    let mut session = database.session();
+    session.simple("CREATE TABLE orders (a int, b text, note text, PRIMARY KEY (b, a)); INSERT INTO orders VALUES (1, 'x\"', 'n1'), (2, '{', NULL), (3, 'z', 'n3');
+        CREATE TABLE items (id int PRIMARY KEY, parent int, price numeric(10,2), tag text); CREATE INDEX ON items (parent);
+        INSERT INTO items SELECT i, i % 3, i * 1.50, CASE WHEN i % 2 = 0 THEN 'even' END FROM generate_series(1, 12) i").unwrap();
+    let mut reader = PgReader::start(&database.settings()).unwrap();
+    assert_eq!(reader.key_of(&table("orders")).unwrap(), ["b", "a"]);
+    reader.moment().unwrap();
+    let keys = vec![vec![Value::Text("x\"".into()), int(1)], vec![Value::Text("{".into()), int(2)], vec![Value::Text("z".into()), int(9)]];
+    let mut rows = reader.by_keys(&table("orders"), &["note".into()], &keys).unwrap();
+    rows.sort_by_key(|row| format!("{row:?}"));
+    assert_eq!(rows, [vec![Value::Text("x\"".into()), int(1), Value::Text("n1".into())], vec![Value::Text("{".into()), int(2), Value::Null]]);
+
+    assert_eq!(sorted(reader.by_relation(&relation("parent", vec![int(1), int(7), Value::Null])).unwrap()), [(1, 1), (1, 4), (1, 7), (1, 10)]);
+    let mut limited = relation("parent", vec![int(0), int(1)]);
+    limited.order = vec![Ordering { column: "price".into(), descending: true }];
+    limited.limit = Some(2);
+    assert_eq!(sorted(reader.by_relation(&limited).unwrap()), [(0, 9), (0, 12), (1, 7), (1, 10)]);
+    let condition = |column: &str, comparison, operands| Filter::Condition(Condition { column: column.into(), comparison, operands });
+    let decimal = |text: &str| Value::Decimal(text.into());
+    let cases = [
+        (condition("price", Comparison::Between, vec![decimal("6"), decimal("10.5")]), vec![(1, 4), (1, 7)]),
+        (condition("price", Comparison::In, vec![decimal("6"), decimal("15.00")]), vec![(1, 4), (1, 10)]),
+        (condition("tag", Comparison::IsNull, vec![]), vec![(1, 1), (1, 7)]),
+        (condition("tag", Comparison::Ilike, vec![Value::Text("EV%".into())]), vec![(1, 4), (1, 10)]),
+        (condition("id", Comparison::NotIn, vec![int(1), int(4)]), vec![(1, 7), (1, 10)]),
+        (Filter::Raw("price > 6 AND tag IS NOT NULL".into()), vec![(1, 10)]),
+    ];
+    for (filter, expected) in cases {
+        let mut asked = relation("parent", vec![int(1)]);
+        asked.filters = vec![filter];
+        assert_eq!(sorted(reader.by_relation(&asked).unwrap()), expected, "{:?}", asked.filters);
+    }
+
+    session.simple("DELETE FROM items").unwrap();
+    assert_eq!(reader.by_relation(&relation("parent", vec![int(1)])).unwrap().len(), 4, "the same moment");
+    reader.moment().unwrap();
+    assert_eq!(reader.by_relation(&relation("parent", vec![int(1)])).unwrap().len(), 0, "the next one");
+}
