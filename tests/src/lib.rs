@@ -19,11 +19,11 @@ pub fn given(name: &str) -> String {
 /// One document line, as it was printed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
-    /// `upsert` or `delete`.
+    /// `upsert`, `delete`, or `clear` for all documents of an index.
     pub op: String,
     /// The index.
     pub index: String,
-    /// The document's id.
+    /// The document's id; empty of a clear.
     pub id: String,
     /// The document, of an upsert.
     pub document: serde_json::Value,
@@ -45,8 +45,10 @@ impl Line {
                 .to_owned()
         };
         let document = value.get("document").cloned().unwrap_or_default();
-        let line = Self { op: word("op"), index: word("index"), id: word("id"), document };
-        assert_eq!(line.op == "delete", line.document.is_null(), "a delete has no document, an upsert has one: {text}");
+        let op = word("op");
+        let id = if op == "clear" { String::new() } else { word("id") };
+        let line = Self { index: word("index"), id, document, op };
+        assert_eq!(line.op == "upsert", line.document.is_object(), "an upsert has a document, others have none: {text}");
         line
     }
 }

@@ -31,7 +31,7 @@ impl Random {
 }
 
 /// `count` transactions: most of one row, some of more than a batch, some rolled back.
-fn workload(count: usize, random: &mut Random) -> String {
+fn workload(writer: u64, count: usize, random: &mut Random) -> String {
     let mut sql = String::new();
     for number in 0..count {
         let id = random.below(IDS);
@@ -62,7 +62,7 @@ fn workload(count: usize, random: &mut Random) -> String {
             )),
             6 => sql.push_str(&format!(
                 "UPDATE t SET id = {} WHERE id = {id};\n",
-                IDS * 10 + u64::try_from(number).unwrap()
+                (writer + 1) * 1_000_000 + u64::try_from(number).unwrap()
             )),
             _ => {
                 sql.push_str(&upsert(id, value));
@@ -99,7 +99,7 @@ fn nothing_is_missing_after_twenty_kills() {
 
     // Two writers at once, so that commits and their visibility are in no simple order.
     let writers: Vec<_> =
-        (0..2).map(|_| database.sql_in_background(&workload(TRANSACTIONS / 2, &mut random))).collect();
+        (0..2).map(|writer| database.sql_in_background(&workload(writer, TRANSACTIONS / 2, &mut random))).collect();
     for _ in 0..KILLS {
         let running = host.start(&words);
         // The first kill may hit the start itself; the others come after documents did.

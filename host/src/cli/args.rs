@@ -124,7 +124,7 @@ pub struct Run {
     /// Seed these indexes again, or all of them if none is named (as a variable: `*`)
     #[arg(long, env = "FLUSSO_RESEED", value_name = "INDEX", num_args = 0.., value_delimiter = ',')]
     pub reseed: Option<Vec<String>>,
-    /// Go straight to live changes: what is in the source now is taken for seeded
+    /// Go straight to live changes: what is unseeded stays so, and is seeded by a start without this
     #[arg(long, env = "FLUSSO_SKIP_BACKFILL", value_parser = FalseyValueParser::new(), conflicts_with = "reseed")]
     pub skip_backfill: bool,
     /// How long a stop may take to write what is in flight

@@ -41,6 +41,8 @@ pub fn main() -> ExitCode {
     let filter =
         cli.common.log_level.clone().or_else(|| std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty()));
     if let Err(error) = telemetry::start(lines, filter.as_deref(), &screen) {
+        // Without a filter there is none that could be wrong.
+        let _ = telemetry::start(lines, None, &screen);
         return say(Exit::Usage, &format!("--log-level {}: {error}", filter.unwrap_or_default()));
     }
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

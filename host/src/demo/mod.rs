@@ -110,14 +110,14 @@ pub fn run(options: &Options, stop: &(dyn Fn() -> bool + Sync)) -> Result<()> {
     show.step(&format!("flusso-host --plugin {}", options.plugin.display()))?;
     show.say("no configuration: each table with a primary key becomes an index of its own rows")?;
     let host = show::Host::start(options, server.url(), server.folder())?;
-    show.documents(&host.next(rows, stop)?, 6)?;
+    show.documents(&host.next(rows, stop)?)?;
 
     show.step("Now rows change, and documents follow")?;
     for (what, sql, documents) in CHANGES {
         show::pause(stop)?;
         show.change(what, sql)?;
         server.sql(sql)?;
-        show.documents(&host.next(documents, stop)?, documents)?;
+        show.documents(&host.next(documents, stop)?)?;
     }
     show::pause(stop)?;
 
@@ -125,7 +125,7 @@ pub fn run(options: &Options, stop: &(dyn Fn() -> bool + Sync)) -> Result<()> {
     host.stop()?;
     host_drop(options, &server)?;
     drop(server);
-    show.farewell()?;
+    show.farewell(&options.plugin)?;
     Ok(())
 }
 

@@ -54,21 +54,33 @@ impl Show {
         self.print(&format!("   {}", self.paint("33", sql)))
     }
 
-    /// At most `most` of the lines, and how many more there were.
-    pub(super) fn documents(&self, lines: &[String], most: usize) -> Result<()> {
-        for line in lines.iter().take(most) {
+    /// The lines; of many, the first two of each index.
+    pub(super) fn documents(&self, lines: &[String]) -> Result<()> {
+        let index =
+            |line: &str| line.split("\"index\":").nth(1).and_then(|rest| rest.split(',').next()).map(str::to_owned);
+        let mut seen = std::collections::BTreeMap::new();
+        let mut shown = 0;
+        for line in lines {
+            let count = seen.entry(index(line)).or_insert(0);
+            *count += 1;
+            if lines.len() > 8 && *count > 2 {
+                continue;
+            }
+            shown += 1;
             let code = if line.starts_with("{\"op\":\"delete\"") { "31" } else { "32" };
             self.print(&format!("   → {}", self.paint(code, line)))?;
         }
-        match lines.len().saturating_sub(most) {
+        match lines.len().saturating_sub(shown) {
             0 => Ok(()),
             more => self.say(&format!("  … and {more} more")),
         }
     }
 
-    pub(super) fn farewell(&self) -> Result<()> {
+    pub(super) fn farewell(&self, plugin: &Path) -> Result<()> {
         self.print("\nYour own database next (PostgreSQL 14 or later, wal_level = logical):\n")?;
-        self.print("   DATABASE_URL=postgres://user:password@host/database flusso-host --plugin pg\n")
+        let program = std::env::current_exe()?;
+        let command = format!("{} --plugin {}", program.display(), plugin.display());
+        self.print(&format!("   DATABASE_URL=postgres://user:password@host/database {command}\n"))
     }
 }
 

@@ -17,6 +17,7 @@ pub struct Telemetry {
 #[derive(Debug)]
 struct Seen {
     seeds: Seeds,
+    ready: bool,
     holds: Vec<String>,
     changes: u64,
     documents: u64,
@@ -29,15 +30,18 @@ impl Telemetry {
         let seeds = Seeds::new(screen);
         Self {
             started: Instant::now(),
-            seen: Mutex::new(Seen { seeds, holds: Vec::new(), changes: 0, documents: 0, quarantined: 0 }),
+            seen: Mutex::new(Seen { seeds, ready: false, holds: Vec::new(), changes: 0, documents: 0, quarantined: 0 }),
         }
     }
 
-    /// Clears the progress lines and says what was done and what the source keeps: a forgotten replication slot fills its
+    /// Clears the progress lines and, if it came to anything, says what was done and what the source keeps: a forgotten replication slot fills its
     /// server's disk, so every exit names it.
     pub fn end(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.seeds.clear();
+        if !seen.ready {
+            return;
+        }
         tracing::info!(
             changes = seen.changes,
             documents = seen.documents,
@@ -59,6 +63,7 @@ impl Observer for Telemetry {
             Observation::Preparing { reason } => tracing::info!("the source is not ready yet: {reason}"),
             Observation::Prepared { history, position, holds } => {
                 seen.holds = holds.to_vec();
+                seen.ready = true;
                 let ready_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 tracing::info!(position, %history, ready_ms, "ready");
             }
