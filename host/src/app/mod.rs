@@ -13,7 +13,6 @@ use tokio::sync::watch;
 
 pub use check::{Finding, Level, check};
 pub use error::AppError;
-pub use plugins::prove;
 
 use crate::config::{Config, OnError, Placed, Sink};
 use crate::engine::stage;

@@ -10,7 +10,7 @@ use super::error::AppError;
 use crate::config::{Known, PluginRef, PluginUse};
 use crate::plugin::capability::{Access, Grants};
 use crate::plugin::locate::Places;
-use crate::plugin::manifest::{Manifest, Role};
+use crate::plugin::manifest::Role;
 use crate::plugin::metrics::Metrics;
 use crate::plugin::settings::Schema;
 use crate::plugin::state::Scope;
@@ -117,6 +117,8 @@ impl Plugins {
         let secrets = take_secrets(&mut settings);
         for described in schema.described().iter().filter(|it| it.grant.as_deref().is_some_and(is_path)) {
             if let Some(Value::String(path)) = settings.get_mut(&described.key)
+                // A text over several lines is what stands in a file, not its path.
+                && !path.contains('\n')
                 && Path::new(path.as_str()).is_relative()
             {
                 *path = written.base().join(path.as_str()).to_string_lossy().into_owned();
@@ -165,21 +167,4 @@ pub(super) fn requests(config: &crate::config::Config) -> Vec<crate::plugin::was
         origin: index.schema.as_ref().map(|schema| schema.path.display().to_string()),
     };
     config.indexes.iter().map(request).collect()
-}
-
-/// Compiles a component, links it and asks one instance for its manifest: what every host would do with it.
-///
-/// # Errors
-///
-/// Why no host would take it.
-pub async fn prove(component: &Path, folders: &super::Folders) -> Result<Manifest, AppError> {
-    let mut plugins = Plugins::new(Places::new(&[]));
-    let cache = folders.cache.clone().or_else(crate::plugin::wasm::default_cache);
-    let runtime = Runtime::new(cache.as_deref())?;
-    let checked = plugins.check(&PluginRef::Path(component.to_path_buf()))?.clone();
-    let manifest = checked.manifest().clone();
-    Schema::new(&manifest.settings).map_err(|source| AppError::Schema { plugin: manifest.name.clone(), source })?;
-    let prepared = runtime.prepare(runtime.compile(checked).await?)?;
-    Plugin::new(prepared, Setup::bare(manifest.name.clone())).prove().await?;
-    Ok(manifest)
 }

@@ -186,7 +186,7 @@ pub enum Plugin {
         #[arg(value_name = "DIR", default_value = ".")]
         dir: PathBuf,
         /// Where the component goes: a folder, or a file ending in .wasm
-        #[arg(short, long, env = "FLUSSO_OUT", value_name = "PATH", default_value = "plugins-out")]
+        #[arg(short, long, env = "FLUSSO_OUT", value_name = "PATH", default_value = crate::plugin::build::OUT)]
         out: PathBuf,
     },
 }

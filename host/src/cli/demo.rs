@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use super::args::{Common, Demo};
 use super::{Exit, build, say, signal};
 use crate::demo::{self, DemoError};
+use crate::plugin::build::OUT;
 use crate::plugin::locate::Places;
 
 /// The plugin that follows PostgreSQL.
@@ -16,7 +17,7 @@ pub(super) async fn demo(common: &Common, demo: Demo) -> ExitCode {
         Ok(stop) => stop,
         Err(error) => return say(Exit::Failed, &format!("signals cannot be heard: {error}")),
     };
-    let plugin = match plugin(common) {
+    let plugin = match plugin(common).await {
         Ok(plugin) => plugin,
         Err((exit, message)) => return say(exit, &message),
     };
@@ -39,7 +40,7 @@ pub(super) async fn demo(common: &Common, demo: Demo) -> ExitCode {
 }
 
 /// The plugin as it is found, or built from the source that this program was built from.
-fn plugin(common: &Common) -> Result<PathBuf, (Exit, String)> {
+async fn plugin(common: &Common) -> Result<PathBuf, (Exit, String)> {
     if let Ok(found) = Places::new(&common.plugin_dir).find(PLUGIN) {
         return Ok(found.path);
     }
@@ -48,6 +49,6 @@ fn plugin(common: &Common) -> Result<PathBuf, (Exit, String)> {
         let message = format!("the plugin `{PLUGIN}` is not in the plugin folders; name its folder with --plugin-dir");
         return Err((Exit::Plugin, message));
     }
-    tracing::info!("building the plugin `{PLUGIN}` from {}", source.display());
-    build::compile(&source)
+    tracing::info!("building the plugin `{PLUGIN}`");
+    build::built(common, &source, Path::new(OUT)).await.map_err(|error| (build::exit(&error), error.to_string()))
 }

@@ -92,7 +92,8 @@ pub struct Built {
     pub size: usize,
 }
 
-/// Builds the package in `folder` and puts the component at `out`, or under [`OUT`] by the name in its manifest. The
+/// Builds the package in `folder` and puts the component at `out` if that is a `.wasm`, else into that folder (or [`OUT`]) by
+/// the name in its manifest. The
 /// compiler's messages go to this process's standard error.
 pub async fn build(runtime: &Runtime, folder: &Path, out: Option<&Path>) -> Result<Built, BuildError> {
     if !folder.join("Cargo.toml").is_file() {
@@ -109,7 +110,10 @@ pub async fn build(runtime: &Runtime, folder: &Path, out: Option<&Path>) -> Resu
     // The same way as at a start: imports link, exports have the contract's types, both manifests say the same.
     let prepared = runtime.prepare(runtime.compile(checked).await?)?;
     Plugin::new(prepared, Setup::bare("build")).prove().await?;
-    let path = out.map_or_else(|| Path::new(OUT).join(format!("{}.wasm", manifest.name)), Path::to_path_buf);
+    let path = match out.unwrap_or(Path::new(OUT)) {
+        file if file.extension() == Some(OsStr::new("wasm")) => file.to_path_buf(),
+        folder => folder.join(format!("{}.wasm", manifest.name)),
+    };
     bytes.write(&path).map_err(|source| BuildError::Write { path: path.clone(), source })?;
     Ok(Built { path, manifest, size })
 }
