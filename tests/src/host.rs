@@ -59,13 +59,17 @@ impl Host {
         path
     }
 
+    /// What would start it.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(given("FLUSSO_TEST_HOST"));
+        command.args(words).env_clear().envs(&self.environment).current_dir(self.folder());
+        command
+    }
+
     /// Starts it.
     pub fn start(&self, words: &[&str]) -> Running {
-        let mut child = Command::new(given("FLUSSO_TEST_HOST"))
-            .args(words)
-            .env_clear()
-            .envs(&self.environment)
-            .current_dir(self.folder())
+        let mut child = self
+            .command(words)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

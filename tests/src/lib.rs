@@ -48,7 +48,11 @@ impl Line {
         let op = word("op");
         let id = if op == "clear" { String::new() } else { word("id") };
         let line = Self { index: word("index"), id, document, op };
-        assert_eq!(line.op == "upsert", line.document.is_object(), "an upsert has a document, others have none: {text}");
+        assert_eq!(
+            line.op == "upsert",
+            line.document.is_object(),
+            "an upsert has a document, others have none: {text}"
+        );
         line
     }
 }
