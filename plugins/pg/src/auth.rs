@@ -9,7 +9,7 @@ use postgres_protocol::authentication::{
 };
 
 /// Answers the server until it is satisfied. `binding` is the digest of its certificate, under TLS.
-pub(crate) fn authenticate(wire: &mut Wire, connection: &Connection, binding: Option<Vec<u8>>, encrypted: bool) -> Result<()> {
+pub(crate) fn authenticate(wire: &mut Wire, connection: &Connection, binding: Option<Vec<u8>>) -> Result<()> {
     loop {
         let frame = wire.receive()?;
         if frame.tag == b'E' {
@@ -36,7 +36,7 @@ pub(crate) fn authenticate(wire: &mut Wire, connection: &Connection, binding: Op
                 wire.put(b'p', |out| put_text(out, &hash));
                 wire.send()?;
             }
-            10 => scram(wire, connection, cut, binding.as_ref(), encrypted)?,
+            10 => scram(wire, connection, cut, binding.as_ref())?,
             other => {
                 let name = match other {
                     2 => "Kerberos",
@@ -46,7 +46,9 @@ pub(crate) fn authenticate(wire: &mut Wire, connection: &Connection, binding: Op
                 };
                 return Err(Error::configuration(
                     "connection_url",
-                    format!("the server wants {name} for this login, which is not spoken here: give it scram-sha-256 in pg_hba.conf"),
+                    format!(
+                        "the server wants {name} for this login, which is not spoken here: give it scram-sha-256 in pg_hba.conf"
+                    ),
                 ));
             }
         }
@@ -55,11 +57,14 @@ pub(crate) fn authenticate(wire: &mut Wire, connection: &Connection, binding: Op
 
 fn password(connection: &Connection) -> Result<&str> {
     connection.password.as_deref().ok_or_else(|| {
-        Error::configuration("connection_url", format!("the server wants a password for the user `{}`, and none is set", connection.user))
+        Error::configuration(
+            "connection_url",
+            format!("the server wants a password for the user `{}`, and none is set", connection.user),
+        )
     })
 }
 
-fn scram(wire: &mut Wire, connection: &Connection, mut offered: Cut<'_>, binding: Option<&Vec<u8>>, encrypted: bool) -> Result<()> {
+fn scram(wire: &mut Wire, connection: &Connection, mut offered: Cut<'_>, binding: Option<&Vec<u8>>) -> Result<()> {
     let (mut plain, mut plus) = (false, false);
     while !offered.0.is_empty() {
         match offered.text()? {
@@ -71,9 +76,13 @@ fn scram(wire: &mut Wire, connection: &Connection, mut offered: Cut<'_>, binding
     let (mechanism, channel) = match binding {
         Some(digest) if plus => (SCRAM_SHA_256_PLUS, ChannelBinding::tls_server_end_point(digest.clone())),
         Some(_) if plain => (SCRAM_SHA_256, ChannelBinding::unrequested()),
-        None if plain && encrypted => (SCRAM_SHA_256, ChannelBinding::unsupported()),
         None if plain => (SCRAM_SHA_256, ChannelBinding::unsupported()),
-        _ => return Err(Error::configuration("connection_url", "the server offers no SCRAM method that is spoken here")),
+        _ => {
+            return Err(Error::configuration(
+                "connection_url",
+                "the server offers no SCRAM method that is spoken here",
+            ));
+        }
     };
     let mut scram = ScramSha256::new(password(connection)?.as_bytes(), channel);
     let first = scram.message().to_vec();
@@ -90,7 +99,10 @@ fn scram(wire: &mut Wire, connection: &Connection, mut offered: Cut<'_>, binding
     wire.send()?;
     let signature = expect(wire, 12)?;
     scram.finish(&signature).map_err(|error| {
-        Error::configuration("connection_url", format!("the server could not prove that it knows the password ({error}): is it the right server?"))
+        Error::configuration(
+            "connection_url",
+            format!("the server could not prove that it knows the password ({error}): is it the right server?"),
+        )
     })
 }
 

@@ -10,7 +10,9 @@ use crate::session::{CALL, Session, TextRow};
 use crate::settings::Settings;
 use crate::sql;
 use crate::walk::Walk;
-use flusso_plugin::{Affected, Change, DocumentId, Field, IndexRequest, Mapping, Op, Outcome, Scope, TableInterest, TableName, Value};
+use flusso_plugin::{
+    Affected, Change, DocumentId, Field, IndexRequest, Mapping, Op, Outcome, Scope, TableInterest, TableName, Value,
+};
 use std::collections::{HashMap, HashSet};
 
 /// A builder, opened.
@@ -31,7 +33,11 @@ impl RowBuilder {
     /// Opens a session and looks the tables up.
     pub fn start(settings: &Settings, requests: &[IndexRequest]) -> Result<Self> {
         let mut session = Session::open(&settings.connection, crate::session::Mode::Sql)?;
-        let found = if requests.is_empty() { select::every_table(&mut session)? } else { select::named(&mut session, requests)? };
+        let found = if requests.is_empty() {
+            select::every_table(&mut session)?
+        } else {
+            select::named(&mut session, requests)?
+        };
         let indexes = found
             .into_iter()
             .map(|(name, table)| Ok(Index { name, plan: Plan::documents(&table)?, table }))
@@ -117,7 +123,13 @@ impl RowBuilder {
         Ok(outcomes)
     }
 
-    fn build_index(&mut self, number: u32, places: &[usize], ids: &[DocumentId], outcomes: &mut [Outcome]) -> Result<()> {
+    fn build_index(
+        &mut self,
+        number: u32,
+        places: &[usize],
+        ids: &[DocumentId],
+        outcomes: &mut [Outcome],
+    ) -> Result<()> {
         let keys: Vec<&[Value]> = places.iter().filter_map(|at| ids.get(*at)).map(|id| id.key.as_slice()).collect();
         // A key asked for twice is answered twice.
         let mut wanted: HashMap<Vec<u8>, Vec<usize>> = HashMap::with_capacity(keys.len());
@@ -177,15 +189,19 @@ impl RowBuilder {
 
     /// Looks whether the table still has the columns it was planned with, and plans it again if not; whether it had changed.
     pub(crate) fn freshen(&mut self, number: u32) -> Result<bool> {
-        let index = usize::try_from(number).ok().and_then(|number| self.indexes.get_mut(number)).ok_or_else(|| unknown(number))?;
+        let index = usize::try_from(number)
+            .ok()
+            .and_then(|number| self.indexes.get_mut(number))
+            .ok_or_else(|| unknown(number))?;
         let look = self.session.prepare(catalog::FINGERPRINT)?;
         let found = one(self.session.rows(&look, &[Some(index.table.oid.to_string().as_str())])?);
         if found.as_ref() == Some(&index.table.fingerprint) {
             return Ok(false);
         }
         let (schema, name) = (&index.table.schema, &index.table.name);
-        let table = catalog::table(&mut self.session, schema, name)?
-            .ok_or_else(|| Error::Transient(format!("the table {schema}.{name} is gone: the tables are looked up again")))?;
+        let table = catalog::table(&mut self.session, schema, name)?.ok_or_else(|| {
+            Error::Transient(format!("the table {schema}.{name} is gone: the tables are looked up again"))
+        })?;
         index.plan = Plan::documents(&table)?;
         index.table = table;
         self.session.forget()?;
@@ -227,14 +243,19 @@ pub(crate) fn unknown(number: u32) -> Error {
 /// The condition for a list of keys, given as one array a key column.
 pub(crate) fn by_key(plan: &Plan) -> String {
     let column = |at: usize, sql: &str, type_name: &str, listable: bool| {
-        if listable { (sql.to_owned(), format!("${}::{type_name}[]", at + 1)) } else { (format!("{sql}::text"), format!("${}::text[]", at + 1)) }
+        if listable {
+            (sql.to_owned(), format!("${}::{type_name}[]", at + 1))
+        } else {
+            (format!("{sql}::text"), format!("${}::text[]", at + 1))
+        }
     };
     let columns: Vec<(String, String)> =
         plan.key.iter().enumerate().map(|(at, key)| column(at, &key.sql, &key.type_name, key.listable)).collect();
     match columns.as_slice() {
         [(sql, array)] => format!("{sql} = ANY({array})"),
         several => {
-            let (sqls, arrays): (Vec<&str>, Vec<&str>) = several.iter().map(|(sql, array)| (sql.as_str(), array.as_str())).unzip();
+            let (sqls, arrays): (Vec<&str>, Vec<&str>) =
+                several.iter().map(|(sql, array)| (sql.as_str(), array.as_str())).unzip();
             format!("({}) IN (SELECT * FROM unnest({}))", sqls.join(", "), arrays.join(", "))
         }
     }
@@ -242,5 +263,7 @@ pub(crate) fn by_key(plan: &Plan) -> String {
 
 /// One array literal a key column.
 pub(crate) fn key_arrays(plan: &Plan, keys: &[&[Value]]) -> Vec<String> {
-    (0..plan.key.len()).map(|at| sql::array(keys.iter().filter_map(|key| key.get(at).and_then(codec::encode)))).collect()
+    (0..plan.key.len())
+        .map(|at| sql::array(keys.iter().filter_map(|key| key.get(at).and_then(codec::encode))))
+        .collect()
 }

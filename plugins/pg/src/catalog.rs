@@ -78,10 +78,12 @@ impl Table {
 
     /// A column by name.
     pub fn column(&self, name: &str) -> Result<&Column> {
-        self.columns
-            .iter()
-            .find(|column| column.name == name)
-            .ok_or_else(|| Error::Transient(format!("the table {} has no column {name} (any more): its shape is read again", self.label())))
+        self.columns.iter().find(|column| column.name == name).ok_or_else(|| {
+            Error::Transient(format!(
+                "the table {} has no column {name} (any more): its shape is read again",
+                self.label()
+            ))
+        })
     }
 
     /// Why its changes cannot be followed, and what would help; `None` when they can.
@@ -91,10 +93,14 @@ impl Table {
             return Some(format!("it has no primary key; ALTER TABLE {table} ADD PRIMARY KEY (…) gives it one"));
         }
         if !self.readable {
-            return Some(format!("this role may not read it; GRANT SELECT ON {table} TO CURRENT_USER (and USAGE on its schema) helps"));
+            return Some(format!(
+                "this role may not read it; GRANT SELECT ON {table} TO CURRENT_USER (and USAGE on its schema) helps"
+            ));
         }
         if self.persistence == "u" {
-            return Some(format!("it is unlogged, so its changes are not in the log; ALTER TABLE {table} SET LOGGED helps"));
+            return Some(format!(
+                "it is unlogged, so its changes are not in the log; ALTER TABLE {table} SET LOGGED helps"
+            ));
         }
         if self.hidden_rows {
             return Some("row-level security hides rows of it from this role; ALTER ROLE … BYPASSRLS helps".to_owned());
@@ -127,7 +133,8 @@ pub fn table(session: &mut Session, schema: &str, name: &str) -> Result<Option<T
 }
 
 /// The columns' names and types of a table given by its oid, as [`Table::fingerprint`] has them; null when it is gone.
-pub const FINGERPRINT: &str = "SELECT string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum)
+pub const FINGERPRINT: &str =
+    "SELECT string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum)
      FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped";
 
 fn read(session: &mut Session, which: &str) -> Result<Vec<Table>> {
@@ -135,7 +142,9 @@ fn read(session: &mut Session, which: &str) -> Result<Vec<Table>> {
         .simple(&SQL.replace("$which", which))?
         .into_iter()
         .filter_map(|row| row.into_iter().next().flatten())
-        .map(|text| serde_json::from_str(&text).map_err(|error| Error::protocol(format_args!("the catalogue: {error}"))))
+        .map(|text| {
+            serde_json::from_str(&text).map_err(|error| Error::protocol(format_args!("the catalogue: {error}")))
+        })
         .collect()
 }
 

@@ -59,7 +59,9 @@ impl Kind {
             },
             Self::Integer => text.parse().map_or_else(|_| Value::Text(text.into_owned()), Value::Integer),
             // Adding zero makes the negative zero a zero: to the server they are one key.
-            Self::Float => text.parse::<f64>().map_or_else(|_| Value::Text(text.into_owned()), |number| Value::Float(number + 0.0)),
+            Self::Float => {
+                text.parse::<f64>().map_or_else(|_| Value::Text(text.into_owned()), |number| Value::Float(number + 0.0))
+            }
             Self::Decimal => Value::Decimal(decimal(&text)),
             Self::Bytes => unhex(&text).map_or_else(|| Value::Text(text.into_owned()), Value::Bytes),
             Self::Uuid => Value::Uuid(text.into_owned()),
@@ -87,9 +89,13 @@ pub fn encode(value: &Value) -> Option<String> {
             }
             out
         }),
-        Value::Decimal(text) | Value::Text(text) | Value::Uuid(text) | Value::Date(text) | Value::Time(text) | Value::Timestamp(text) | Value::Json(text) => {
-            text.clone()
-        }
+        Value::Decimal(text)
+        | Value::Text(text)
+        | Value::Uuid(text)
+        | Value::Date(text)
+        | Value::Time(text)
+        | Value::Timestamp(text)
+        | Value::Json(text) => text.clone(),
     })
 }
 

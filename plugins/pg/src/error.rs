@@ -93,9 +93,11 @@ impl fmt::Display for ServerError {
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Transient(text) | Self::Busy(text) | Self::HistoryLost(text) | Self::Denied(text) | Self::Fatal(text) => {
-                out.write_str(text)
-            }
+            Self::Transient(text)
+            | Self::Busy(text)
+            | Self::HistoryLost(text)
+            | Self::Denied(text)
+            | Self::Fatal(text) => out.write_str(text),
             Self::Configuration(setting, text) if setting.is_empty() => out.write_str(text),
             Self::Configuration(setting, text) => write!(out, "{setting}: {text}"),
             Self::Server(error) => error.fmt(out),
@@ -110,7 +112,10 @@ fn of_server(error: &ServerError) -> Error {
     let text = error.to_string();
     let class = error.code.get(..2).unwrap_or_default();
     match (error.code.as_str(), class) {
-        ("28P01", _) => Error::configuration("connection_url", format!("the server refused the password: {text}; correct user and password")),
+        ("28P01", _) => Error::configuration(
+            "connection_url",
+            format!("the server refused the password: {text}; correct user and password"),
+        ),
         ("28000", _) => Error::configuration(
             "connection_url",
             format!("the server refused the login: {text}; correct the user, `sslmode`, or the server's pg_hba.conf"),
@@ -124,7 +129,9 @@ fn of_server(error: &ServerError) -> Error {
             Error::Transient(format!("{text}; the schema changed since this started: it is read again"))
         }
         ("55006", _) => Error::Busy(text),
-        ("0A000", _) if error.message.contains("cached plan") => Error::Transient(format!("{text}; the table was altered: it is read again")),
+        ("0A000", _) if error.message.contains("cached plan") => {
+            Error::Transient(format!("{text}; the table was altered: it is read again"))
+        }
         (_, "08" | "53" | "57" | "40" | "55") => Error::Transient(text),
         _ => Error::Fatal(format!("the server refused a statement: {text}")),
     }

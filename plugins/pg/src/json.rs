@@ -110,7 +110,9 @@ fn plain(text: &[u8]) -> bool {
     for chunk in chunks {
         let word = u64::from_le_bytes(*chunk);
         let (quote, slash) = (word ^ (ONES * 0x22), word ^ (ONES * 0x5c));
-        found |= (word.wrapping_sub(ONES * 0x20) & !word) | (quote.wrapping_sub(ONES) & !quote) | (slash.wrapping_sub(ONES) & !slash);
+        found |= (word.wrapping_sub(ONES * 0x20) & !word)
+            | (quote.wrapping_sub(ONES) & !quote)
+            | (slash.wrapping_sub(ONES) & !slash);
     }
     found & HIGH == 0 && !rest.iter().any(|byte| special(*byte))
 }
@@ -132,7 +134,9 @@ fn escaped(text: &[u8], out: &mut Vec<u8>) {
             0x0c => out.extend_from_slice(b"\\f"),
             byte if *byte < 0x20 => {
                 out.extend_from_slice(b"\\u00");
-                out.extend([byte >> 4, byte & 15].map(|digit| if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }));
+                out.extend(
+                    [byte >> 4, byte & 15].map(|digit| if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }),
+                );
             }
             byte => out.push(*byte),
         }

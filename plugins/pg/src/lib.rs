@@ -36,6 +36,7 @@ mod publication;
 mod range;
 mod roles;
 mod slot;
+mod tls;
 
 use builder::RowBuilder;
 use reader::PgReader;

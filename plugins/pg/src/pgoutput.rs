@@ -133,7 +133,9 @@ pub fn decode(bytes: &[u8]) -> Result<Message<'_>> {
         b'D' => {
             let relation = cut.u32()?;
             match cut.u8()? {
-                kind @ (b'K' | b'O') => Message::Delete { relation, old: Old { whole: kind == b'O', tuple: tuple(&mut cut)? } },
+                kind @ (b'K' | b'O') => {
+                    Message::Delete { relation, old: Old { whole: kind == b'O', tuple: tuple(&mut cut)? } }
+                }
                 other => return Err(unknown("an old row", other)),
             }
         }
@@ -178,7 +180,10 @@ fn tuple<'a>(cut: &mut Cut<'a>) -> Result<Tuple<'a>> {
 }
 
 fn unknown(what: &str, tag: u8) -> Error {
-    Error::Fatal(format!("pgoutput sent {what} marked `{}`, which protocol version 1 does not know", tag.escape_ascii()))
+    Error::Fatal(format!(
+        "pgoutput sent {what} marked `{}`, which protocol version 1 does not know",
+        tag.escape_ascii()
+    ))
 }
 
 #[cfg(test)]

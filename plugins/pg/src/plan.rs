@@ -116,7 +116,13 @@ impl Plan {
 
     /// The next column of a row of `length` bytes, its place noted if it belongs to the key.
     #[inline]
-    fn next_column<'a>(&self, cut: &mut Cut<'a>, length: usize, at: usize, key: &mut KeyPlaces) -> Result<Option<&'a [u8]>> {
+    fn next_column<'a>(
+        &self,
+        cut: &mut Cut<'a>,
+        length: usize,
+        at: usize,
+        key: &mut KeyPlaces,
+    ) -> Result<Option<&'a [u8]>> {
         let value = cut.column()?;
         for (column, place) in self.key.iter().zip(&mut key.places) {
             if column.at == at {

@@ -72,10 +72,13 @@ impl Place {
             let (origin, lsn) = text.split_once(':')?;
             let (who, from) = origin.split_once('@')?;
             let (system, database) = who.split_once('.')?;
-            let origin = Origin { system: system.parse().ok()?, database: database.parse().ok()?, lsn: Lsn::parse(from).ok()? };
+            let origin =
+                Origin { system: system.parse().ok()?, database: database.parse().ok()?, lsn: Lsn::parse(from).ok()? };
             Some(Self { origin, lsn: Lsn::parse(lsn).ok()? })
         };
-        read().ok_or_else(|| Error::configuration("", format!("`{text}` is no position; expected SYSTEM.DATABASE@0/16B3748:0/16B3780")))
+        read().ok_or_else(|| {
+            Error::configuration("", format!("`{text}` is no position; expected SYSTEM.DATABASE@0/16B3748:0/16B3780"))
+        })
     }
 }
 
@@ -91,7 +94,10 @@ mod tests {
 
     #[test]
     fn a_position_survives_both_its_forms() {
-        let place = Place { origin: Origin { system: 7_300_000_000_000_000_123, database: 16_384, lsn: Lsn(0x16_0000_0001) }, lsn: Lsn(u64::MAX) };
+        let place = Place {
+            origin: Origin { system: 7_300_000_000_000_000_123, database: 16_384, lsn: Lsn(0x16_0000_0001) },
+            lsn: Lsn(u64::MAX),
+        };
         assert_eq!(Place::from_bytes(&place.to_bytes()), Ok(place));
         assert_eq!(Place::parse(&place.to_string()), Ok(place));
         assert!(matches!(Place::from_bytes(&[1, 2, 3]), Err(Error::HistoryLost(_))));

@@ -8,7 +8,9 @@ use flusso_plugin::log;
 
 /// Whether it is there.
 pub(crate) fn exists(session: &mut Session, publication: &str) -> Result<bool> {
-    Ok(session.one(&format!("SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = {}", sql::text(publication)))?.is_some())
+    Ok(session
+        .one(&format!("SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = {}", sql::text(publication)))?
+        .is_some())
 }
 
 /// Sees to it that every table is published under its root. `manage`: makes and extends it; else says what is missing.
@@ -21,14 +23,16 @@ pub(crate) fn ensure(session: &mut Session, publication: &str, tables: &[&Table]
     let list = |tables: &[&Table]| tables.iter().map(|table| table.sql()).collect::<Vec<_>>().join(", ");
     let Some(found) = found.into_iter().next() else {
         let what = if tables.is_empty() { String::new() } else { format!(" FOR TABLE {}", list(tables)) };
-        let statement = format!("CREATE PUBLICATION {}{what} WITH (publish_via_partition_root = true)", sql::name(publication));
+        let statement =
+            format!("CREATE PUBLICATION {}{what} WITH (publish_via_partition_root = true)", sql::name(publication));
         apply(session, publication, &statement, manage, "does not exist")?;
         log::info("the publication was created", &[("publication", publication)]);
         return Ok(true);
     };
     let is = |at: usize| found.get(at).and_then(Option::as_deref) == Some("t");
     if !is(1) {
-        let statement = format!("ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate')", sql::name(publication));
+        let statement =
+            format!("ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate')", sql::name(publication));
         apply(session, publication, &statement, manage, "leaves some kinds of changes out")?;
     }
     if !is(0) && tables.iter().any(|table| table.partitioned) {
@@ -90,14 +94,18 @@ fn apply(session: &mut Session, publication: &str, statement: &str, manage: bool
     if !manage {
         return Err(Error::configuration(
             "manage_publication",
-            format!("the publication `{publication}` {problem}, and it is not managed here; its owner should run: {statement};"),
+            format!(
+                "the publication `{publication}` {problem}, and it is not managed here; its owner should run: {statement};"
+            ),
         ));
     }
     match session.simple(statement) {
         Ok(_) => Ok(()),
         Err(error) if error.code() == Some("42501") => Err(Error::configuration(
             "publication",
-            format!("the publication `{publication}` {problem}, and this role may not change that ({error}); the owner of the tables should run: {statement};"),
+            format!(
+                "the publication `{publication}` {problem}, and this role may not change that ({error}); the owner of the tables should run: {statement};"
+            ),
         )),
         // Two instances at once: the other one made it.
         Err(error) if matches!(error.code(), Some("42710" | "23505")) => Ok(()),

@@ -9,7 +9,14 @@ use flusso_plugin::{Outcome, Ranged, RangedPage};
 
 impl RowBuilder {
     /// The next documents of a range: at most `max`, and about `max_bytes` of bodies.
-    pub fn range(&mut self, index: u32, range: &[u8], cursor: Option<&[u8]>, max: usize, max_bytes: usize) -> Result<RangedPage> {
+    pub fn range(
+        &mut self,
+        index: u32,
+        range: &[u8],
+        cursor: Option<&[u8]>,
+        max: usize,
+        max_bytes: usize,
+    ) -> Result<RangedPage> {
         self.session.within(CALL);
         let current = self.walk.as_ref().is_some_and(|(number, walk)| *number == index && walk.is_at(range, cursor));
         if !current {
@@ -32,7 +39,8 @@ impl RowBuilder {
             plan.render(row, &mut body, &mut key)?;
             bytes += body.len();
             // Copied out at its exact size: a body that had grown into its place would be moved once more on its way out.
-            documents.push(Ranged { key: plan.key_values(row, &key), outcome: Outcome::Built(body.as_slice().to_vec()) });
+            documents
+                .push(Ranged { key: plan.key_values(row, &key), outcome: Outcome::Built(body.as_slice().to_vec()) });
             if documents.len() >= max || bytes >= max_bytes || walk.ends_page() {
                 walk.passed(key.texts(row));
                 break;

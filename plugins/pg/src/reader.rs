@@ -67,7 +67,8 @@ impl PgReader {
         // The link columns take the key's place: they are looked up the same way.
         let key = std::mem::replace(&mut table.key, relation.by.clone());
         let plan = Plan::keys(&table)?;
-        let links: Vec<&[Value]> = relation.values.iter().filter(|link| !link.contains(&Value::Null)).map(Vec::as_slice).collect();
+        let links: Vec<&[Value]> =
+            relation.values.iter().filter(|link| !link.contains(&Value::Null)).map(Vec::as_slice).collect();
         let mut parameters = key_arrays(&plan, &links);
         let mut conditions = vec![by_key(&plan)];
         for filter in &relation.filters {
@@ -88,7 +89,12 @@ impl PgReader {
             None => format!("SELECT {select} FROM {from} WHERE {conditions}{order}"),
             Some(limit) => {
                 let names = (0..wanted.len()).map(|at| format!("c{at}")).collect::<Vec<_>>().join(", ");
-                let inner = wanted.iter().enumerate().map(|(at, name)| format!("t.{} AS c{at}", sql::name(name))).collect::<Vec<_>>().join(", ");
+                let inner = wanted
+                    .iter()
+                    .enumerate()
+                    .map(|(at, name)| format!("t.{} AS c{at}", sql::name(name)))
+                    .collect::<Vec<_>>()
+                    .join(", ");
                 format!(
                     "SELECT {names} FROM (SELECT {inner}, row_number() OVER (PARTITION BY {}{order}) AS place FROM {from} WHERE {conditions}) numbered WHERE place <= {limit} ORDER BY place",
                     plan.key_list()
@@ -99,7 +105,8 @@ impl PgReader {
     }
 
     fn read(&mut self, table: &Table, wanted: &[String], text: &str, parameters: &[String]) -> Result<Vec<Row>> {
-        let kinds = wanted.iter().map(|name| Ok(codec::Kind::of(table.column(name)?.base))).collect::<Result<Vec<_>>>()?;
+        let kinds =
+            wanted.iter().map(|name| Ok(codec::Kind::of(table.column(name)?.base))).collect::<Result<Vec<_>>>()?;
         let statement = self.session.prepare(text)?;
         let parameters: Vec<Option<&str>> = parameters.iter().map(|text| Some(text.as_str())).collect();
         self.session.execute(&statement, &parameters)?;
@@ -107,7 +114,10 @@ impl PgReader {
         while let Some(frame) = self.session.next_row()? {
             let mut cut = Cut(self.session.row(frame));
             let _count = cut.u16()?;
-            let row = kinds.iter().map(|kind| Ok(cut.column()?.map_or(Value::Null, |text| kind.decode(text)))).collect::<Result<_>>()?;
+            let row = kinds
+                .iter()
+                .map(|kind| Ok(cut.column()?.map_or(Value::Null, |text| kind.decode(text))))
+                .collect::<Result<_>>()?;
             rows.push(row);
         }
         Ok(rows)
@@ -127,10 +137,14 @@ fn compare(table: &Table, condition: &Condition, parameters: &mut Vec<String>) -
         format!("${}::{type_name}", parameters.len())
     };
     let operands: Vec<String> = condition.operands.iter().filter_map(codec::encode).collect();
-    let scalar = |operator: &str, type_name: &str, place: &mut dyn FnMut(String, &str) -> String| match operands.as_slice() {
-        [one] => Ok(format!("{sql} {operator} {}", place(one.clone(), type_name))),
-        _ => Err(Error::configuration("", format!("a filter on {} wants one operand that is not null", condition.column))),
-    };
+    let scalar =
+        |operator: &str, type_name: &str, place: &mut dyn FnMut(String, &str) -> String| match operands.as_slice() {
+            [one] => Ok(format!("{sql} {operator} {}", place(one.clone(), type_name))),
+            _ => Err(Error::configuration(
+                "",
+                format!("a filter on {} wants one operand that is not null", condition.column),
+            )),
+        };
     let own = column.type_name.as_str();
     Ok(match condition.comparison {
         Comparison::Eq => scalar("=", own, &mut place)?,

@@ -9,8 +9,9 @@ use crate::snapshot::PgSnapshot;
 use crate::source::PgSource;
 use flusso_plugin as contract;
 use flusso_plugin::{
-    Affected, Builder, Change, Cursor, Division, DocumentId, Event, IndexNumber, IndexRequest, Inspection, Key, Mapping, Outcome, Page, PollRequest,
-    Position, Preparation, Range, RangeBuilder, RangedPage, Reader, Relation, Result, Row, Scope, Snapshot, Source, TableInterest, TableName, TableNumber,
+    Affected, Builder, Change, Cursor, Division, DocumentId, Event, IndexNumber, IndexRequest, Inspection, Key,
+    Mapping, Outcome, Page, PollRequest, Position, Preparation, Range, RangeBuilder, RangedPage, Reader, Relation,
+    Result, Row, Scope, Snapshot, Source, TableInterest, TableName, TableNumber,
 };
 
 impl From<Error> for contract::Error {
@@ -136,7 +137,14 @@ impl Builder for RowBuilder {
 }
 
 impl RangeBuilder for RowBuilder {
-    fn build_range(&mut self, index: IndexNumber, range: Range, cursor: Option<Cursor>, max: u32, max_bytes: u32) -> Result<RangedPage> {
+    fn build_range(
+        &mut self,
+        index: IndexNumber,
+        range: Range,
+        cursor: Option<Cursor>,
+        max: u32,
+        max_bytes: u32,
+    ) -> Result<RangedPage> {
         Ok(self.range(index, &range, cursor.as_deref(), size(max), size(max_bytes))?)
     }
 }

@@ -4,8 +4,9 @@
 
 use crate::auth;
 use crate::error::{Error, Result, ServerError};
-use crate::settings::{Connection, TlsMode};
-use crate::transport::{self, Verification};
+use crate::settings::Connection;
+use crate::tls;
+use crate::transport;
 use crate::wire::{Cut, Frame, Wire, put_text};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -71,7 +72,7 @@ impl Session {
         let address = connection.address();
         let deadline = Instant::now() + CALL;
         let mut wire = Wire::new(transport::connect(&address, CONNECT)?, deadline);
-        let (binding, encrypted) = secure(&mut wire, connection)?;
+        let binding = tls::secure(&mut wire, connection)?;
         wire.put_untagged(|out| {
             out.extend_from_slice(&0x0003_0000_u32.to_be_bytes());
             let mut pair = |name: &str, value: &str| {
@@ -88,7 +89,7 @@ impl Session {
             out.push(0);
         });
         wire.send()?;
-        auth::authenticate(&mut wire, connection, binding, encrypted)?;
+        auth::authenticate(&mut wire, connection, binding)?;
         let mut session = Self { wire, pid: 0, version: 0, statements: HashMap::new(), in_transaction: false };
         session.ready()?;
         Ok(session)
@@ -239,46 +240,6 @@ impl Session {
     pub fn in_transaction(&self) -> bool {
         self.in_transaction
     }
-}
-
-/// Asks for TLS as `sslmode` says; the digest for channel binding, and whether the connection is encrypted now.
-fn secure(wire: &mut Wire, connection: &Connection) -> Result<(Option<Vec<u8>>, bool)> {
-    if connection.tls == TlsMode::Disable || connection.is_unix() {
-        return Ok((None, false));
-    }
-    #[cfg(not(target_family = "wasm"))]
-    if connection.tls == TlsMode::Prefer {
-        return Ok((None, false));
-    }
-    wire.put_untagged(|out| out.extend_from_slice(&80_877_103_u32.to_be_bytes()));
-    wire.send()?;
-    match wire.receive_byte()? {
-        b'S' => {
-            let roots = connection.roots.as_deref().map(check_roots).transpose()?;
-            let verification = match connection.tls {
-                TlsMode::VerifyFull => Verification::Full,
-                TlsMode::VerifyCa => Verification::Authority,
-                // As libpq does: an authority that was named is checked.
-                TlsMode::Require if roots.is_some() => Verification::Authority,
-                _ => Verification::Nothing,
-            };
-            Ok((wire.start_tls(&connection.host, verification, roots.as_deref())?, true))
-        }
-        b'N' if connection.tls == TlsMode::Prefer => Ok((None, false)),
-        b'N' => Err(Error::configuration("connection_url", "the server does not speak TLS: switch `ssl` on there, or set `sslmode=disable`")),
-        _ => Err(Error::protocol("no answer to the wish for TLS")),
-    }
-}
-
-/// Authorities are handed over as text: the sandbox holds no file that was not granted as a whole folder.
-fn check_roots(given: &str) -> Result<String> {
-    if given.contains("-----BEGIN") {
-        return Ok(given.to_owned());
-    }
-    Err(Error::configuration(
-        "sslrootcert",
-        format!("must be the authorities themselves, as PEM text; in flusso.toml: sslrootcert = {{ file = \"{given}\" }} reads it from there"),
-    ))
 }
 
 fn text_row(body: &[u8]) -> Result<TextRow> {

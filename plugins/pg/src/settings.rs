@@ -80,11 +80,13 @@ struct Parts {
 impl Settings {
     /// Reads the settings' JSON.
     pub fn from_json(value: Value) -> Result<Self> {
-        let raw: Raw = serde_json::from_value(value).map_err(|error| Error::configuration("", format!("the settings of the plugin `pg` are wrong: {error}")))?;
+        let raw: Raw = serde_json::from_value(value)
+            .map_err(|error| Error::configuration("", format!("the settings of the plugin `pg` are wrong: {error}")))?;
         let mut connection = match raw.connection_url {
             Some(Value::String(url)) if !url.trim().is_empty() => url::parse(url.trim())?,
             Some(Value::Object(parts)) => Connection::from_parts(
-                serde_json::from_value(Value::Object(parts)).map_err(|error| Error::configuration("connection_url", error.to_string()))?,
+                serde_json::from_value(Value::Object(parts))
+                    .map_err(|error| Error::configuration("connection_url", error.to_string()))?,
             )?,
             None | Some(Value::Null | Value::String(_)) => {
                 return Err(Error::configuration(
@@ -92,7 +94,12 @@ impl Settings {
                     "no database is named: set the variable DATABASE_URL, or `connection_url`, to something like postgres://user:password@host:5432/database",
                 ));
             }
-            Some(_) => return Err(Error::configuration("connection_url", "must be a URL, or a table of host, port, user, password, database")),
+            Some(_) => {
+                return Err(Error::configuration(
+                    "connection_url",
+                    "must be a URL, or a table of host, port, user, password, database",
+                ));
+            }
         };
         if raw.sslrootcert.is_some() {
             connection.roots = raw.sslrootcert;
@@ -101,7 +108,10 @@ impl Settings {
         if let Some(name) = &slot {
             let valid = name.len() <= 63 && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
             if !valid {
-                return Err(Error::configuration("slot", format!("`{name}` is no name for a slot: lower case letters, digits and `_`, at most 63")));
+                return Err(Error::configuration(
+                    "slot",
+                    format!("`{name}` is no name for a slot: lower case letters, digits and `_`, at most 63"),
+                ));
             }
         }
         Ok(Self {

@@ -36,9 +36,13 @@ impl Watched {
         (0..)
             .zip(interest)
             .map(|(number, interest)| {
-                let known = catalog::table(session, &interest.table.schema, &interest.table.name)?.ok_or_else(|| {
-                    Error::Transient(format!("the table {}.{} is gone: the tables are looked up again", interest.table.schema, interest.table.name))
-                })?;
+                let known =
+                    catalog::table(session, &interest.table.schema, &interest.table.name)?.ok_or_else(|| {
+                        Error::Transient(format!(
+                            "the table {}.{} is gone: the tables are looked up again",
+                            interest.table.schema, interest.table.name
+                        ))
+                    })?;
                 Ok(Self { number, interest: interest.clone(), known })
             })
             .collect()
@@ -46,7 +50,13 @@ impl Watched {
 
     /// Whether the stream's description is the one the catalogue gave.
     pub fn fits(&self, relation: &Relation<'_>) -> bool {
-        let streamed: Vec<_> = self.known.columns.iter().filter(|column| !column.generated).map(|column| (column.name.as_str(), column.type_oid)).collect();
+        let streamed: Vec<_> = self
+            .known
+            .columns
+            .iter()
+            .filter(|column| !column.generated)
+            .map(|column| (column.name.as_str(), column.type_oid))
+            .collect();
         streamed == relation.columns
     }
 
@@ -55,7 +65,9 @@ impl Watched {
         let Some(fresh) = catalog::table(session, &self.interest.table.schema, &self.interest.table.name)? else {
             return Ok(Some("the table is gone".to_owned()));
         };
-        let columns = |table: &Table| table.columns.iter().map(|column| format!("{} {}", column.name, column.declared)).collect::<Vec<_>>();
+        let columns = |table: &Table| {
+            table.columns.iter().map(|column| format!("{} {}", column.name, column.declared)).collect::<Vec<_>>()
+        };
         let (before, after) = (columns(&self.known), columns(&fresh));
         let rekeyed = self.known.key != fresh.key;
         self.known = fresh;
@@ -77,12 +89,20 @@ impl Watched {
             let at = relation.columns.iter().position(|(column, _)| column == name)?;
             let (_, streamed) = relation.columns.get(at)?;
             // The catalogue knows what a domain is over; the stream does not.
-            let base = self.known.columns.iter().find(|column| column.name == *name && column.type_oid == *streamed).map_or(*streamed, |column| column.base);
+            let base = self
+                .known
+                .columns
+                .iter()
+                .find(|column| column.name == *name && column.type_oid == *streamed)
+                .map_or(*streamed, |column| column.base);
             Some((at, Kind::of(base)))
         };
         let key: Option<Vec<_>> = self.interest.key.iter().map(place).collect();
         let key = key.ok_or_else(|| {
-            Error::Fatal(format!("the publication leaves out key columns of {}: give it the whole table", self.known.label()))
+            Error::Fatal(format!(
+                "the publication leaves out key columns of {}: give it the whole table",
+                self.known.label()
+            ))
         })?;
         let links: Option<Vec<_>> = self.interest.links.iter().map(place).collect();
         let links = links.unwrap_or_default();

@@ -56,7 +56,11 @@ impl Server {
         let row = Fields(rows.into_iter().next().unwrap_or_default());
         Ok(Self {
             // The identifier is shown as a signed number.
-            system: row.text(0).parse::<i64>().map(|number| u64::from_ne_bytes(number.to_ne_bytes())).map_err(|_| Error::protocol("no system identifier"))?,
+            system: row
+                .text(0)
+                .parse::<i64>()
+                .map(|number| u64::from_ne_bytes(number.to_ne_bytes()))
+                .map_err(|_| Error::protocol("no system identifier"))?,
             database: row.text(1).parse().map_err(|_| Error::protocol("no database"))?,
             name: row.text(2).to_owned(),
             wal_level: row.text(3).to_owned(),
@@ -69,18 +73,27 @@ impl Server {
     /// Whether it can be followed at all.
     pub(crate) fn check(&self, user: &str) -> Result<()> {
         if self.standby {
-            return Err(Error::configuration("connection_url", "this server is a standby, and a slot is made on the primary: name the primary"));
+            return Err(Error::configuration(
+                "connection_url",
+                "this server is a standby, and a slot is made on the primary: name the primary",
+            ));
         }
         if self.wal_level != "logical" {
             return Err(Error::configuration(
                 "",
-                format!("the server's wal_level is `{}`, and its changes can be followed only with `logical`: ALTER SYSTEM SET wal_level = logical; then restart the server", self.wal_level),
+                format!(
+                    "the server's wal_level is `{}`, and its changes can be followed only with `logical`: ALTER SYSTEM SET wal_level = logical; then restart the server",
+                    self.wal_level
+                ),
             ));
         }
         if !self.may_replicate {
             return Err(Error::configuration(
                 "",
-                format!("the role {0} may not replicate: ALTER ROLE {0} REPLICATION; (on Amazon RDS: GRANT rds_replication TO {0};)", sql::name(user)),
+                format!(
+                    "the role {0} may not replicate: ALTER ROLE {0} REPLICATION; (on Amazon RDS: GRANT rds_replication TO {0};)",
+                    sql::name(user)
+                ),
             ));
         }
         Ok(())
@@ -142,10 +155,16 @@ impl Slot {
             return Some("the server dropped log that the slot still needed (max_slot_wal_keep_size)".to_owned());
         }
         if self.confirmed > resume {
-            return Some(format!("the slot begins at {}, later than the last confirmed position {resume}: it was made again, or somebody else read from it", self.confirmed));
+            return Some(format!(
+                "the slot begins at {}, later than the last confirmed position {resume}: it was made again, or somebody else read from it",
+                self.confirmed
+            ));
         }
         if resume > self.current {
-            return Some(format!("the server's log ends at {}, before the last confirmed position {resume}: it was restored from a backup, or failed over and lost its tail", self.current));
+            return Some(format!(
+                "the server's log ends at {}, before the last confirmed position {resume}: it was restored from a backup, or failed over and lost its tail",
+                self.current
+            ));
         }
         None
     }
@@ -177,14 +196,23 @@ impl Birth {
     /// Sends the wish off.
     pub(crate) fn begin(mut session: Session, name: &str) -> Result<Self> {
         let wire = session.wire();
-        wire.put(b'Q', |out| crate::wire::put_text(out, &format!("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput NOEXPORT_SNAPSHOT", sql::name(name))));
+        wire.put(b'Q', |out| {
+            crate::wire::put_text(
+                out,
+                &format!("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput NOEXPORT_SNAPSHOT", sql::name(name)),
+            )
+        });
         wire.send()?;
         Ok(Self { session })
     }
 
     /// The consistent point and the session, when the slot is made within `wait`; else itself and, found through `control`,
     /// whom it waits for.
-    pub(crate) fn poll(mut self, control: &mut Session, wait: Duration) -> Result<std::result::Result<(Lsn, Session), (Self, String)>> {
+    pub(crate) fn poll(
+        mut self,
+        control: &mut Session,
+        wait: Duration,
+    ) -> Result<std::result::Result<(Lsn, Session), (Self, String)>> {
         let until = std::time::Instant::now() + wait;
         let mut point = None;
         loop {
@@ -223,7 +251,9 @@ impl Birth {
             self.session.pid
         ))?;
         Ok(match found {
-            Some(who) => format!("waiting for transaction of {who}: the slot begins when everything open before it has ended"),
+            Some(who) => {
+                format!("waiting for transaction of {who}: the slot begins when everything open before it has ended")
+            }
             None => "waiting for the server to make the slot".to_owned(),
         })
     }
@@ -231,7 +261,10 @@ impl Birth {
 
 fn refused(error: ServerError) -> Error {
     match error.code.as_str() {
-        "53400" => Error::configuration("", format!("{error}; drop a slot that nobody uses, or raise max_replication_slots and restart the server")),
+        "53400" => Error::configuration(
+            "",
+            format!("{error}; drop a slot that nobody uses, or raise max_replication_slots and restart the server"),
+        ),
         _ => Error::Server(error),
     }
 }

@@ -26,7 +26,9 @@ impl PgSnapshot {
         let interest = interest.ok_or_else(|| Error::Fatal(format!("there is no table {number}")))?;
         let (schema, name) = (&interest.table.schema, &interest.table.name);
         let found = catalog::table(&mut self.session, schema, name)?;
-        let mut table = found.ok_or_else(|| Error::Transient(format!("the table {schema}.{name} is gone: the tables are looked up again")))?;
+        let mut table = found.ok_or_else(|| {
+            Error::Transient(format!("the table {schema}.{name} is gone: the tables are looked up again"))
+        })?;
         table.key.clone_from(&interest.key);
         Ok(table)
     }
@@ -37,7 +39,11 @@ impl PgSnapshot {
         let table = self.table(number)?;
         let plan = Plan::keys(&table)?;
         let (ranges, rows) = split(&mut self.session, &table, &plan, usize::try_from(parts).unwrap_or(1))?;
-        Ok(Division { ranges: ranges.iter().map(KeyRange::to_bytes).collect(), estimated_rows: Some(rows), extra: None })
+        Ok(Division {
+            ranges: ranges.iter().map(KeyRange::to_bytes).collect(),
+            estimated_rows: Some(rows),
+            extra: None,
+        })
     }
 
     /// Starts a range.

@@ -1,5 +1,7 @@
 //! The source: one control session for SQL, one replication session for the stream.
 
+mod names;
+
 use crate::capture::{Capture, Limits};
 use crate::error::{Error, Result};
 use crate::position::{Lsn, Origin, Place};
@@ -37,7 +39,7 @@ impl PgSource {
             // The ancestor's name for it.
             None => match Slot::find(&mut control, "flusso")? {
                 Some(slot) if slot.check("flusso", &server).is_ok() => "flusso".to_owned(),
-                _ => default_slot(&server.name),
+                _ => names::slot(&server.name),
             },
         };
         Ok(Self { settings, interest, control, server, slot, birth: None, capture: None })
@@ -45,7 +47,7 @@ impl PgSource {
 
     /// Server, database and slot, fit for a file's name.
     pub fn name(&self) -> String {
-        file_name(&format!("pg-{}-{}-{}", self.server.system, self.server.name, self.slot))
+        names::file(&format!("pg-{}-{}-{}", self.server.system, self.server.name, self.slot))
     }
 
     fn history(&self, origin: Origin) -> String {
@@ -63,7 +65,10 @@ impl PgSource {
         let Some(resume) = resume else {
             let history = match &found {
                 Some(slot) if !slot.lost => {
-                    log::info(&format!("the slot `{}` is there already and is taken over at {}", self.slot, slot.confirmed), &[("slot", &self.slot)]);
+                    log::info(
+                        &format!("the slot `{}` is there already and is taken over at {}", self.slot, slot.confirmed),
+                        &[("slot", &self.slot)],
+                    );
                     Some(self.history(self.server.origin(slot.confirmed)))
                 }
                 _ => None,
@@ -72,11 +77,16 @@ impl PgSource {
         };
         let place = match Place::from_bytes(resume) {
             Ok(place) => place,
-            Err(error) => return Ok(Inspection { history: None, continuity: Continuity::Lost(error.to_string()), extra: None }),
+            Err(error) => {
+                return Ok(Inspection { history: None, continuity: Continuity::Lost(error.to_string()), extra: None });
+            }
         };
         let mut gap = self.gap(&place, found.as_ref());
         if gap.is_none() && !publication::exists(&mut self.control, &self.settings.publication)? {
-            gap = Some(format!("the publication `{}` is gone, and what was written before it is made again cannot be read through it", self.settings.publication));
+            gap = Some(format!(
+                "the publication `{}` is gone, and what was written before it is made again cannot be read through it",
+                self.settings.publication
+            ));
         }
         let continuity = gap.map_or(Continuity::Continuous, Continuity::Lost);
         Ok(Inspection { history: Some(self.history(place.origin)), continuity, extra: None })
@@ -107,11 +117,19 @@ impl PgSource {
         let watched = Watched::all(&mut self.control, &self.interest)?;
         for watched in &watched {
             if let Some(reason) = watched.known.obstacle() {
-                return Err(Error::configuration("", format!("the table {} cannot be followed: {reason}", watched.known.label())));
+                return Err(Error::configuration(
+                    "",
+                    format!("the table {} cannot be followed: {reason}", watched.known.label()),
+                ));
             }
         }
         let tables: Vec<_> = watched.iter().map(|watched| &watched.known).collect();
-        let young = publication::ensure(&mut self.control, &self.settings.publication, &tables, self.settings.manage_publication)?;
+        let young = publication::ensure(
+            &mut self.control,
+            &self.settings.publication,
+            &tables,
+            self.settings.manage_publication,
+        )?;
         let Some(slot) = Slot::find(&mut self.control, &self.slot)? else { return self.give_birth() };
         slot.check(&self.slot, &self.server)?;
         slot.check_free(&mut self.control, &self.slot, &self.server)?;
@@ -126,8 +144,12 @@ impl PgSource {
             }
             // A slot that does not fit would give the new history an old name.
             _ => {
-                self.control.simple(&format!("SELECT pg_catalog.pg_drop_replication_slot({})", sql::text(&self.slot)))?;
-                log::warn(&format!("the slot `{}` no longer fits and is made again", self.slot), &[("slot", &self.slot)]);
+                self.control
+                    .simple(&format!("SELECT pg_catalog.pg_drop_replication_slot({})", sql::text(&self.slot)))?;
+                log::warn(
+                    &format!("the slot `{}` no longer fits and is made again", self.slot),
+                    &[("slot", &self.slot)],
+                );
                 self.give_birth()
             }
         }
@@ -159,7 +181,9 @@ impl PgSource {
         };
         let stream = Stream::start(session, &self.slot, &self.settings.publication, place.lsn, self.server.timeout);
         let stream = stream.map_err(|error| match (error.code(), Slot::find(&mut self.control, &self.slot)) {
-            (Some("55006"), Ok(Some(Slot { pid: Some(pid), .. }))) => slot::held(&mut self.control, &self.slot, pid, self.server.timeout),
+            (Some("55006"), Ok(Some(Slot { pid: Some(pid), .. }))) => {
+                slot::held(&mut self.control, &self.slot, pid, self.server.timeout)
+            }
             _ => error,
         })?;
         self.capture = Some(Capture::new(stream, place.origin, watched));
@@ -168,7 +192,10 @@ impl PgSource {
             position: place.to_bytes(),
             version: place.lsn.0,
             holds: vec![
-                format!("replication slot `{}` in database `{}` (keeps log on the server until it is read or dropped)", self.slot, self.server.name),
+                format!(
+                    "replication slot `{}` in database `{}` (keeps log on the server until it is read or dropped)",
+                    self.slot, self.server.name
+                ),
                 format!("publication `{}`", self.settings.publication),
             ],
             extra: None,
@@ -196,7 +223,8 @@ impl PgSource {
     /// A position at or past everything committed, which the stream will reach.
     pub fn latest(&mut self) -> Result<Place> {
         self.control.within(CALL);
-        let capture = self.capture.as_mut().ok_or_else(|| Error::Fatal("asked for its head before it was prepared".into()))?;
+        let capture =
+            self.capture.as_mut().ok_or_else(|| Error::Fatal("asked for its head before it was prepared".into()))?;
         // The commit of a transactional message flushes the log up to it and wakes the walsender; where the role may not, the
         // server's own writer does so within a fraction of a second.
         let emitted = match self.control.one("SELECT pg_catalog.pg_logical_emit_message(true, 'flusso', '')") {
@@ -252,20 +280,4 @@ impl PgSource {
             capture.impatient();
         }
     }
-}
-
-/// `flusso_<database>`, of letters that a slot's name may have.
-fn default_slot(database: &str) -> String {
-    let clean = database.to_lowercase().chars().map(|it| if it.is_ascii_alphanumeric() { it } else { '_' }).collect::<String>();
-    format!("flusso_{clean}").chars().take(63).collect()
-}
-
-/// Letters, digits, `-`, `_`, `.`, at most 100; what had to be cut or replaced is told apart by a number.
-fn file_name(text: &str) -> String {
-    let clean: String = text.chars().map(|it| if it.is_ascii_alphanumeric() || matches!(it, '-' | '_' | '.') { it } else { '_' }).collect();
-    if clean == text && clean.len() <= 100 {
-        return clean;
-    }
-    let mark = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("{}-{mark:016x}", clean.chars().take(83).collect::<String>())
 }

@@ -97,7 +97,9 @@ impl Stream {
                     return Ok(Received::Keepalive(end, cut.u8()? != 0));
                 }
                 (b'E', _) => return Err(Error::Server(crate::error::ServerError::parse(body)).classified()),
-                (b'c' | b'C' | b'Z', _) => return Err(Error::Transient("the server ended the replication stream".into())),
+                (b'c' | b'C' | b'Z', _) => {
+                    return Err(Error::Transient("the server ended the replication stream".into()));
+                }
                 _ => {}
             }
         }

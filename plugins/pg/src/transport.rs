@@ -59,7 +59,12 @@ mod guest {
             self.connection.write(bytes).map_err(|error| explain(&self.address, error))
         }
 
-        fn start_tls(&mut self, name: &str, verification: Verification, roots: Option<&str>) -> Result<Option<Vec<u8>>> {
+        fn start_tls(
+            &mut self,
+            name: &str,
+            verification: Verification,
+            roots: Option<&str>,
+        ) -> Result<Option<Vec<u8>>> {
             let options = TlsOptions {
                 server_name: name.to_owned(),
                 verification: match verification {
@@ -82,10 +87,17 @@ mod guest {
     fn explain(address: &str, error: NetError) -> Error {
         match error {
             NetError::Denied(text) => Error::Denied(text),
-            NetError::Unreachable(text) => Error::Transient(format!("cannot reach the database at {address}: {text}; is the server running?")),
+            NetError::Unreachable(text) => {
+                Error::Transient(format!("cannot reach the database at {address}: {text}; is the server running?"))
+            }
             NetError::Closed(text) => Error::Transient(format!("the connection to {address} broke: {text}")),
-            NetError::Tls(text) => Error::configuration("connection_url", format!("TLS with {address} failed: {text}; see `sslmode` and `sslrootcert`")),
-            NetError::Invalid(text) => Error::configuration("connection_url", format!("{address} is no address: {text}")),
+            NetError::Tls(text) => Error::configuration(
+                "connection_url",
+                format!("TLS with {address} failed: {text}; see `sslmode` and `sslrootcert`"),
+            ),
+            NetError::Invalid(text) => {
+                Error::configuration("connection_url", format!("{address} is no address: {text}"))
+            }
         }
     }
 }
@@ -101,7 +113,9 @@ mod native {
 
     /// Connects to `HOST:PORT` or `unix:PATH`.
     pub fn connect(address: &str, timeout: Duration) -> Result<Box<dyn Transport>> {
-        let away = |error: std::io::Error| Error::Transient(format!("cannot reach the database at {address}: {error}; is the server running?"));
+        let away = |error: std::io::Error| {
+            Error::Transient(format!("cannot reach the database at {address}: {error}; is the server running?"))
+        };
         if let Some(path) = address.strip_prefix("unix:") {
             return Ok(Box::new(Native { socket: Socket::Unix(UnixStream::connect(path).map_err(away)?) }));
         }
@@ -141,7 +155,11 @@ mod native {
                     bytes.truncate(count);
                     Ok(bytes)
                 }
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => Ok(Vec::new()),
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) =>
+                {
+                    Ok(Vec::new())
+                }
                 Err(error) => Err(Error::Transient(format!("the connection broke: {error}"))),
             }
         }
@@ -154,7 +172,12 @@ mod native {
             .map_err(|error| Error::Transient(format!("the connection broke: {error}")))
         }
 
-        fn start_tls(&mut self, _name: &str, _verification: Verification, _roots: Option<&str>) -> Result<Option<Vec<u8>>> {
+        fn start_tls(
+            &mut self,
+            _name: &str,
+            _verification: Verification,
+            _roots: Option<&str>,
+        ) -> Result<Option<Vec<u8>>> {
             Err(Error::configuration("connection_url", "a native build does not speak TLS: set `sslmode=disable`"))
         }
     }

@@ -31,7 +31,12 @@ impl Visible {
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(':');
         let (min, max) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        let running = parts.next()?.split(',').filter(|part| !part.is_empty()).map(|part| part.parse().ok()).collect::<Option<_>>()?;
+        let running = parts
+            .next()?
+            .split(',')
+            .filter(|part| !part.is_empty())
+            .map(|part| part.parse().ok())
+            .collect::<Option<_>>()?;
         Some(Self { min, max, running })
     }
 

@@ -45,7 +45,8 @@ impl KeyRange {
 
     /// What [`KeyRange::to_bytes`] wrote.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        serde_json::from_slice(bytes).map_err(|_| Error::Fatal("a range that this plugin did not make: start the backfill anew".into()))
+        serde_json::from_slice(bytes)
+            .map_err(|_| Error::Fatal("a range that this plugin did not make: start the backfill anew".into()))
     }
 }
 
@@ -53,8 +54,17 @@ impl Walk {
     /// Of a range, from a cursor or from its start, in pages of at most `page` rows.
     pub fn new(range: &[u8], cursor: Option<&[u8]>, page: usize) -> Result<Self> {
         let last = cursor.map(serde_json::from_slice).transpose();
-        let last = last.map_err(|_| Error::Fatal("a cursor that this plugin did not make: start the backfill anew".into()))?;
-        Ok(Self { range: KeyRange::from_bytes(range)?, last, page: page.max(1), limit: 0, rows: 0, asked: false, done: false })
+        let last =
+            last.map_err(|_| Error::Fatal("a cursor that this plugin did not make: start the backfill anew".into()))?;
+        Ok(Self {
+            range: KeyRange::from_bytes(range)?,
+            last,
+            page: page.max(1),
+            limit: 0,
+            rows: 0,
+            asked: false,
+            done: false,
+        })
     }
 
     /// Where to go on; `None` when the range is done.
@@ -65,7 +75,9 @@ impl Walk {
 
     /// Whether this walk stands exactly at `cursor` of `range`.
     pub fn is_at(&self, range: &[u8], cursor: Option<&[u8]>) -> bool {
-        !self.done && KeyRange::from_bytes(range).is_ok_and(|range| range == self.range) && self.cursor().as_deref() == cursor
+        !self.done
+            && KeyRange::from_bytes(range).is_ok_and(|range| range == self.range)
+            && self.cursor().as_deref() == cursor
     }
 
     /// The next row; `None` at the range's end. The caller says by [`Walk::passed`] where it got to.
@@ -107,7 +119,8 @@ impl Walk {
         let mut parameters: Vec<&str> = Vec::new();
         match (&self.last, &self.range.low) {
             (Some(last), _) => {
-                let places = plan.key.iter().enumerate().map(|(at, column)| format!("${}::{}", at + 1, column.type_name));
+                let places =
+                    plan.key.iter().enumerate().map(|(at, column)| format!("${}::{}", at + 1, column.type_name));
                 conditions.push(format!("({}) > ({})", plan.key_list(), places.collect::<Vec<_>>().join(", ")));
                 parameters.extend(last.iter().map(String::as_str));
             }
@@ -121,8 +134,15 @@ impl Walk {
             conditions.push(format!("{} < ${}::{}", lead.sql, parameters.len() + 1, lead.type_name));
             parameters.push(high);
         }
-        let condition = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-        let text = format!("SELECT {} FROM {}{condition} ORDER BY {} LIMIT {}", plan.select, plan.from, plan.key_list(), self.page);
+        let condition =
+            if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+        let text = format!(
+            "SELECT {} FROM {}{condition} ORDER BY {} LIMIT {}",
+            plan.select,
+            plan.from,
+            plan.key_list(),
+            self.page
+        );
         let statement = session.prepare(&text)?;
         let parameters: Vec<Option<&str>> = parameters.into_iter().map(Some).collect();
         session.execute(&statement, &parameters)?;

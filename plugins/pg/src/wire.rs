@@ -141,7 +141,12 @@ impl Wire {
     }
 
     /// Upgrades to TLS.
-    pub fn start_tls(&mut self, name: &str, verification: Verification, roots: Option<&str>) -> Result<Option<Vec<u8>>> {
+    pub fn start_tls(
+        &mut self,
+        name: &str,
+        verification: Verification,
+        roots: Option<&str>,
+    ) -> Result<Option<Vec<u8>>> {
         self.transport.start_tls(name, verification, roots)
     }
 }

@@ -1,5 +1,10 @@
 //! The live capture against a real server: what comes, in which order, and what is resumed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 mod server;
 
@@ -68,8 +73,54 @@ fn keys_of_every_type_are_what_the_snapshot_reads() {
     let mut session = database.session();
     session.simple("CREATE EXTENSION citext; CREATE TYPE mood AS ENUM ('a', 'b'); CREATE DOMAIN code AS numeric(10,3); CREATE DOMAIN codes AS code;
         SET timezone = 'Asia/Kolkata'; SET datestyle = 'German'; SET bytea_output = 'escape'").unwrap();
-    let columns = ["uuid", "date", "timestamptz", "timestamp", "timetz", "mood", "codes", "citext", "bytea", "numeric", "float8", "float4", "char(5)", "boolean", "oid", "bigint", "interval", "inet", "text[]", "jsonb", "name", "\"char\""];
-    let values = ["A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "2020-02-29", "2020-01-02 03:04:05.600+05", "2020-01-02 03:04:05", "10:00:00+02", "b", "1.500", "CiText", "\\x00ff5c", "100.0", "0.1", "1.1", "ab", "t", "4000000000", "-9", "1 day", "10.0.0.1/8", "{a,\"b c\"}", "{\"a\": 1.50}", "nm", "x"];
+    let columns = [
+        "uuid",
+        "date",
+        "timestamptz",
+        "timestamp",
+        "timetz",
+        "mood",
+        "codes",
+        "citext",
+        "bytea",
+        "numeric",
+        "float8",
+        "float4",
+        "char(5)",
+        "boolean",
+        "oid",
+        "bigint",
+        "interval",
+        "inet",
+        "text[]",
+        "jsonb",
+        "name",
+        "\"char\"",
+    ];
+    let values = [
+        "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11",
+        "2020-02-29",
+        "2020-01-02 03:04:05.600+05",
+        "2020-01-02 03:04:05",
+        "10:00:00+02",
+        "b",
+        "1.500",
+        "CiText",
+        "\\x00ff5c",
+        "100.0",
+        "0.1",
+        "1.1",
+        "ab",
+        "t",
+        "4000000000",
+        "-9",
+        "1 day",
+        "10.0.0.1/8",
+        "{a,\"b c\"}",
+        "{\"a\": 1.50}",
+        "nm",
+        "x",
+    ];
     let tables: Vec<String> = (0..columns.len()).map(|at| format!("t{at}")).collect();
     for (table, column) in tables.iter().zip(columns) {
         session.simple(&format!("CREATE TABLE {table} (k {column} PRIMARY KEY, x int)")).unwrap();
@@ -77,7 +128,12 @@ fn keys_of_every_type_are_what_the_snapshot_reads() {
     let wanted: Vec<_> = tables.iter().map(|table| interest(table, &["k"])).collect();
     let (mut source, _) = ready(&database, wanted.clone(), None);
     for (table, value) in tables.iter().zip(values) {
-        session.simple(&format!("INSERT INTO {table} VALUES ({}, 1); UPDATE {table} SET x = 2", flusso_pg::sql::text(value))).unwrap();
+        session
+            .simple(&format!(
+                "INSERT INTO {table} VALUES ({}, 1); UPDATE {table} SET x = 2",
+                flusso_pg::sql::text(value)
+            ))
+            .unwrap();
     }
     let streamed = changes(drain(&mut source));
     let mut snapshot = flusso_pg::snapshot::PgSnapshot::start(&database.settings(), wanted).unwrap();
@@ -92,7 +148,12 @@ fn keys_of_every_type_are_what_the_snapshot_reads() {
         assert_eq!(of_table[0].key, of_table[1].key);
         let index = u32::try_from(names.iter().position(|name| name == table).unwrap()).unwrap();
         let built = builder.build(&[flusso_plugin::DocumentId { index, key: of_table[0].key.clone() }]).unwrap();
-        assert!(matches!(built[0], flusso_plugin::Outcome::Built(_)), "{}: {:?}", columns[usize::try_from(number).unwrap()], of_table[0].key);
+        assert!(
+            matches!(built[0], flusso_plugin::Outcome::Built(_)),
+            "{}: {:?}",
+            columns[usize::try_from(number).unwrap()],
+            of_table[0].key
+        );
     }
 }
 
@@ -109,7 +170,10 @@ fn full_identity_composite_keys_links_and_unread_columns() {
     let (mut source, _) = ready(&database, vec![full, plain], None);
     session.simple("INSERT INTO a VALUES (1, 2, 10, repeat('x', 10000), 0); UPDATE a SET unread = 1; UPDATE a SET parent = 11; UPDATE a SET parent = NULL; UPDATE a SET x = 5; DELETE FROM a;
         INSERT INTO b VALUES (1, 7, 'x'); UPDATE b SET parent = 8; DELETE FROM b").unwrap();
-    let seen: Vec<_> = changes(drain(&mut source)).into_iter().map(|change| (change.op, integers(&change.key), change.before, change.after)).collect();
+    let seen: Vec<_> = changes(drain(&mut source))
+        .into_iter()
+        .map(|change| (change.op, integers(&change.key), change.before, change.after))
+        .collect();
     let link = |number| Some(vec![Value::Integer(number)]);
     let null = Some(vec![Value::Null]);
     let expected = [
@@ -141,7 +205,15 @@ fn an_idle_stream_moves_on_and_the_head_is_reached_in_milliseconds() {
         .collect();
     times.sort();
     assert!(times[10] < Duration::from_millis(60), "{times:?}");
-    let confirmed = || database.session().one(&format!("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '{}'", database.slot())).unwrap();
+    let confirmed = || {
+        database
+            .session()
+            .one(&format!(
+                "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '{}'",
+                database.slot()
+            ))
+            .unwrap()
+    };
     let before = confirmed();
     session.simple("INSERT INTO unwatched SELECT generate_series(1, 10000)").unwrap();
     let (mut position, until) = (None, Instant::now() + Duration::from_secs(5));
@@ -163,13 +235,18 @@ fn a_large_transaction_is_spread_and_a_reshaped_table_told() {
     let mut session = database.session();
     session.simple("CREATE TABLE a (id int PRIMARY KEY)").unwrap();
     let (mut source, _) = ready(&database, vec![interest("a", &["id"])], None);
-    session.simple("INSERT INTO a SELECT generate_series(1, 50000); ALTER TABLE a ADD x int; INSERT INTO a VALUES (0)").unwrap();
+    session
+        .simple("INSERT INTO a SELECT generate_series(1, 50000); ALTER TABLE a ADD x int; INSERT INTO a VALUES (0)")
+        .unwrap();
     let first = source.events(&ask(256, 1000, None)).unwrap();
     assert_eq!(first.len(), 256);
     assert!(first.iter().all(|event| matches!(event, Event::Change(_))), "no checkpoint inside");
     let rest = drain(&mut source);
     assert_eq!(rest.iter().filter(|event| matches!(event, Event::Change(_))).count(), 50_000 - 256 + 1);
-    let told: Vec<_> = rest.iter().filter_map(|event| if let Event::TableChanged(changed) = event { Some(changed.detail.as_str()) } else { None }).collect();
+    let told: Vec<_> = rest
+        .iter()
+        .filter_map(|event| if let Event::TableChanged(changed) = event { Some(changed.detail.as_str()) } else { None })
+        .collect();
     assert_eq!(told, ["+x integer"]);
 }
 
@@ -190,15 +267,21 @@ fn a_lost_history_says_why_and_begins_anew() {
     source.end(None).unwrap();
     let place = Place::from_bytes(&first.position).unwrap();
     let ahead = Place { lsn: flusso_pg::position::Lsn(u64::MAX), ..place }.to_bytes();
-    assert!(matches!(busy.look(Some(&ahead)).unwrap().continuity, Continuity::Lost(reason) if reason.contains("backup")));
+    assert!(
+        matches!(busy.look(Some(&ahead)).unwrap().continuity, Continuity::Lost(reason) if reason.contains("backup"))
+    );
     let stranger = Place { origin: flusso_pg::position::Origin { system: 1, ..place.origin }, ..place }.to_bytes();
-    assert!(matches!(busy.look(Some(&stranger)).unwrap().continuity, Continuity::Lost(reason) if reason.contains("server 1,")));
+    assert!(
+        matches!(busy.look(Some(&stranger)).unwrap().continuity, Continuity::Lost(reason) if reason.contains("server 1,"))
+    );
     assert!(matches!(busy.look(Some(b"nonsense")).unwrap().continuity, Continuity::Lost(_)));
     let removed = busy.remove().unwrap();
     assert_eq!(removed.len(), 2, "{removed:?}");
     assert_eq!(busy.remove().unwrap(), Vec::<String>::new());
     session.simple("INSERT INTO a VALUES (1)").unwrap();
-    assert!(matches!(busy.look(Some(&first.position)).unwrap().continuity, Continuity::Lost(reason) if reason.contains("is gone")));
+    assert!(
+        matches!(busy.look(Some(&first.position)).unwrap().continuity, Continuity::Lost(reason) if reason.contains("is gone"))
+    );
     assert!(matches!(busy.look(None).unwrap().continuity, Continuity::Fresh));
     let (_source, second) = ready(&database, interest(), Some(&first.position));
     assert_ne!(first.history, second.history);
@@ -214,7 +297,9 @@ fn a_publication_that_was_dropped_is_a_lost_history() {
     source.end(None).unwrap();
     session.simple("DROP PUBLICATION flusso; INSERT INTO a VALUES (1)").unwrap();
     let mut again = PgSource::start(database.settings(), interest()).unwrap();
-    assert!(matches!(again.look(Some(&first.position)).unwrap().continuity, Continuity::Lost(reason) if reason.contains("publication `flusso` is gone")));
+    assert!(
+        matches!(again.look(Some(&first.position)).unwrap().continuity, Continuity::Lost(reason) if reason.contains("publication `flusso` is gone"))
+    );
     drop(again);
     // Whether or not the host remembers: the slot is made again behind the publication, or nothing could be decoded.
     let (mut source, second) = ready(&database, interest(), None);
@@ -232,7 +317,9 @@ fn a_slot_in_the_making_names_whom_it_waits_for() {
     open.simple("BEGIN; INSERT INTO a VALUES (1)").unwrap();
     let mut source = PgSource::start(database.settings(), vec![interest("a", &["id"])]).unwrap();
     match source.ready(None).unwrap() {
-        Preparation::Pending(reason) => assert!(reason.contains(&format!("waiting for transaction of pid {}", open.pid)), "{reason}"),
+        Preparation::Pending(reason) => {
+            assert!(reason.contains(&format!("waiting for transaction of pid {}", open.pid)), "{reason}")
+        }
         Preparation::Ready(_) => panic!("the slot was made beside an open transaction"),
     }
     open.simple("COMMIT").unwrap();

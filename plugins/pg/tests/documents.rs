@@ -1,5 +1,10 @@
 //! Documents against the server's own `row_to_json`, by key and by range.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 mod server;
 
@@ -70,12 +75,14 @@ fn documents_equal_row_to_json_by_key_and_by_range() {
             .collect();
         let built = range(&mut builder, number, &KeyRange::default(), 7000, 1 << 30);
         assert_eq!(built.len(), expected.len(), "{table}");
-        let ids: Vec<DocumentId> = built.iter().map(|(key, _)| DocumentId { index: number, key: key.clone() }).collect();
+        let ids: Vec<DocumentId> =
+            built.iter().map(|(key, _)| DocumentId { index: number, key: key.clone() }).collect();
         let by_key = builder.build(&ids).unwrap();
         for (((_, body), outcome), expected) in built.iter().zip(&by_key).zip(&expected) {
             let text = std::str::from_utf8(body).unwrap();
             assert!(!text.contains('\n'), "one line: {text}");
-            let (ours, theirs): (serde_json::Value, serde_json::Value) = (serde_json::from_str(text).unwrap(), serde_json::from_str(expected).unwrap());
+            let (ours, theirs): (serde_json::Value, serde_json::Value) =
+                (serde_json::from_str(text).unwrap(), serde_json::from_str(expected).unwrap());
             assert_eq!(ours, theirs);
             let order = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
             assert_eq!(order(&ours), order(&theirs));
@@ -98,8 +105,15 @@ fn absent_and_look_alike_keys_are_absent() {
     database.session().simple("CREATE EXTENSION citext; CREATE TABLE a (k citext PRIMARY KEY); INSERT INTO a VALUES ('Abc'); CREATE TABLE b (id int PRIMARY KEY); INSERT INTO b VALUES (1)").unwrap();
     let mut builder = RowBuilder::start(&database.settings(), &[]).unwrap();
     let id = |index, value: Value| DocumentId { index, key: vec![value] };
-    let ids = [id(1, Value::Integer(2)), id(0, Value::Text("ABC".into())), id(0, Value::Text("Abc".into())), id(1, Value::Integer(1)), id(1, Value::Integer(1))];
-    let built: Vec<bool> = builder.build(&ids).unwrap().iter().map(|outcome| matches!(outcome, Outcome::Built(_))).collect();
+    let ids = [
+        id(1, Value::Integer(2)),
+        id(0, Value::Text("ABC".into())),
+        id(0, Value::Text("Abc".into())),
+        id(1, Value::Integer(1)),
+        id(1, Value::Integer(1)),
+    ];
+    let built: Vec<bool> =
+        builder.build(&ids).unwrap().iter().map(|outcome| matches!(outcome, Outcome::Built(_))).collect();
     assert_eq!(built, [false, false, true, true, true]);
 }
 
@@ -133,7 +147,12 @@ fn ranges_together_hold_every_row_once() {
         let mut builder = RowBuilder::start(&database.settings(), &[]).unwrap();
         let mut snapshot = flusso_pg::snapshot::PgSnapshot::start(&database.settings(), builder.tables()).unwrap();
         let division = snapshot.divide(0, 4).unwrap();
-        assert_eq!(division.ranges.len(), 4, "{:?}", division.ranges.iter().map(|range| String::from_utf8_lossy(range).into_owned()).collect::<Vec<_>>());
+        assert_eq!(
+            division.ranges.len(),
+            4,
+            "{:?}",
+            division.ranges.iter().map(|range| String::from_utf8_lossy(range).into_owned()).collect::<Vec<_>>()
+        );
         let total: usize = session.one("SELECT count(*) FROM a").unwrap().unwrap().parse().unwrap();
         let (mut ids, mut keys) = (Vec::new(), Vec::new());
         for bytes in &division.ranges {

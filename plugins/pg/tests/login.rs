@@ -1,6 +1,12 @@
 //! Ways to log in, and what is said when something on the server's side is not as it must be. Needs a server whose
 //! `pg_hba.conf` it may write, so it starts one of its own from the binaries on the machine, for as long as it runs.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 mod server;
 
@@ -31,7 +37,10 @@ impl Server {
             run(Command::new("chown").arg("postgres").arg(&home));
         }
         let server = Self { bin, home, port };
-        run(server.tool("initdb").args(["-U", "postgres", "--auth=trust", "--no-sync", "-D"]).arg(server.home.join("data")));
+        run(server
+            .tool("initdb")
+            .args(["-U", "postgres", "--auth=trust", "--no-sync", "-D"])
+            .arg(server.home.join("data")));
         let hba = "local all postgres trust\nlocal all all scram-sha-256\nhost all md5er all md5\nhost all clear all password\nhost all scrammer all scram-sha-256\nhost all all all trust\n";
         std::fs::write(server.home.join("data/pg_hba.conf"), hba).unwrap();
         server.control("start", "logical");
@@ -53,7 +62,13 @@ impl Server {
             self.port,
             self.home.display()
         );
-        run(self.tool("pg_ctl").arg("-D").arg(self.home.join("data")).args(["-w", "-m", "fast", "-l"]).arg(self.home.join("log")).args(["-o", &options, what]));
+        run(self
+            .tool("pg_ctl")
+            .arg("-D")
+            .arg(self.home.join("data"))
+            .args(["-w", "-m", "fast", "-l"])
+            .arg(self.home.join("log"))
+            .args(["-o", &options, what]));
     }
 
     fn settings(&self, login: &str) -> Settings {
@@ -63,13 +78,22 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.tool("pg_ctl").arg("-D").arg(self.home.join("data")).args(["-w", "-m", "immediate", "stop"]).output();
+        let _ =
+            self.tool("pg_ctl").arg("-D").arg(self.home.join("data")).args(["-w", "-m", "immediate", "stop"]).output();
         let _ = std::fs::remove_dir_all(&self.home);
     }
 }
 
 fn newest_binaries() -> Option<PathBuf> {
-    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten().map(|entry| entry.path().join("bin")).filter(|bin| bin.join("initdb").exists()).collect();
+    if let Some(named) = std::env::var_os("FLUSSO_TEST_PG_BIN") {
+        return Some(named.into());
+    }
+    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path().join("bin"))
+        .filter(|bin| bin.join("initdb").exists())
+        .collect();
     found.sort();
     found.pop()
 }
@@ -100,9 +124,13 @@ fn every_login_and_every_refusal() {
     let Some(server) = Server::start() else { return };
     let open = |login: &str| Session::open(&server.settings(login).connection, Mode::Sql);
     let mut admin = open("postgres").unwrap();
-    admin.simple("CREATE ROLE scrammer LOGIN REPLICATION PASSWORD 'p@ss:w/rd% é'; CREATE ROLE clear LOGIN PASSWORD 'clear';
+    admin
+        .simple(
+            "CREATE ROLE scrammer LOGIN REPLICATION PASSWORD 'p@ss:w/rd% é'; CREATE ROLE clear LOGIN PASSWORD 'clear';
         SET password_encryption = 'md5'; CREATE ROLE md5er LOGIN PASSWORD 'md5';
-        CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE keyless (x int); GRANT SELECT ON a TO scrammer, md5er").unwrap();
+        CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE keyless (x int); GRANT SELECT ON a TO scrammer, md5er",
+        )
+        .unwrap();
 
     // The doors that open.
     for login in ["scrammer:p%40ss%3Aw%2Frd%25%20%C3%A9", "md5er:md5", "clear:clear"] {
@@ -110,7 +138,12 @@ fn every_login_and_every_refusal() {
         assert_eq!(session.one("SELECT 1").unwrap().as_deref(), Some("1"));
     }
     let socket = server.home.display().to_string().replace('/', "%2F");
-    let mut session = Session::open(&settings(&format!("postgres://scrammer:p%40ss%3Aw%2Frd%25%20%C3%A9@{socket}:{}/postgres", server.port)).connection, Mode::Sql).unwrap();
+    let mut session = Session::open(
+        &settings(&format!("postgres://scrammer:p%40ss%3Aw%2Frd%25%20%C3%A9@{socket}:{}/postgres", server.port))
+            .connection,
+        Mode::Sql,
+    )
+    .unwrap();
     assert_eq!(session.one("SHOW TimeZone").unwrap().as_deref(), Some("UTC"));
 
     // And those that do not.
@@ -118,10 +151,15 @@ fn every_login_and_every_refusal() {
         says(open(login), &["connection_url", "refused the password", "correct user and password"]);
     }
     says(open("scrammer"), &["connection_url", "wants a password for the user `scrammer`"]);
-    let at = |path: &str| Session::open(&settings(&format!("postgres://postgres@127.0.0.1:{}/{path}", server.port)).connection, Mode::Sql);
+    let at = |path: &str| {
+        Session::open(&settings(&format!("postgres://postgres@127.0.0.1:{}/{path}", server.port)).connection, Mode::Sql)
+    };
     says(at("missing"), &["missing", "does not exist", "correct the database's name"]);
     says(at("postgres?sslmode=require"), &["does not speak TLS", "sslmode=disable"]);
-    says(Session::open(&settings("postgres://postgres@127.0.0.1:1/postgres").connection, Mode::Sql), &["cannot reach the database at 127.0.0.1:1", "is the server running?"]);
+    says(
+        Session::open(&settings("postgres://postgres@127.0.0.1:1/postgres").connection, Mode::Sql),
+        &["cannot reach the database at 127.0.0.1:1", "is the server running?"],
+    );
 
     // What following asks of the server.
     let source = |settings: Settings, tables: &[&str]| -> Result<()> {
@@ -131,19 +169,39 @@ fn every_login_and_every_refusal() {
     };
     let scrammer = || server.settings("scrammer:p%40ss%3Aw%2Frd%25%20%C3%A9");
     says(source(server.settings("md5er:md5"), &["a"]), &["ALTER ROLE \"md5er\" REPLICATION"]);
-    says(source(scrammer(), &["a"]), &["publication `flusso` does not exist", "the owner", "CREATE PUBLICATION \"flusso\" FOR TABLE \"public\".\"a\" WITH (publish_via_partition_root = true);"]);
+    says(
+        source(scrammer(), &["a"]),
+        &[
+            "publication `flusso` does not exist",
+            "the owner",
+            "CREATE PUBLICATION \"flusso\" FOR TABLE \"public\".\"a\" WITH (publish_via_partition_root = true);",
+        ],
+    );
     let unmanaged = Settings { manage_publication: false, ..scrammer() };
     says(source(unmanaged.clone(), &["a"]), &["not managed here", "CREATE PUBLICATION"]);
     says(source(server.settings("postgres"), &["keyless"]), &["public.keyless", "no primary key", "ADD PRIMARY KEY"]);
     admin.simple("CREATE TABLE b (id int PRIMARY KEY); CREATE PUBLICATION flusso FOR TABLE b").unwrap();
-    says(source(unmanaged, &["a"]), &["does not cover public.a", "ALTER PUBLICATION \"flusso\" ADD TABLE \"public\".\"a\";"]);
-    says(source(scrammer(), &["a"]), &["does not cover public.a", "ALTER PUBLICATION \"flusso\" ADD TABLE \"public\".\"a\";"]);
+    says(
+        source(unmanaged, &["a"]),
+        &["does not cover public.a", "ALTER PUBLICATION \"flusso\" ADD TABLE \"public\".\"a\";"],
+    );
+    says(
+        source(scrammer(), &["a"]),
+        &["does not cover public.a", "ALTER PUBLICATION \"flusso\" ADD TABLE \"public\".\"a\";"],
+    );
     if admin.version >= 150_000 {
         admin.simple("ALTER PUBLICATION flusso ADD TABLE a WHERE (id > 3)").unwrap();
-        says(source(server.settings("postgres"), &["a"]), &["filters rows or columns of public.a", "ALTER PUBLICATION \"flusso\" DROP TABLE"]);
+        says(
+            source(server.settings("postgres"), &["a"]),
+            &["filters rows or columns of public.a", "ALTER PUBLICATION \"flusso\" DROP TABLE"],
+        );
         admin.simple("ALTER PUBLICATION flusso DROP TABLE a").unwrap();
     }
-    admin.simple("SELECT pg_create_logical_replication_slot('flusso_postgres', 'test_decoding')").map(|_| ()).or_else(|error| if error.code() == Some("58P01") { Ok(()) } else { Err(error) }).unwrap();
+    admin
+        .simple("SELECT pg_create_logical_replication_slot('flusso_postgres', 'test_decoding')")
+        .map(|_| ())
+        .or_else(|error| if error.code() == Some("58P01") { Ok(()) } else { Err(error) })
+        .unwrap();
     admin.simple("SELECT pg_create_physical_replication_slot('flusso_postgres') WHERE NOT EXISTS (SELECT FROM pg_replication_slots)").unwrap();
     says(source(server.settings("postgres"), &["a"]), &["slot `flusso_postgres` is not ours", "set `slot`"]);
     let named = Settings { slot: Some("mine".into()), ..server.settings("postgres") };
@@ -155,5 +213,8 @@ fn every_login_and_every_refusal() {
     server.control("restart", "logical");
     open("postgres").unwrap().simple("SELECT pg_drop_replication_slot('flusso_postgres')").unwrap();
     server.control("restart", "replica");
-    says(source(server.settings("postgres"), &["a"]), &["wal_level is `replica`", "ALTER SYSTEM SET wal_level = logical", "restart"]);
+    says(
+        source(server.settings("postgres"), &["a"]),
+        &["wal_level is `replica`", "ALTER SYSTEM SET wal_level = logical", "restart"],
+    );
 }

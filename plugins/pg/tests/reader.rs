@@ -1,5 +1,10 @@
 //! The reader: rows by key and by relation, of one moment.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 mod server;
 
@@ -44,17 +49,32 @@ fn rows_by_key_and_by_relation_of_one_moment() {
     let mut reader = PgReader::start(&database.settings()).unwrap();
     assert_eq!(reader.key_of(&table("orders")).unwrap(), ["b", "a"]);
     reader.moment().unwrap();
-    let keys = vec![vec![Value::Text("x\"".into()), int(1)], vec![Value::Text("{".into()), int(2)], vec![Value::Text("z".into()), int(9)]];
+    let keys = vec![
+        vec![Value::Text("x\"".into()), int(1)],
+        vec![Value::Text("{".into()), int(2)],
+        vec![Value::Text("z".into()), int(9)],
+    ];
     let mut rows = reader.by_keys(&table("orders"), &["note".into()], &keys).unwrap();
     rows.sort_by_key(|row| format!("{row:?}"));
-    assert_eq!(rows, [vec![Value::Text("x\"".into()), int(1), Value::Text("n1".into())], vec![Value::Text("{".into()), int(2), Value::Null]]);
+    assert_eq!(
+        rows,
+        [
+            vec![Value::Text("x\"".into()), int(1), Value::Text("n1".into())],
+            vec![Value::Text("{".into()), int(2), Value::Null]
+        ]
+    );
 
-    assert_eq!(sorted(reader.by_relation(&relation("parent", vec![int(1), int(7), Value::Null])).unwrap()), [(1, 1), (1, 4), (1, 7), (1, 10)]);
+    assert_eq!(
+        sorted(reader.by_relation(&relation("parent", vec![int(1), int(7), Value::Null])).unwrap()),
+        [(1, 1), (1, 4), (1, 7), (1, 10)]
+    );
     let mut limited = relation("parent", vec![int(0), int(1)]);
     limited.order = vec![Ordering { column: "price".into(), descending: true }];
     limited.limit = Some(2);
     assert_eq!(sorted(reader.by_relation(&limited).unwrap()), [(0, 9), (0, 12), (1, 7), (1, 10)]);
-    let condition = |column: &str, comparison, operands| Filter::Condition(Condition { column: column.into(), comparison, operands });
+    let condition = |column: &str, comparison, operands| {
+        Filter::Condition(Condition { column: column.into(), comparison, operands })
+    };
     let decimal = |text: &str| Value::Decimal(text.into());
     let cases = [
         (condition("price", Comparison::Between, vec![decimal("6"), decimal("10.5")]), vec![(1, 4), (1, 7)]),

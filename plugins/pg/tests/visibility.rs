@@ -1,6 +1,11 @@
 //! I12 against a real server: four writers, one change a transaction, an otherwise idle host that reads each row the
 //! moment it hears of its change.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 mod server;
 
@@ -14,7 +19,10 @@ const WRITERS: i64 = 4;
 /// How many of about `count` changes a read right after them did not see.
 fn stale(name: &str, count: usize, patient: bool, until_seen: bool) -> Option<(usize, usize)> {
     let database = Database::create(name)?;
-    database.session().simple("CREATE TABLE a (id int PRIMARY KEY, n bigint); INSERT INTO a SELECT generate_series(0, 3), 0").unwrap();
+    database
+        .session()
+        .simple("CREATE TABLE a (id int PRIMARY KEY, n bigint); INSERT INTO a SELECT generate_series(0, 3), 0")
+        .unwrap();
     let mut watched = interest("a", &["id"]);
     watched.links = vec!["n".into()];
     let (mut source, _) = ready(&database, vec![watched], None);
@@ -44,7 +52,8 @@ fn stale(name: &str, count: usize, patient: bool, until_seen: bool) -> Option<(u
                         let after = change.after.clone().unwrap();
                         let Value::Integer(expected) = after[0] else { panic!("{after:?}") };
                         let id = server::integers(&change.key)[0].to_string();
-                        let read: i64 = reader.rows(&read, &[Some(&id)]).unwrap()[0][0].as_ref().unwrap().parse().unwrap();
+                        let read: i64 =
+                            reader.rows(&read, &[Some(&id)]).unwrap()[0][0].as_ref().unwrap().parse().unwrap();
                         seen += 1;
                         stale += usize::from(read < expected);
                     }

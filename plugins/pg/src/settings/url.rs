@@ -14,7 +14,8 @@ pub(super) fn parse(url: &str) -> Result<Connection> {
     let mut connection = Connection::default();
     let host = match authority.rsplit_once('@') {
         Some((login, host)) => {
-            let (user, password) = login.split_once(':').map_or((login, None), |(user, password)| (user, Some(password)));
+            let (user, password) =
+                login.split_once(':').map_or((login, None), |(user, password)| (user, Some(password)));
             if !user.is_empty() {
                 connection.user = decode(user)?;
             }
@@ -63,8 +64,17 @@ fn parameter(name: &str, value: String, connection: &mut Connection) -> Result<(
         "sslrootcert" => connection.roots = Some(value),
         "application_name" => connection.application = value,
         // Nothing here depends on them: a deadline of its own holds, and the host owns the socket.
-        "connect_timeout" | "keepalives" | "keepalives_idle" | "keepalives_interval" | "keepalives_count" | "channel_binding"
-        | "gssencmode" | "target_session_attrs" | "fallback_application_name" | "client_encoding" | "tcp_user_timeout"
+        "connect_timeout"
+        | "keepalives"
+        | "keepalives_idle"
+        | "keepalives_interval"
+        | "keepalives_count"
+        | "channel_binding"
+        | "gssencmode"
+        | "target_session_attrs"
+        | "fallback_application_name"
+        | "client_encoding"
+        | "tcp_user_timeout"
         | "statement_cache_capacity" => {}
         other => return Err(wrong(&format!("the parameter `{other}` is not known here"))),
     }
@@ -80,10 +90,16 @@ fn decode(text: &str) -> Result<String> {
             bytes.push(byte);
             continue;
         }
-        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
+        let digit = |byte: Option<u8>| {
+            byte.and_then(|byte| char::from(byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok())
+        };
         match (digit(rest.next()), digit(rest.next())) {
             (Some(high), Some(low)) => bytes.push(high * 16 + low),
-            _ => return Err(wrong("a `%` is not followed by two hexadecimal digits; write `%25` for the character itself")),
+            _ => {
+                return Err(wrong(
+                    "a `%` is not followed by two hexadecimal digits; write `%25` for the character itself",
+                ));
+            }
         }
     }
     String::from_utf8(bytes).map_err(|_| wrong("a percent-encoded part is not UTF-8"))
@@ -125,7 +141,12 @@ mod tests {
 
     #[test]
     fn a_wrong_url_is_never_repeated() {
-        for url in ["mysql://me:secret@h/x", "postgres://me:secret%zz@h/x", "postgres://me:secret@h:99999/x", "postgres://me:secret@h/x?sslmode=maybe"] {
+        for url in [
+            "mysql://me:secret@h/x",
+            "postgres://me:secret%zz@h/x",
+            "postgres://me:secret@h:99999/x",
+            "postgres://me:secret@h/x?sslmode=maybe",
+        ] {
             let error = parse(url).map(|_| ()).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }

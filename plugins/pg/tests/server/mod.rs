@@ -1,5 +1,13 @@
 //! A database of its own for a test, on the server that `FLUSSO_TEST_DATABASE_URL` names (a superuser; wal_level=logical).
-#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "shared by tests, which stop at the first surprise")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "shared by tests, which stop at the first surprise"
+)]
 
 use flusso_pg::session::{Mode, Session};
 use flusso_pg::settings::{Connection, Settings};
@@ -19,7 +27,9 @@ impl Database {
             eprintln!("skipped: set FLUSSO_TEST_DATABASE_URL to run it");
             return None;
         };
-        let admin = Settings::from_json(serde_json::json!({ "connection_url": url })).expect("FLUSSO_TEST_DATABASE_URL").connection;
+        let admin = Settings::from_json(serde_json::json!({ "connection_url": url }))
+            .expect("FLUSSO_TEST_DATABASE_URL")
+            .connection;
         let database = Self { name: format!("flusso_pg_{name}_{}", std::process::id()), admin };
         let mut session = database.admin();
         session.simple(&format!("CREATE DATABASE {}", database.name)).expect("create database");
@@ -54,8 +64,12 @@ impl Drop for Database {
         let Ok(mut session) = Session::open(&self.admin, Mode::Sql) else { return };
         let _ = session.simple(&format!("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = '{}' AND active_pid IS NOT NULL", self.name));
         for _ in 0..50 {
-            let dropped = session.simple(&format!("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = '{}'", self.name));
-            if dropped.is_ok() && session.simple(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)).is_ok() {
+            let dropped = session.simple(&format!(
+                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = '{}'",
+                self.name
+            ));
+            if dropped.is_ok() && session.simple(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)).is_ok()
+            {
                 return;
             }
             std::thread::sleep(Duration::from_millis(100));
@@ -74,7 +88,11 @@ pub fn interest(table: &str, key: &[&str]) -> TableInterest {
 }
 
 /// A source that is ready, and where it begins.
-pub fn ready(database: &Database, interest: Vec<TableInterest>, resume: Option<&[u8]>) -> (PgSource, flusso_plugin::Prepared) {
+pub fn ready(
+    database: &Database,
+    interest: Vec<TableInterest>,
+    resume: Option<&[u8]>,
+) -> (PgSource, flusso_plugin::Prepared) {
     let mut source = PgSource::start(database.settings(), interest).expect("open");
     let until = Instant::now() + Duration::from_secs(20);
     loop {

@@ -1,0 +1,129 @@
+//! What the stream's messages say, as events: transactions, changes of rows, tables that are no longer what they were.
+
+use super::{Capture, Transaction};
+use crate::error::Result;
+use crate::pgoutput::{self, Message, Old, Relation, Tuple};
+use crate::session::Session;
+use crate::shape::{Shape, Watched};
+use flusso_plugin::{Change, Event, Key, Op, Row, TableChanged};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// The tables' shapes are compared with the catalogue this often.
+const SHAPES: Duration = Duration::from_secs(30);
+
+impl Capture {
+    pub(super) fn message(&mut self, session: &mut Session, bytes: &[u8]) -> Result<()> {
+        match pgoutput::decode(bytes)? {
+            Message::Begin { commit, at, xid } => {
+                self.version = self.version.max(commit.0);
+                self.transaction = Some(Transaction { commit, at, xid, changes: false });
+            }
+            Message::Commit { end } => {
+                match &self.transaction {
+                    Some(transaction) if transaction.changes => {
+                        let event = self.checkpoint(end, Some(transaction.at));
+                        self.idle = None;
+                        self.push(event, 64);
+                    }
+                    _ => self.idle = Some(end),
+                }
+                self.transaction = None;
+            }
+            Message::Relation(relation) => self.relation(session, &relation)?,
+            Message::Insert { relation, new } => {
+                if let Some(shape) = self.shape(relation) {
+                    self.change(&shape, Op::Upsert, shape.key(&new, None)?, None, shape.links(&new, None), bytes.len());
+                }
+            }
+            Message::Update { relation, old, new } => {
+                if let Some(shape) = self.shape(relation) {
+                    self.update(&shape, old.as_ref(), &new, bytes.len())?;
+                }
+            }
+            Message::Delete { relation, old } => {
+                if let Some(shape) = self.shape(relation) {
+                    let before = if old.whole { shape.links(&old.tuple, None) } else { None };
+                    self.change(&shape, Op::Delete, shape.key(&old.tuple, None)?, before, None, bytes.len());
+                }
+            }
+            Message::Truncate { relations } => {
+                for relation in relations {
+                    if let Some(shape) = self.shape(relation) {
+                        self.change(&shape, Op::Truncate, Vec::new(), None, None, 16);
+                    }
+                }
+            }
+            Message::Other => {}
+        }
+        Ok(())
+    }
+
+    fn shape(&self, relation: u32) -> Option<Rc<Shape>> {
+        self.relations.get(&relation).cloned().flatten()
+    }
+
+    fn update(&mut self, shape: &Shape, old: Option<&Old<'_>>, new: &Tuple<'_>, bytes: usize) -> Result<()> {
+        let before = old.map(|old| &old.tuple);
+        let whole = old.filter(|old| old.whole).map(|old| &old.tuple);
+        if whole.is_some_and(|old| shape.is_idle(old, new)) {
+            return Ok(());
+        }
+        let (links_before, links_after) = (whole.and_then(|old| shape.links(old, None)), shape.links(new, whole));
+        let key = shape.key(new, before)?;
+        if let Some(old) = before {
+            let old_key = shape.key(old, Some(new))?;
+            if old_key != key {
+                self.change(shape, Op::Delete, old_key, links_before, None, bytes);
+                self.change(shape, Op::Upsert, key, None, links_after, bytes);
+                return Ok(());
+            }
+        }
+        self.change(shape, Op::Upsert, key, links_before, links_after, bytes);
+        Ok(())
+    }
+
+    fn change(&mut self, shape: &Shape, op: Op, key: Key, before: Option<Row>, after: Option<Row>, bytes: usize) {
+        let Some(transaction) = &mut self.transaction else { return };
+        transaction.changes = true;
+        let version = transaction.commit.0;
+        self.push(
+            Event::Change(Change { table: shape.number, op, key, before, after, version, extra: None }),
+            64 + bytes.min(4096),
+        );
+    }
+
+    /// A relation as the stream sees it at this place; the catalogue is read again when it does not fit.
+    fn relation(&mut self, session: &mut Session, relation: &Relation<'_>) -> Result<()> {
+        let named = |watched: &&mut Watched| {
+            watched.interest.table.schema == relation.schema && watched.interest.table.name == relation.name
+        };
+        let Some(watched) = self.watched.iter_mut().find(named) else {
+            self.relations.insert(relation.oid, None);
+            return Ok(());
+        };
+        let changed = if watched.fits(relation) { None } else { watched.refresh(session)? };
+        let (number, shape) = (watched.number, watched.shape(relation)?);
+        self.relations.insert(relation.oid, Some(Rc::new(shape)));
+        if let Some(detail) = changed {
+            self.push(Event::TableChanged(TableChanged { table: number, detail, extra: None }), 128);
+        }
+        Ok(())
+    }
+
+    /// Every now and then: a change of shape that no row has followed yet.
+    pub(super) fn look_at_shapes(&mut self, session: &mut Session) -> Result<()> {
+        if self.shapes_at.elapsed() < SHAPES {
+            return Ok(());
+        }
+        self.shapes_at = Instant::now();
+        let mut found = Vec::new();
+        for watched in &mut self.watched {
+            if let Some(detail) = watched.refresh(session)? {
+                found.push(TableChanged { table: watched.number, detail, extra: None });
+            }
+        }
+        found.into_iter().for_each(|changed| self.push(Event::TableChanged(changed), 128));
+        Ok(())
+    }
+}
