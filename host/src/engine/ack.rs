@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::stage::Mutation;
 use crate::model::{Checkpoint, IndexNumber};
 
 /// How far a backfill is, once its entry is durable.
@@ -27,6 +28,8 @@ pub(crate) struct Expected {
     /// The opening of the source and its checkpoint.
     pub(crate) checkpoint: Option<(u64, Checkpoint)>,
     pub(crate) seed: Option<SeedMark>,
+    /// What to remember of documents that could not be built.
+    pub(crate) aside: Vec<Mutation>,
     /// An index, and which attempt at seeding it is complete.
     pub(crate) seeded: Option<(IndexNumber, u64)>,
     /// It was the last entry.
@@ -39,13 +42,18 @@ pub(crate) struct Advance {
     /// The latest checkpoint.
     pub(crate) checkpoint: Option<(u64, Checkpoint)>,
     pub(crate) seeds: Vec<SeedMark>,
+    pub(crate) aside: Vec<Mutation>,
     pub(crate) seeded: Vec<(IndexNumber, u64)>,
     pub(crate) end: bool,
 }
 
 impl Advance {
     pub(crate) fn is_empty(&self) -> bool {
-        self.checkpoint.is_none() && self.seeds.is_empty() && self.seeded.is_empty() && !self.end
+        self.checkpoint.is_none()
+            && self.seeds.is_empty()
+            && self.aside.is_empty()
+            && self.seeded.is_empty()
+            && !self.end
     }
 
     /// Adds what became true later.
@@ -54,6 +62,7 @@ impl Advance {
             self.checkpoint = later.checkpoint;
         }
         self.seeds.extend(later.seeds);
+        self.aside.extend(later.aside);
         self.seeded.extend(later.seeded);
         self.end |= later.end;
     }
@@ -96,6 +105,7 @@ impl Ack {
                 advance.checkpoint = expected.checkpoint;
             }
             advance.seeds.extend(expected.seed);
+            advance.aside.extend(expected.aside);
             advance.seeded.extend(expected.seeded);
             advance.end |= expected.end;
         }

@@ -28,8 +28,8 @@ pub(crate) enum Job {
 
 /// What a reading task answers.
 pub(crate) enum Answer {
-    /// The plan, remembered already.
-    Planned { index: IndexNumber, attempt: u64, record: BackfillRecord },
+    /// The plan. It is remembered once something of it is durable.
+    Planned { index: IndexNumber, record: BackfillRecord },
     /// Documents of a range.
     Chunk(Chunk),
 }
@@ -138,11 +138,10 @@ impl Reading {
                     Ok(true) => break,
                     // Nobody wants it any more: the run is ending.
                     Ok(false) => return Ok(()),
-                    Err(Failed::Stage(error)) => {
+                    Err(error) => {
                         open = Open { by_key: open.by_key, ..Open::default() };
                         retry.failed(error).await?;
                     }
-                    Err(Failed::Run(error)) => return Err(error),
                 }
             }
             retry.succeeded();
@@ -156,31 +155,30 @@ impl Reading {
         attempt: u64,
         root: TableNumber,
         sinks: &[String],
-    ) -> Result<bool, Failed> {
+    ) -> Result<bool, StageError> {
         let snapshot = self.snapshot(&mut open.snapshot).await?;
         let division = snapshot.split(root, self.shared.options.backfill_parts.saturating_mul(2).max(1)).await?;
         let hash = self.shared.mappings.get(index as usize).map(|mapping| mapping.hash.clone()).unwrap_or_default();
         let part = |range| Part { range, cursor: None, rows: 0, done: false };
         let record = BackfillRecord {
+            attempt,
             history: self.history.to_string(),
             hash,
             sinks: sinks.to_vec(),
             estimated_rows: division.estimated_rows,
             parts: division.ranges.into_iter().map(part).collect(),
         };
-        let store = record.store(self.shared.name(index)).map_err(Failed::Run)?;
-        self.shared.remember(vec![store]).await.map_err(Failed::Run)?;
-        Ok(self.answers.send(Answer::Planned { index, attempt, record }).await.is_ok())
+        Ok(self.answers.send(Answer::Planned { index, record }).await.is_ok())
     }
 
     /// Reads a range to its end; `job` always says where to go on.
-    async fn read(&self, open: &mut Open, job: &mut Job, retry: &mut Retry<'_>) -> Result<bool, Failed> {
+    async fn read(&self, open: &mut Open, job: &mut Job, retry: &mut Retry<'_>) -> Result<bool, StageError> {
         let Job::Read { index, attempt, root, part, range, cursor } = job else { return Ok(true) };
         if !open.by_key && open.ranges.is_none() {
             match self.builder.ranges().await {
                 Ok(ranges) => open.ranges = Some(ranges),
                 Err(StageError::Unsupported(_)) => open.by_key = true,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
         if open.by_key {
@@ -195,6 +193,10 @@ impl Reading {
                 Some(ranges) => self.by_range(&mut **ranges, *index, range, cursor.as_deref()).await?,
                 None => self.by_key(self.snapshot(&mut open.snapshot).await?, *index).await?,
             };
+            if next.is_some() && next == *cursor {
+                // A guest that stands still would be read for ever.
+                return Err(StageError::Crashed("the cursor of a range did not move".to_owned()));
+            }
             retry.succeeded();
             let (index, attempt, part) = (*index, *attempt, *part);
             let chunk = Chunk { index, attempt, part, documents, rows, cursor: next.clone(), held };
@@ -244,16 +246,3 @@ impl Reading {
 
 /// Documents, rows read, where to go on.
 type Documents = (Vec<(Key, Outcome)>, u64, Option<Vec<u8>>);
-
-enum Failed {
-    /// The stage's instance is gone; another may do better.
-    Stage(StageError),
-    /// The run is over.
-    Run(EngineError),
-}
-
-impl From<StageError> for Failed {
-    fn from(error: StageError) -> Self {
-        Self::Stage(error)
-    }
-}

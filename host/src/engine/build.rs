@@ -8,11 +8,21 @@ use super::error::{EngineError, StageError};
 use super::policy::{Quarantine, Refused};
 use super::retry::Retry;
 use super::shared::Shared;
-use super::stage::{Affected, Builder, Slice};
+use super::stage::{Affected, Builder, Mutation, Slice};
 use crate::model::{Change, Document, DocumentId, Failure, IndexNumber, Key, Outcome, TableNumber, Version};
 
 /// Fewer documents than this are not worth another instance.
 const SMALLEST_SHARE: usize = 64;
+
+/// What was built.
+#[derive(Default)]
+pub(crate) struct Built {
+    /// What was asked for, refused documents among it.
+    pub(crate) ids: Vec<DocumentId>,
+    pub(crate) documents: Vec<Document>,
+    /// What to remember of refused documents once those before them are durable.
+    pub(crate) aside: Vec<Mutation>,
+}
 
 /// The builder's side of the worker.
 pub(crate) struct Build {
@@ -67,8 +77,11 @@ impl Build {
         }
     }
 
-    /// Builds documents; what is refused by policy `skip` is put aside, durably, and left out.
-    pub(crate) async fn build(&mut self, ids: Vec<DocumentId>) -> Result<Vec<(DocumentId, Document)>, EngineError> {
+    /// Builds documents; what is refused by policy `skip` is put aside and left out.
+    pub(crate) async fn build(&mut self, ids: Vec<DocumentId>) -> Result<Built, EngineError> {
+        if ids.is_empty() {
+            return Ok(Built::default());
+        }
         // Taken before the first read: a version says "nothing older than this was read" (I12).
         let version = self.shared.version();
         let ids = Arc::new(ids);
@@ -84,23 +97,23 @@ impl Build {
         let ids = Arc::try_unwrap(ids).unwrap_or_else(|shared| shared.as_ref().clone());
         let mut documents = Vec::with_capacity(count);
         let mut refused = Vec::new();
-        for (id, outcome) in ids.into_iter().zip(outcomes) {
+        for (id, outcome) in ids.iter().zip(outcomes) {
             match document(id.index, &id.key, outcome, version) {
-                Ok(document) => documents.push((id, document)),
+                Ok(document) => documents.push(document),
                 Err(failure) => refused.push(self.refused(&id.key, id.index, failure, version)),
             }
         }
-        self.settle(refused, documents.iter().map(|(_, document)| document)).await?;
-        Ok(documents)
+        let aside = self.quarantine.decide(refused, documents.iter(), &self.shared)?;
+        Ok(Built { ids, documents, aside })
     }
 
     /// The documents of a backfill's read. A row that is no document needs no delete: nothing of it was ever written.
-    pub(crate) async fn seed(
+    pub(crate) fn seed(
         &mut self,
         index: IndexNumber,
         rows: Vec<(Key, Outcome)>,
         version: Version,
-    ) -> Result<Vec<Document>, EngineError> {
+    ) -> Result<Built, EngineError> {
         let mut documents = Vec::with_capacity(rows.len());
         let mut refused = Vec::new();
         for (key, outcome) in rows {
@@ -112,20 +125,8 @@ impl Build {
                 Err(failure) => refused.push(self.refused(&key, index, failure, version)),
             }
         }
-        self.settle(refused, documents.iter()).await?;
-        Ok(documents)
-    }
-
-    async fn settle(
-        &mut self,
-        refused: Vec<Refused>,
-        built: impl Iterator<Item = &Document>,
-    ) -> Result<(), EngineError> {
-        self.quarantine.accepted(built, &self.shared).await?;
-        if refused.is_empty() {
-            return Ok(());
-        }
-        self.quarantine.refuse(refused, &self.shared).await
+        let aside = self.quarantine.decide(refused, documents.iter(), &self.shared)?;
+        Ok(Built { ids: Vec::new(), documents, aside })
     }
 
     fn refused(&self, key: &Key, index: IndexNumber, failure: Failure, version: Version) -> Refused {

@@ -10,12 +10,12 @@ use tokio::time::timeout;
 
 use super::error::{EngineError, StageError};
 use super::observer::Observation;
-use super::prepare::prepare;
+use super::prepare::{open, prepare};
 use super::queue::{Incoming, Polled, QueueIn};
 use super::retry::Retry;
 use super::shared::Shared;
-use super::stage::{Capture, Continuity, Poll, Source};
-use crate::model::{Event, Position, TableInterest};
+use super::stage::{Capture, Continuity, Inspection, Poll, Source};
+use crate::model::{Event, HistoryId, Position, TableInterest};
 
 /// How long a poll waits for a first event. Also how late a changed wish is noticed.
 const WAIT: Duration = Duration::from_millis(250);
@@ -53,7 +53,18 @@ pub(crate) struct CaptureTask {
     pub(crate) queue: QueueIn,
     pub(crate) wish: watch::Receiver<Wish>,
     pub(crate) confirmed: watch::Receiver<Confirmed>,
+    pub(crate) history: HistoryId,
     pub(crate) shared: Arc<Shared>,
+}
+
+/// An instance that is prepared, and from where.
+type Reopened = (Box<dyn Capture>, Option<Position>);
+
+/// Where an epoch is to end, and how far it is.
+struct Course {
+    target: Option<Position>,
+    /// The last checkpoint that was handed over, or where the epoch began.
+    last: Option<Position>,
 }
 
 impl CaptureTask {
@@ -62,38 +73,69 @@ impl CaptureTask {
         let shared = Arc::clone(&self.shared);
         let name = format!("source {:?}", self.source.name());
         let mut retry = Retry::new(&name, &shared.options, &*shared.observer);
-        let mut target = None;
+        let mut course = Course { target: None, last: self.confirmed.borrow().position.clone() };
         let mut epoch = self.shared.epoch();
         loop {
-            let error = match self.follow(&mut *capture, epoch, &mut target, &mut retry).await {
+            let error = match self.follow(&mut *capture, epoch, &mut course, &mut retry).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
             drop(capture);
             epoch = self.shared.next_epoch();
-            retry.failed(error).await?;
-            capture = loop {
-                match self.reopen().await {
-                    Ok(capture) => break capture,
-                    Err(error) => retry.failed(error).await?,
-                }
+            let mut wish = self.wish.clone();
+            let opened = tokio::select! {
+                biased;
+                // A run that should end does not wait for a source that is away.
+                Ok(_) = wish.wait_for(|wish| *wish == Wish::End) => None,
+                opened = self.again(error, &mut retry) => Some(opened?),
             };
+            let Some((opened, resumed)) = opened else {
+                self.queue.send(Incoming::End);
+                self.finished().await;
+                return Ok(());
+            };
+            capture = opened;
+            course.last = resumed;
         }
     }
 
-    /// Opens a new epoch at the last confirmed position.
-    async fn reopen(&mut self) -> Result<Box<dyn Capture>, StageError> {
+    /// Opens a new epoch at the last confirmed position, as soon as the source is back.
+    async fn again(&self, error: StageError, retry: &mut Retry<'_>) -> Result<Reopened, EngineError> {
+        retry.failed(error).await?;
+        loop {
+            match self.reopen().await {
+                Ok(reopened) => return Ok(reopened),
+                Err(error) => retry.failed(error).await?,
+            }
+        }
+    }
+
+    async fn reopen(&self) -> Result<Reopened, StageError> {
         let resume = self.confirmed.borrow().position.clone();
-        let mut capture = self.source.capture(&self.interest).await?;
-        match capture.inspect(resume.as_ref()).await?.continuity {
+        let (mut capture, _) = open(&*self.source, &self.interest).await?;
+        let Inspection { history, continuity } = capture.inspect(resume.as_ref()).await?;
+        match continuity {
             Continuity::Lost(reason) => return Err(StageError::HistoryLost(reason)),
             Continuity::Fresh if resume.is_some() => {
                 return Err(StageError::HistoryLost("what the source kept for this host is gone".to_owned()));
             }
+            Continuity::Continuous if history.as_ref() != Some(&self.history) => {
+                let message = "the source follows another history than it did before it went away";
+                return Err(StageError::HistoryLost(message.to_owned()));
+            }
             Continuity::Fresh | Continuity::Continuous => {}
         }
         prepare(&mut *capture, resume.as_ref(), &*self.shared.observer).await?;
-        Ok(capture)
+        Ok((capture, resume))
+    }
+
+    /// Waits until everything that was handed over is durable. Without a confirmer the run has failed, which is told
+    /// elsewhere: then it never returns.
+    async fn finished(&self) {
+        let mut confirmed = self.confirmed.clone();
+        if confirmed.wait_for(|confirmed| confirmed.finished).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// One epoch.
@@ -101,29 +143,40 @@ impl CaptureTask {
         &mut self,
         capture: &mut dyn Capture,
         epoch: u64,
-        target: &mut Option<Position>,
+        course: &mut Course,
         retry: &mut Retry<'_>,
     ) -> Result<(), StageError> {
         loop {
             let wish = *self.wish.borrow();
             match wish {
                 Wish::End => return self.end(capture, epoch).await,
-                Wish::FollowToHead if target.is_none() => *target = Some(capture.head().await?),
+                Wish::FollowToHead if course.target.is_none() => {
+                    course.target = Some(capture.head().await?);
+                    if self.is_there(capture, course).await? {
+                        return self.end(capture, epoch).await;
+                    }
+                }
                 Wish::Follow | Wish::FollowToHead => {}
             }
             let Ok(room) = timeout(KEEP_ALIVE, self.queue.room()).await else {
                 self.poll(capture, epoch, 0, Duration::ZERO).await?;
                 continue;
             };
-            let wait = if self.shared.options.once && target.is_none() { SHORT_WAIT } else { WAIT };
+            let wait = if self.shared.options.once && course.target.is_none() { SHORT_WAIT } else { WAIT };
             let events = self.poll(capture, epoch, self.queue.poll_changes, wait).await?;
             retry.succeeded();
             if events.is_empty() {
                 continue;
             }
-            let reached = self.reaches(capture, target.as_ref(), &events).await?;
+            let checkpoint = events.iter().rev().find_map(|event| match event {
+                Event::Checkpoint(checkpoint) => Some(checkpoint.position.clone()),
+                _ => None,
+            });
+            let moved = checkpoint.is_some();
+            course.last = checkpoint.or(course.last.take());
+            let there = moved && self.is_there(capture, course).await?;
             self.hand_over(epoch, events, room);
-            if reached {
+            if there {
                 return self.end(capture, epoch).await;
             }
         }
@@ -143,17 +196,9 @@ impl CaptureTask {
         capture.poll(Poll { confirmed, max, max_bytes: self.queue.poll_bytes, wait }).await
     }
 
-    async fn reaches(
-        &self,
-        capture: &mut dyn Capture,
-        target: Option<&Position>,
-        events: &[Event],
-    ) -> Result<bool, StageError> {
-        let last = events.iter().rev().find_map(|event| match event {
-            Event::Checkpoint(checkpoint) => Some(&checkpoint.position),
-            _ => None,
-        });
-        match (target, last) {
+    /// Whether everything up to the target has been handed over.
+    async fn is_there(&self, capture: &mut dyn Capture, course: &Course) -> Result<bool, StageError> {
+        match (&course.target, &course.last) {
             (Some(target), Some(last)) => Ok(capture.compare(last, target).await? != Ordering::Less),
             _ => Ok(false),
         }
@@ -185,21 +230,14 @@ impl CaptureTask {
     }
 
     /// Nothing more is read: waits until all of it is durable, keeps the connection alive meanwhile, and closes.
-    async fn end(&mut self, capture: &mut dyn Capture, epoch: u64) -> Result<(), StageError> {
+    async fn end(&self, capture: &mut dyn Capture, epoch: u64) -> Result<(), StageError> {
         self.queue.send(Incoming::End);
-        while !self.confirmed.borrow_and_update().finished {
-            match timeout(KEEP_ALIVE, self.confirmed.changed()).await {
-                Ok(Ok(())) => {}
-                // Without a confirmer the run has failed, and its error is told elsewhere.
-                Ok(Err(_)) => return Ok(()),
-                Err(_) => {
-                    if let Err(error) = self.poll(capture, epoch, 0, Duration::ZERO).await {
-                        // A connection lost now costs nothing but the confirmation, which the next start makes good.
-                        tracing::debug!(%error, "the source went away while draining");
-                        let _ = self.confirmed.wait_for(|confirmed| confirmed.finished).await;
-                        return Ok(());
-                    }
-                }
+        while timeout(KEEP_ALIVE, self.finished()).await.is_err() {
+            if let Err(error) = self.poll(capture, epoch, 0, Duration::ZERO).await {
+                // A connection lost now costs nothing but the confirmation, which the next start makes good.
+                tracing::debug!(%error, "the source went away while draining");
+                self.finished().await;
+                return Ok(());
             }
         }
         let position = self.confirmed.borrow().position.clone();

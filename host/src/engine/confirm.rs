@@ -13,18 +13,19 @@ use super::capture::{Confirmed, Wish};
 use super::error::EngineError;
 use super::observer::Observation;
 use super::progress::{BackfillRecord, SourceRecord, seeded_now};
-use super::routes::Routes;
+use super::routes::forget_begun;
 use super::shared::Shared;
 use crate::model::{HistoryId, IndexNumber};
 
 /// A backfill that is under way.
 pub(crate) struct Underway {
     pub(crate) attempt: u64,
-    pub(crate) record: BackfillRecord,
+    /// None until it is planned.
+    pub(crate) record: Option<BackfillRecord>,
     pub(crate) started: std::time::Instant,
 }
 
-/// The backfills that are under way, by index.
+/// The backfills that are under way, by index: from before their beginning is in the lane until their end is durable.
 pub(crate) type Backfills = Arc<Mutex<HashMap<IndexNumber, Underway>>>;
 
 /// The confirmer's task.
@@ -70,7 +71,8 @@ impl Confirmer {
         let epoch = self.shared.epoch();
         // A checkpoint of an older opening is never confirmed (contract, rule 4).
         let checkpoint = advance.checkpoint.filter(|(of, _)| *of == epoch).map(|(_, checkpoint)| checkpoint);
-        let mut mutations = Vec::new();
+        // In one atomic batch: what could not be built is put aside no later than its position is confirmed (I1).
+        let mut mutations = advance.aside;
         if let Some(checkpoint) = &checkpoint {
             let (version, at) = (checkpoint.version, checkpoint.committed_at);
             mutations.push(SourceRecord::new(&self.history, &checkpoint.position, version, at).store()?);
@@ -84,7 +86,7 @@ impl Confirmer {
         }
         let seeded = !finished.is_empty();
         for (index, underway) in finished {
-            let (rows, took) = (underway.record.rows(), underway.started.elapsed());
+            let (rows, took) = (underway.record.map_or(0, |record| record.rows()), underway.started.elapsed());
             observer.observe(Observation::Seeded { index: self.shared.name(index), rows, took });
         }
         if seeded && self.lock().is_empty() && self.shared.options.once {
@@ -123,7 +125,8 @@ impl Confirmer {
             let Some(underway) = backfills.get_mut(&mark.index).filter(|it| it.attempt == mark.attempt) else {
                 continue;
             };
-            let Some(part) = underway.record.parts.get_mut(mark.part) else { continue };
+            let parts = underway.record.as_mut().map(|record| &mut record.parts);
+            let Some(part) = parts.and_then(|parts| parts.get_mut(mark.part)) else { continue };
             part.rows += mark.rows;
             part.done = mark.cursor.is_none();
             part.cursor = mark.cursor;
@@ -139,19 +142,19 @@ impl Confirmer {
                 let name = self.shared.name(*index);
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
                 mutations.push(BackfillRecord::forget(name));
-                for sink in &underway.record.sinks {
+                for sink in underway.record.iter().flat_map(|record| &record.sinks) {
                     mutations.push(seeded_now(sink, name, now));
                     let mapping = self.shared.mappings.get(*index as usize);
-                    mutations.extend(mapping.map(|mapping| Routes::forget_generation(sink, &mapping.index)));
+                    mutations.extend(mapping.map(|mapping| forget_begun(sink, &mapping.index)));
                 }
                 finished.push((*index, underway));
             }
         }
         let mut progress = Vec::with_capacity(moved.len());
         for index in moved {
-            if let Some(underway) = backfills.get(&index) {
-                mutations.push(underway.record.store(self.shared.name(index))?);
-                progress.push((index, underway.record.rows()));
+            if let Some(record) = backfills.get(&index).and_then(|underway| underway.record.as_ref()) {
+                mutations.push(record.store(self.shared.name(index))?);
+                progress.push((index, record.rows()));
             }
         }
         Ok((progress, finished))

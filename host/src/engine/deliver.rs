@@ -17,7 +17,7 @@ use super::retry::Retry;
 use super::routes::Routes;
 use super::shared::Shared;
 use super::stage::{Documents, Sink, Writer};
-use crate::model::{Document, HistoryId, Rejection};
+use crate::model::{Document, HistoryId, IndexNumber, Rejection};
 
 /// One sink's task.
 pub(crate) struct Delivery {
@@ -30,6 +30,8 @@ pub(crate) struct Delivery {
     pub(crate) quarantine: Quarantine,
     pub(crate) history: HistoryId,
     pub(crate) entries: mpsc::UnboundedReceiver<Arc<Entry>>,
+    /// An entry that was taken and belongs to the next group.
+    pub(crate) next: Option<Arc<Entry>>,
     pub(crate) done: mpsc::UnboundedSender<(usize, u64)>,
     pub(crate) shared: Arc<Shared>,
 }
@@ -40,32 +42,41 @@ impl Delivery {
         let shared = Arc::clone(&self.shared);
         let name = format!("sink {:?}", self.sink.name());
         let mut retry = Retry::new(&name, &shared.options, &*shared.observer);
-        while let Some(first) = self.entries.recv().await {
+        loop {
+            let first = match self.next.take() {
+                Some(entry) => entry,
+                None => match self.entries.recv().await {
+                    Some(entry) => entry,
+                    None => return Ok(()),
+                },
+            };
             let group = self.gather(first);
             let started = Instant::now();
             let (refused, documents) = loop {
                 match self.attempt(&group).await {
                     Ok(answer) => break answer,
-                    Err(error) => {
-                        self.writer = None;
-                        retry.failed(error).await?;
-                    }
+                    Err(error) => retry.failed(error).await?,
                 }
             };
             retry.succeeded();
+            // What was refused is decided upon before anything is said to be done or seeded (I6, I7).
             self.settle(&group, refused).await?;
             let took = started.elapsed();
             shared.observer.observe(Observation::Flushed { sink: self.sink.name(), documents, took });
             let Some(last) = group.last() else { continue };
+            while let Err(error) = self.mark(last).await? {
+                retry.failed(error).await?;
+            }
+            retry.succeeded();
             group.iter().for_each(|entry| entry.flushed());
             if self.done.send((self.number, last.seq)).is_err() || matches!(last.work, Work::End) {
                 return Ok(());
             }
         }
-        Ok(())
     }
 
-    /// What is waiting behind an entry and goes with it in one flush: up to a size, and up to the next mark.
+    /// What is waiting behind an entry and goes with it in one flush: up to a size, up to the next mark, and not the
+    /// beginning of a backfill, which may remove a generation that was written to before.
     fn gather(&mut self, first: Arc<Entry>) -> Vec<Arc<Entry>> {
         let mut bytes = first.bytes;
         let mut group = vec![first];
@@ -73,22 +84,29 @@ impl Delivery {
             && group.last().is_some_and(|entry| matches!(entry.work, Work::Live { .. } | Work::Seed { .. }))
         {
             let Ok(next) = self.entries.try_recv() else { break };
+            if matches!(next.work, Work::BeginSeed { .. }) {
+                self.next = Some(next);
+                break;
+            }
             bytes += next.bytes;
             group.push(next);
         }
         group
     }
 
+    /// The open instance, or a fresh one. Whoever takes it puts it back unless it failed.
+    async fn writer(&mut self) -> Result<Box<dyn Writer>, StageError> {
+        if let Some(writer) = self.writer.take() {
+            return Ok(writer);
+        }
+        let mut writer = self.sink.open().await?;
+        self.routes.ensure(&mut *writer, &self.shared.mappings).await?;
+        Ok(writer)
+    }
+
     /// Writes a group and flushes it. Everything in it is idempotent.
-    async fn attempt(&mut self, group: &[Arc<Entry>]) -> Result<(Vec<Rejection>, usize), StageError> {
-        let mut writer = match self.writer.take() {
-            Some(writer) => writer,
-            None => {
-                let mut writer = self.sink.open().await?;
-                self.routes.ensure(&mut *writer, &self.shared.mappings).await?;
-                writer
-            }
-        };
+    async fn attempt(&mut self, group: &[Arc<Entry>]) -> Result<(Vec<Refused>, usize), StageError> {
+        let mut writer = self.writer().await?;
         let mut documents = 0;
         let mut dirty = false;
         for entry in group {
@@ -118,48 +136,70 @@ impl Delivery {
                 Work::Seed { .. } | Work::BeginSeed { .. } | Work::Seeded { .. } | Work::End => {}
             }
         }
-        let caught_up = self.entries.is_empty() && !self.shared.backlog.load(Ordering::Acquire);
+        let caught_up = self.next.is_none() && self.entries.is_empty() && !self.shared.backlog.load(Ordering::Acquire);
         let rejected =
             if dirty { writer.flush(caught_up, self.shared.options.flush_deadline).await? } else { Vec::new() };
-        // A mark stands last in its group: what it speaks of is durable now (I7).
-        for entry in group {
-            if let Work::Seeded { index, scope } = &entry.work
-                && scope.contains(self.number)
-            {
-                self.routes.seeded(&mut *writer, *index, &self.history).await?;
-            }
-        }
+        let refused = self.refused(group, rejected)?;
         self.writer = Some(writer);
-        Ok((rejected, documents))
+        Ok((refused, documents))
     }
 
-    /// Applies the policies to what was refused and clears the quarantine of what was not; durable before the group is
-    /// said to be done.
-    async fn settle(&mut self, group: &[Arc<Entry>], rejected: Vec<Rejection>) -> Result<(), EngineError> {
-        let documents = || {
-            group.iter().rev().flat_map(|entry| match &entry.work {
-                Work::Live { documents, .. } | Work::Seed { documents, .. } => &documents[..],
-                _ => &[],
-            })
-        };
-        let mut refused = Vec::with_capacity(rejected.len());
-        let mut ids: HashSet<(u32, String)> = HashSet::new();
+    /// A mark stands last in its group: what it speaks of is durable now, and what was refused is settled (I7).
+    async fn mark(&mut self, last: &Entry) -> Result<Result<(), StageError>, EngineError> {
+        match &last.work {
+            Work::BeginSeed { index, scope, .. } if scope.contains(self.number) => {
+                let begun = self.routes.begun(*index, &self.shared.mappings);
+                self.shared.remember(begun.into_iter().collect()).await?;
+                Ok(Ok(()))
+            }
+            Work::Seeded { index, scope } if scope.contains(self.number) => Ok(self.seeded(*index).await),
+            _ => Ok(Ok(())),
+        }
+    }
+
+    async fn seeded(&mut self, index: IndexNumber) -> Result<(), StageError> {
+        let mut writer = self.writer().await?;
+        self.routes.seeded(&mut *writer, index, &self.history).await?;
+        self.writer = Some(writer);
+        Ok(())
+    }
+
+    /// The documents of a group that this sink was given, the last first.
+    fn given<'a>(&self, group: &'a [Arc<Entry>]) -> impl Iterator<Item = &'a Document> + use<'a> {
+        let number = self.number;
+        group.iter().rev().flat_map(move |entry| match &entry.work {
+            Work::Live { documents, .. } => &documents[..],
+            Work::Seed { scope, documents } if scope.contains(number) => &documents[..],
+            _ => &[],
+        })
+    }
+
+    /// Rejections by index, while the targets are still those that were written to.
+    fn refused(&self, group: &[Arc<Entry>], rejected: Vec<Rejection>) -> Result<Vec<Refused>, StageError> {
+        let mut refused: Vec<Refused> = Vec::with_capacity(rejected.len());
+        let mut ids = HashSet::with_capacity(rejected.len());
         for Rejection { target, id, failure } in rejected {
             let Some(index) = self.routes.index(target) else {
-                let cause =
-                    StageError::Fatal(format!("it rejected a document of target {target}, which it never gave out"));
-                return Err(EngineError::stage(format!("sink {:?}", self.sink.name()), cause));
+                let message = format!("it rejected a document of target {target}, which it never gave out");
+                return Err(StageError::Fatal(message));
             };
             // Of one id, written twice, the last is what counts; and one id in two generations is one refusal.
-            let version = documents()
-                .find(|document| document.index == index && document.id == id)
-                .map_or(0, |document| document.version);
+            let last = self.given(group).find(|document| document.index == index && document.id == id);
+            let version = last.map_or(0, |document| document.version);
             if ids.insert((index, id.clone())) {
                 refused.push(Refused { index, id, version, failure });
             }
         }
+        Ok(refused)
+    }
+
+    /// Applies the policies to what was refused and clears the quarantine of what was not; durable before the group is
+    /// said to be done.
+    async fn settle(&mut self, group: &[Arc<Entry>], refused: Vec<Refused>) -> Result<(), EngineError> {
+        let ids: HashSet<_> = refused.iter().map(|refused| (refused.index, refused.id.clone())).collect();
         let accepted = |document: &&Document| ids.is_empty() || !ids.contains(&(document.index, document.id.clone()));
-        self.quarantine.accepted(documents().filter(accepted), &self.shared).await?;
-        self.quarantine.refuse(refused, &self.shared).await
+        let accepted = self.given(group).filter(accepted);
+        let aside = self.quarantine.decide(refused, accepted, &self.shared)?;
+        self.shared.remember(aside).await
     }
 }

@@ -10,6 +10,9 @@ use super::ack::{Ack, Expected};
 use super::options::Options;
 use crate::model::{Document, IndexNumber, Version};
 
+/// What an entry counts for beside its documents, in bytes: also those without any are bounded.
+const ENTRY: usize = 256;
+
 /// A set of sinks, by their numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Scope(u64);
@@ -38,17 +41,14 @@ impl Scope {
 /// How a backfill of an index begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Begin {
-    /// Which attempt at seeding this index it is, in this run.
+    /// Which attempt at seeding this index it is: a number that no other attempt has, in any run.
     pub(crate) attempt: u64,
+    /// It is the first thing a run does, so a sink's word on whether an index is empty still holds.
+    pub(crate) first: bool,
     /// It goes on with one that an earlier run left unfinished, so nothing makes room.
     pub(crate) resume: bool,
     /// The version that making room carries.
     pub(crate) version: Version,
-}
-
-impl Begin {
-    /// The attempt at the start of a run, when a sink's word on whether an index is empty still holds.
-    pub(crate) const FIRST: u64 = 1;
 }
 
 /// What an entry asks of the sinks.
@@ -147,10 +147,11 @@ impl Lane {
 
     /// Puts work at the end of the lane, once there is room. Returns its place.
     pub(crate) async fn emit(&self, work: Work, expected: Expected) -> u64 {
-        let bytes = match &work {
+        let bytes: usize = match &work {
             Work::Live { documents, .. } | Work::Seed { documents, .. } => documents.iter().map(Document::size).sum(),
             _ => 0,
         };
+        let bytes = bytes + ENTRY;
         // A batch larger than the bound passes alone. The semaphores are never closed.
         let permits = |most: usize| u32::try_from(bytes.min(most)).unwrap_or(u32::MAX);
         let in_flight = Arc::clone(&self.in_flight).acquire_many_owned(permits(self.most.0)).await.ok();

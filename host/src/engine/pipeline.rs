@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::ack::Ack;
 use super::backfill::{Outstanding, Reading};
@@ -20,7 +20,7 @@ use super::lane::{Lane, Scope};
 use super::observer::{Observation, Observer};
 use super::options::Options;
 use super::policy::Quarantine;
-use super::prepare::prepare;
+use super::prepare::{open, prepare};
 use super::progress::SourceRecord;
 use super::queue::queue;
 use super::retry::Retry;
@@ -29,7 +29,10 @@ use super::shutdown::Shutdown;
 use super::stage::{Builder, Capture, Description, Prepared, Sink, Source, State};
 use super::start::{Opened, open_sinks, to_seed};
 use super::worker::{Parts, Worker};
-use crate::model::TableInterest;
+use crate::model::{Position, TableInterest};
+
+/// How long the tasks of a run that has ended are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +72,7 @@ pub async fn connect(
     let mut retry = Retry::new(&name, &options, &*observer);
     let description = loop {
         match builder.describe().await {
-            Ok(description) => break description,
+            Ok(description) => break checked(&name, description)?,
             Err(error) => retry.failed(error).await?,
         }
     };
@@ -86,10 +89,21 @@ pub async fn connect(
     Ok(Connected { source, builder, observer, options, description, interest, capture, identity })
 }
 
-async fn open(source: &dyn Source, interest: &[TableInterest]) -> Result<(Box<dyn Capture>, String), StageError> {
-    let mut capture = source.capture(interest).await?;
-    let identity = capture.identity().await?;
-    Ok((capture, identity))
+/// What a builder offers is not trusted: every index must have one root, and every number must mean something.
+fn checked(builder: &str, description: Description) -> Result<Description, EngineError> {
+    let Description { mappings, scopes, interest } = &description;
+    let wrong = |what: String| Err(EngineError::stage(builder, StageError::Fatal(what)));
+    for (number, mapping) in mappings.iter().enumerate() {
+        let roots = scopes.iter().filter(|scope| scope.index as usize == number);
+        let known: Vec<_> = roots.filter(|scope| (scope.root as usize) < interest.len()).collect();
+        if known.len() != 1 {
+            return wrong(format!("index {:?} has {} root tables; it must have one", mapping.index, known.len()));
+        }
+        if mappings.iter().filter(|other| other.index == mapping.index).count() > 1 {
+            return wrong(format!("it offers two indexes called {:?}; give one of them another name", mapping.index));
+        }
+    }
+    Ok(description)
 }
 
 impl Connected {
@@ -175,21 +189,24 @@ impl Connected {
             std::future::pending::<()>().await;
         };
         tokio::pin!(stopping);
-        loop {
+        let ended = loop {
             let ended = tokio::select! {
                 ended = tasks.set.join_next() => ended,
                 () = &mut stopping => None,
             };
             match ended {
-                Some(Ok((Task::Capture, Ok(())))) | None => return Ok(()),
+                Some(Ok((Task::Capture, Ok(())))) | None => break Ok(()),
                 Some(Ok((_, Ok(())))) => {}
-                Some(Ok((_, Err(error)))) => return Err(error),
+                Some(Ok((_, Err(error)))) => break Err(error),
                 Some(Err(error)) => {
                     let cause = StageError::Fatal(format!("a task of the pipeline ended: {error}"));
-                    return Err(EngineError::stage("engine", cause));
+                    break Err(EngineError::stage("engine", cause));
                 }
             }
-        }
+        };
+        // Whoever hears of the end may start again: nothing of this run is at work any more, unless it hangs.
+        let _ = timeout(LAST_WORDS, tasks.set.shutdown()).await;
+        ended
     }
 
     /// Everything before the first event: look, ensure, prepare, decide what to seed, start the tasks.
@@ -230,14 +247,14 @@ impl Connected {
         self.spawn(sinks, state, prepared, resume, opened, to_seed).await
     }
 
-    async fn prepare(&mut self, resume: Option<&crate::model::Position>, name: &str) -> Result<Prepared, EngineError> {
+    async fn prepare(&mut self, resume: Option<&Position>, name: &str) -> Result<Prepared, EngineError> {
         let mut retry = Retry::new(name, &self.options, &*self.observer);
         loop {
             match prepare(&mut *self.capture, resume, &*self.observer).await {
                 Ok(prepared) => return Ok(prepared),
                 Err(error) => {
                     retry.failed(error).await?;
-                    self.capture = reopen(&*self.source, &self.interest, &mut retry).await?;
+                    self.capture = looked(&*self.source, &self.interest, resume, &mut retry).await?;
                 }
             }
         }
@@ -248,7 +265,7 @@ impl Connected {
         sinks: Vec<Arc<dyn Sink>>,
         state: Arc<dyn State>,
         prepared: Prepared,
-        resume: Option<crate::model::Position>,
+        resume: Option<Position>,
         opened: Opened,
         to_seed: Vec<super::worker::ToSeed>,
     ) -> Result<Tasks, EngineError> {
@@ -289,6 +306,7 @@ impl Connected {
                 quarantine,
                 history: Arc::clone(&prepared.history),
                 entries,
+                next: None,
                 done: done_in.clone(),
                 shared: Arc::clone(&shared),
             };
@@ -341,7 +359,8 @@ impl Connected {
             }
             std::future::pending().await
         });
-        let task = CaptureTask { source, interest, queue: queue_in, wish: wish_out, confirmed: confirmed_out, shared };
+        let (history, confirmed) = (prepared.history, confirmed_out);
+        let task = CaptureTask { source, interest, queue: queue_in, wish: wish_out, confirmed, history, shared };
         set.spawn(async move { (Task::Capture, task.run(capture).await) });
         Ok(Tasks { set, wish, observer })
     }
@@ -353,11 +372,26 @@ async fn reopen(
     retry: &mut Retry<'_>,
 ) -> Result<Box<dyn Capture>, EngineError> {
     loop {
-        match source.capture(interest).await {
-            Ok(capture) => return Ok(capture),
+        match open(source, interest).await {
+            Ok((capture, _)) => return Ok(capture),
             Err(error) => retry.failed(error).await?,
         }
-        sleep(Duration::ZERO).await;
+    }
+}
+
+/// A fresh instance that has looked at the source, as the contract wants before `prepare`.
+async fn looked(
+    source: &dyn Source,
+    interest: &[TableInterest],
+    resume: Option<&Position>,
+    retry: &mut Retry<'_>,
+) -> Result<Box<dyn Capture>, EngineError> {
+    loop {
+        let mut capture = reopen(source, interest, retry).await?;
+        match capture.inspect(resume).await {
+            Ok(_) => return Ok(capture),
+            Err(error) => retry.failed(error).await?,
+        }
     }
 }
 

@@ -57,9 +57,15 @@ impl Quarantine {
         Ok(Self { by: by.to_owned(), keys: entries.into_iter().map(|(key, _)| key).collect() })
     }
 
-    /// Applies the policies. A stop is decided before anything is put aside, so that what comes again after a restart is
-    /// not counted twice. Durable when it returns.
-    pub(crate) async fn refuse(&mut self, refused: Vec<Refused>, shared: &Shared) -> Result<(), EngineError> {
+    /// Applies the policies to what was refused, and clears entries for what got through. A stop is decided before
+    /// anything is put aside, so that what comes again after a restart is not counted twice (I6). Returns what to remember;
+    /// it must be durable before the position of these documents is confirmed (I1).
+    pub(crate) fn decide<'a>(
+        &mut self,
+        refused: Vec<Refused>,
+        accepted: impl Iterator<Item = &'a Document>,
+        shared: &Shared,
+    ) -> Result<Vec<Mutation>, EngineError> {
         if let Some(first) = refused.iter().find(|refused| shared.policy(refused.index) == OnError::Stop) {
             return Err(EngineError::Rejected {
                 index: shared.name(first.index).to_owned(),
@@ -70,6 +76,14 @@ impl Quarantine {
             });
         }
         let mut mutations = Vec::with_capacity(refused.len());
+        if !self.keys.is_empty() {
+            for document in accepted {
+                let key = key(&self.by, shared.name(document.index), &document.id);
+                if self.keys.remove(&key) {
+                    mutations.push(Mutation::Delete(key));
+                }
+            }
+        }
         for Refused { index, id, version, failure } in refused {
             let index = shared.name(index).to_owned();
             let key = key(&self.by, &index, &id);
@@ -86,25 +100,6 @@ impl Quarantine {
             self.keys.insert(key.clone());
             mutations.push(Mutation::Put(key, value));
         }
-        shared.remember(mutations).await
-    }
-
-    /// These documents got through: entries for them are cleared.
-    pub(crate) async fn accepted<'a>(
-        &mut self,
-        documents: impl Iterator<Item = &'a Document>,
-        shared: &Shared,
-    ) -> Result<(), EngineError> {
-        if self.keys.is_empty() {
-            return Ok(());
-        }
-        let mut mutations = Vec::new();
-        for document in documents {
-            let key = key(&self.by, shared.name(document.index), &document.id);
-            if self.keys.remove(&key) {
-                mutations.push(Mutation::Delete(key));
-            }
-        }
-        shared.remember(mutations).await
+        Ok(mutations)
     }
 }

@@ -49,6 +49,8 @@ impl SourceRecord {
 /// How far the backfill of one index is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct BackfillRecord {
+    /// Which attempt it is; a sink that began another one starts again.
+    pub(crate) attempt: u64,
     pub(crate) history: String,
     /// The mapping's hash: another mapping starts again.
     pub(crate) hash: String,

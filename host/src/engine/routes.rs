@@ -1,15 +1,33 @@
 //! Where an index's documents go in one sink: the live target, and while it is rebuilt a generation beside it.
+//!
+//! An attempt at seeding is tied to what a sink holds by a note in the state: which attempt last made room there, durably,
+//! and in which generation. A backfill is resumed only where the notes of all its sinks name it.
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::error::StageError;
 use super::lane::Begin;
-use super::stage::{Ensured, Mutation, State, Writer};
+use super::stage::{Ensured, Mutation, State, StateError, Writer};
 use crate::model::{HistoryId, IndexNumber, Mapping, Target};
 
-/// The state's key that remembers a generation under construction.
+/// The state's key of the note on a sink's index.
 fn key(sink: &str, index: &str) -> String {
-    format!("generation/{sink}/{index}")
+    format!("seeding/{sink}/{index}")
+}
+
+/// What to forget once an index is seeded.
+pub(crate) fn forget_begun(sink: &str, index: &str) -> Mutation {
+    Mutation::Delete(key(sink, index))
+}
+
+/// Which attempt at seeding made room, durably.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Note {
+    attempt: u64,
+    /// Where its documents go, if not to the live target.
+    generation: Option<Target>,
 }
 
 /// The targets of one index.
@@ -31,6 +49,10 @@ pub(crate) struct Routes {
     seed: Arc<[Vec<Target>]>,
 }
 
+fn of_state(error: StateError) -> StageError {
+    StageError::Fatal(format!("the state of the host: {error}"))
+}
+
 impl Routes {
     /// Ensures every index in a sink that was just opened for the first time.
     pub(crate) async fn open(
@@ -49,12 +71,25 @@ impl Routes {
         Ok(routes)
     }
 
-    /// Ensures every index again, and goes on with generations, in a sink that was opened again.
+    /// Ensures every index again, and goes on with generations, in a sink that was opened again. Finds out whether a
+    /// promotion whose answer was lost has happened. An index or a generation that is not the one that was written to
+    /// before was removed meanwhile; only a new start can seed it.
     pub(crate) async fn ensure(&mut self, writer: &mut dyn Writer, mappings: &[Mapping]) -> Result<(), StageError> {
         for (targets, mapping) in self.targets.iter_mut().zip(mappings) {
-            targets.live.target = writer.ensure_index(mapping).await?.target;
-            if targets.generation.is_some() {
-                targets.generation = Some(writer.begin_rebuild(mapping, true).await?);
+            let target = writer.ensure_index(mapping).await?.target;
+            if targets.generation == Some(target) {
+                targets.live.target = target;
+                targets.generation = None;
+            }
+            let generation = match targets.generation {
+                Some(_) => Some(writer.begin_rebuild(mapping, true).await?),
+                None => None,
+            };
+            if target != targets.live.target || generation != targets.generation {
+                return Err(StageError::Fatal(format!(
+                    "index {:?} was removed from it while it was written to; start again to have it seeded",
+                    mapping.index
+                )));
             }
         }
         self.compute();
@@ -90,6 +125,47 @@ impl Routes {
         IndexNumber::try_from(place).ok()
     }
 
+    /// Before anything is written: whether an unfinished attempt of an earlier run can go on in this sink, because what it
+    /// wrote is still there. If it cannot, its generation is given up.
+    pub(crate) async fn resume(
+        &mut self,
+        writer: &mut dyn Writer,
+        index: IndexNumber,
+        mapping: &Mapping,
+        wanted: Option<(u64, u64)>,
+    ) -> Result<bool, StageError> {
+        let Some(targets) = self.targets.get_mut(index as usize) else { return Ok(false) };
+        let note = self.state.get(&key(&self.sink, &mapping.index)).await.map_err(of_state)?;
+        let note: Option<Note> = note.and_then(|note| serde_json::from_slice(&note).ok());
+        let Some(note) = note else { return Ok(false) };
+        // One that is the live target was promoted before the host could say so.
+        let mut generation = note.generation.filter(|generation| *generation != targets.live.target);
+        if let Some((attempt, rows)) = wanted.filter(|(attempt, _)| *attempt == note.attempt) {
+            match generation {
+                Some(begun) => {
+                    let found = writer.begin_rebuild(mapping, true).await?;
+                    if found == begun {
+                        targets.generation = Some(begun);
+                        targets.begun = Some(attempt);
+                        self.compute();
+                        return Ok(true);
+                    }
+                    generation = Some(found);
+                }
+                // An empty index that should hold rows was removed and made again.
+                None if !(targets.live.empty && rows > 0) => return Ok(true),
+                None => {}
+            }
+        }
+        if let Some(generation) = generation {
+            targets.generation = None;
+            targets.begun = None;
+            writer.abandon(generation).await?;
+        }
+        self.compute();
+        Ok(false)
+    }
+
     /// A backfill begins: the index no longer counts as seeded. One that is not empty is rebuilt beside the live one, or
     /// cleared where the sink has no generations; one that goes on stays as it is.
     pub(crate) async fn begin(
@@ -104,21 +180,18 @@ impl Routes {
             return Ok(());
         };
         writer.mark_unseeded(targets.live.target).await?;
-        let key = key(&self.sink, &mapping.index);
-        let state = |error: super::stage::StateError| StageError::transient(format!("the state of the host: {error}"));
-        if targets.generation.is_some() && targets.begun == Some(begin.attempt) {
+        if begin.resume || (targets.generation.is_some() && targets.begun == Some(begin.attempt)) {
+            targets.begun = Some(begin.attempt);
             return Ok(());
         }
-        if begin.resume {
-            if self.state.get(&key).await.map_err(state)?.is_some() {
-                targets.generation = Some(writer.begin_rebuild(mapping, true).await?);
-            }
-        } else if !(targets.live.empty && begin.attempt == Begin::FIRST) {
+        // From here on nothing of an earlier attempt can be gone on with.
+        self.state.apply(vec![forget_begun(&self.sink, &mapping.index)]).await.map_err(of_state)?;
+        if let Some(generation) = targets.generation.take() {
+            writer.abandon(generation).await?;
+        }
+        if !(targets.live.empty && begin.first) {
             match writer.begin_rebuild(mapping, false).await {
-                Ok(generation) => {
-                    self.state.apply(vec![Mutation::Put(key, Vec::new())]).await.map_err(state)?;
-                    targets.generation = Some(generation);
-                }
+                Ok(generation) => targets.generation = Some(generation),
                 Err(StageError::Unsupported(_)) => writer.clear(targets.live.target, begin.version).await?,
                 Err(error) => return Err(error),
             }
@@ -126,6 +199,13 @@ impl Routes {
         targets.begun = Some(begin.attempt);
         self.compute();
         Ok(())
+    }
+
+    /// What [`Routes::begin`] did is durable: what to remember of it.
+    pub(crate) fn begun(&self, index: IndexNumber, mappings: &[Mapping]) -> Option<Mutation> {
+        let (targets, mapping) = (self.targets.get(index as usize)?, mappings.get(index as usize)?);
+        let note = Note { attempt: targets.begun?, generation: targets.generation };
+        Some(Mutation::Put(key(&self.sink, &mapping.index), serde_json::to_vec(&note).ok()?))
     }
 
     /// The whole snapshot is durable: a generation takes the live one's place, and the index counts as seeded.
@@ -146,11 +226,6 @@ impl Routes {
         targets.begun = None;
         self.compute();
         Ok(())
-    }
-
-    /// What to remember once an index is seeded.
-    pub(crate) fn forget_generation(sink: &str, index: &str) -> Mutation {
-        Mutation::Delete(key(sink, index))
     }
 
     fn compute(&mut self) {

@@ -16,7 +16,7 @@ use crate::model::{HistoryId, IndexNumber, Mapping, Position};
 
 /// A sink that is open, its indexes ensured.
 pub(crate) struct OpenSink {
-    name: String,
+    sink: Arc<dyn Sink>,
     pub(crate) writer: Box<dyn Writer>,
     pub(crate) routes: Routes,
     /// The sink's word, by index.
@@ -47,7 +47,7 @@ pub(crate) async fn open_sinks(
         let name = format!("sink {:?}", sink.name());
         let mut retry = Retry::new(&name, options, observer);
         opened.push(loop {
-            match open_sink(&**sink, state, &mappings).await {
+            match open_sink(sink, state, &mappings).await {
                 Ok(open) => break open,
                 Err(error) => retry.failed(error).await?,
             }
@@ -56,7 +56,7 @@ pub(crate) async fn open_sinks(
     Ok(Opened { sinks: opened, names, mappings })
 }
 
-async fn open_sink(sink: &dyn Sink, state: &Arc<dyn State>, mappings: &[Mapping]) -> Result<OpenSink, StageError> {
+async fn open_sink(sink: &Arc<dyn Sink>, state: &Arc<dyn State>, mappings: &[Mapping]) -> Result<OpenSink, StageError> {
     let mut writer = sink.open().await?;
     let routes = Routes::open(sink.name(), Arc::clone(state), &mut *writer, mappings).await?;
     let mut seeded = Vec::with_capacity(mappings.len());
@@ -64,7 +64,32 @@ async fn open_sink(sink: &dyn Sink, state: &Arc<dyn State>, mappings: &[Mapping]
         let target = routes.found(index).map(|found| found.target).unwrap_or_default();
         seeded.push(writer.seeded(target).await?);
     }
-    Ok(OpenSink { name: sink.name().to_owned(), writer, routes, seeded })
+    Ok(OpenSink { sink: Arc::clone(sink), writer, routes, seeded })
+}
+
+impl OpenSink {
+    /// After a failure: waits, and takes a fresh instance.
+    async fn again(
+        &mut self,
+        error: StageError,
+        retry: &mut Retry<'_>,
+        mappings: &[Mapping],
+    ) -> Result<(), EngineError> {
+        retry.failed(error).await?;
+        loop {
+            match self.reopen(mappings).await {
+                Ok(()) => return Ok(()),
+                Err(error) => retry.failed(error).await?,
+            }
+        }
+    }
+
+    async fn reopen(&mut self, mappings: &[Mapping]) -> Result<(), StageError> {
+        let mut writer = self.sink.open().await?;
+        self.routes.ensure(&mut *writer, mappings).await?;
+        self.writer = writer;
+        Ok(())
+    }
 }
 
 fn indexes(count: usize) -> impl Iterator<Item = IndexNumber> {
@@ -113,14 +138,13 @@ impl Opened {
         observer: &dyn Observer,
     ) -> Result<(), EngineError> {
         for sink in &mut self.sinks {
-            let name = format!("sink {:?}", sink.name);
-            for (index, seeded) in sink.seeded.iter_mut().enumerate() {
-                let found = IndexNumber::try_from(index).ok().and_then(|index| sink.routes.found(index));
-                let (Some(_), Some(found)) = (seeded.take(), found) else { continue };
-                // Idempotent on the same instance, so it may be repeated there.
+            let name = format!("sink {:?}", sink.sink.name());
+            let marked = std::mem::take(&mut sink.seeded);
+            for index in indexes(marked.len()).zip(marked).filter_map(|(index, seeded)| seeded.map(|_| index)) {
+                let Some(found) = sink.routes.found(index) else { continue };
                 let mut retry = Retry::new(&name, options, observer);
                 while let Err(error) = sink.writer.mark_unseeded(found.target).await {
-                    retry.failed(error).await?;
+                    sink.again(error, &mut retry, &self.mappings).await?;
                 }
             }
         }
@@ -161,17 +185,35 @@ pub(crate) async fn to_seed(
         for (number, sink) in opened.sinks.iter().enumerate() {
             if again || sink.seeded.get(at).and_then(Option::as_ref) != Some(history) {
                 scope.insert(number);
-                sinks.push(sink.name.clone());
+                sinks.push(sink.sink.name().to_owned());
             }
         }
-        if scope.is_empty() {
-            continue;
-        }
         // An unfinished backfill goes on only for the same documents of the same history in the same sinks.
-        let resume = BackfillRecord::load(state, name).await?.filter(|record| {
+        let record = BackfillRecord::load(state, name).await?;
+        let mut resume = record.clone().filter(|record| {
             !again && record.history == **history && record.hash == mapping.hash && record.sinks == sinks
         });
-        list.push(ToSeed { index, scope, resume });
+        for sink in &mut opened.sinks {
+            let wants = sinks.iter().any(|name| name == sink.sink.name());
+            let wanted = resume.as_ref().filter(|_| wants).map(|record| (record.attempt, record.rows()));
+            let label = format!("sink {:?}", sink.sink.name());
+            let mut retry = Retry::new(&label, options, observer);
+            let goes_on = loop {
+                match sink.routes.resume(&mut *sink.writer, index, mapping, wanted).await {
+                    Ok(goes_on) => break goes_on,
+                    Err(error) => sink.again(error, &mut retry, &opened.mappings).await?,
+                }
+            };
+            if wants && !goes_on {
+                resume = None;
+            }
+        }
+        if record.is_some() && resume.is_none() {
+            state.apply(vec![BackfillRecord::forget(name)]).await.map_err(EngineError::State)?;
+        }
+        if !scope.is_empty() {
+            list.push(ToSeed { index, scope, resume });
+        }
     }
     if list.is_empty() {
         let since = seeded_since(state)

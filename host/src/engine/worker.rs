@@ -2,8 +2,9 @@
 //! Nothing else writes to the lane, so its order is this task's order (I5).
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
@@ -11,7 +12,7 @@ use tokio::sync::mpsc;
 use super::ack::{Expected, SeedMark};
 use super::backfill::{Answer, Chunk, Job, Outstanding};
 use super::batch::Batcher;
-use super::build::Build;
+use super::build::{Build, Built};
 use super::confirm::{Backfills, Underway};
 use super::error::EngineError;
 use super::lane::{Begin, Lane, Scope, Work};
@@ -19,8 +20,9 @@ use super::observer::Observation;
 use super::progress::BackfillRecord;
 use super::shared::Shared;
 use super::shutdown::Shutdown;
+use super::stage::{Affected, Mutation};
 use super::touched::Touched;
-use crate::model::{Checkpoint, Document, DocumentId, IndexNumber, TableNumber};
+use crate::model::{Checkpoint, DocumentId, IndexNumber, TableNumber};
 
 /// After so many live batches in a row a waiting backfill read gets its turn, so that it ends one day.
 const LIVE_RUN: u32 = 8;
@@ -56,7 +58,6 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) shutdown: Shutdown,
     seeding: HashMap<IndexNumber, Seeding>,
-    attempts: HashMap<IndexNumber, u64>,
     touched: Touched,
 }
 
@@ -79,7 +80,7 @@ impl Worker {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { batcher, build, lane, jobs, answers, outstanding, backfills, sinks, roots, shared, shutdown } =
             parts;
-        let (seeding, attempts, touched) = (HashMap::new(), HashMap::new(), Touched::default());
+        let (seeding, touched) = (HashMap::new(), Touched::default());
         Self {
             batcher,
             build,
@@ -93,18 +94,14 @@ impl Worker {
             shared,
             shutdown,
             seeding,
-            attempts,
             touched,
         }
     }
 
     /// Runs until the capture has ended and everything is in the lane.
     pub(crate) async fn run(mut self, to_seed: Vec<ToSeed>) -> Result<(), EngineError> {
-        for index in self.roots.keys() {
-            self.attempts.insert(*index, Begin::FIRST);
-        }
         for ToSeed { index, scope, resume } in to_seed {
-            self.begin(index, scope, Begin::FIRST, resume).await;
+            self.begin(index, scope, true, resume).await;
         }
         let mut live_run = 0;
         loop {
@@ -139,61 +136,72 @@ impl Worker {
         let changes = batch.changes.len();
         let checkpoint = batch.checkpoint.map(|checkpoint| (batch.epoch, checkpoint));
         let mut documents = 0;
-        let mut rebuild = Vec::new();
         if !batch.reshaped.is_empty() {
-            rebuild.extend(self.build.reshaped(&batch.reshaped).await?.rebuild);
+            let affected = self.build.reshaped(&batch.reshaped).await?;
+            documents += self.affected(affected, None).await?;
         }
-        if changes == 0 {
-            self.rebuild(rebuild).await;
-            self.emit(Vec::new(), Vec::new(), checkpoint).await;
-            return Ok(());
+        let affected = if changes > 0 { self.build.resolve(batch.changes).await? } else { Affected::default() };
+        documents += self.affected(affected, checkpoint).await?;
+        if changes > 0 {
+            self.shared.observer.observe(Observation::Built { changes, documents, took: started.elapsed() });
         }
-        let mut affected = self.build.resolve(batch.changes).await?;
-        let mut clear = std::mem::take(&mut affected.clear);
-        loop {
-            rebuild.append(&mut affected.rebuild);
-            clear.append(&mut affected.clear);
-            let most = self.shared.options.backfill_documents.max(1) as usize;
-            let mut ids = affected.ids;
-            // One change may touch very many documents: they go as several entries, and the checkpoint with the last.
-            while ids.len() > most {
-                let rest = ids.split_off(most);
-                documents += most;
-                let built = self.build.build(std::mem::replace(&mut ids, rest)).await?;
-                self.emit(std::mem::take(&mut clear), built, None).await;
-            }
-            documents += ids.len();
-            let built = self.build.build(ids).await?;
-            match affected.more {
-                Some(cursor) => {
-                    self.emit(std::mem::take(&mut clear), built, None).await;
-                    affected = self.build.resolve_more(cursor).await?;
-                }
-                None => {
-                    self.rebuild(rebuild).await;
-                    self.emit(clear, built, checkpoint).await;
-                    break;
-                }
-            }
-        }
-        self.shared.observer.observe(Observation::Built { changes, documents, took: started.elapsed() });
         Ok(())
     }
 
-    async fn emit(
+    /// Builds what is touched. One change may touch very many documents: they go as several entries, and the checkpoint
+    /// with the last of them (I2). Returns how many documents it was.
+    async fn affected(
         &mut self,
-        clear: Vec<IndexNumber>,
-        built: Vec<(DocumentId, Document)>,
+        mut affected: Affected,
         checkpoint: Option<(u64, Checkpoint)>,
-    ) {
-        self.note_backlog();
-        let (ids, documents): (Vec<_>, Vec<_>) = built.into_iter().unzip();
-        let work = Work::Live { clear: clear.clone(), version: self.shared.version(), documents: documents.into() };
-        let seq = self.lane.emit(work, Expected { checkpoint, ..Expected::default() }).await;
-        if self.seeding.is_empty() {
-            return;
+    ) -> Result<usize, EngineError> {
+        let most = self.shared.options.backfill_documents.max(1) as usize;
+        let mut documents = 0;
+        let (mut rebuild, mut clear) = (Vec::new(), Vec::new());
+        loop {
+            rebuild.append(&mut affected.rebuild);
+            clear.append(&mut affected.clear);
+            let mut ids = affected.ids;
+            while ids.len() > most {
+                let rest = ids.split_off(most);
+                documents += most;
+                self.build(&mut clear, std::mem::replace(&mut ids, rest), None).await?;
+            }
+            documents += ids.len();
+            let Some(cursor) = affected.more else {
+                self.rebuild(rebuild).await;
+                self.build(&mut clear, ids, checkpoint).await?;
+                return Ok(documents);
+            };
+            self.build(&mut clear, ids, None).await?;
+            affected = self.build.resolve_more(cursor).await?;
         }
-        for index in clear {
+    }
+
+    async fn build(
+        &mut self,
+        clear: &mut Vec<IndexNumber>,
+        ids: Vec<DocumentId>,
+        checkpoint: Option<(u64, Checkpoint)>,
+    ) -> Result<(), EngineError> {
+        let Built { ids, documents, aside } = self.build.build(ids).await?;
+        let clear = std::mem::take(clear);
+        if documents.is_empty() && aside.is_empty() && clear.is_empty() && checkpoint.is_none() {
+            return Ok(());
+        }
+        self.note_backlog();
+        let cleared = if self.seeding.is_empty() { Vec::new() } else { clear.clone() };
+        let work = Work::Live { clear, version: self.shared.version(), documents: documents.into() };
+        let seq = self.lane.emit(work, Expected { checkpoint, aside, ..Expected::default() }).await;
+        if !self.seeding.is_empty() {
+            self.touch(seq, cleared, ids);
+        }
+        Ok(())
+    }
+
+    /// Notes what live batches have built, or tried to, so that no older read of a backfill lands after it (I5).
+    fn touch(&mut self, seq: u64, cleared: Vec<IndexNumber>, ids: Vec<DocumentId>) {
+        for index in cleared {
             self.touched.cleared(index, seq);
         }
         for id in ids {
@@ -206,21 +214,23 @@ impl Worker {
 
     /// All documents of these indexes are built again, in every sink. Emitted before the checkpoint that asks for it, so
     /// that the sinks say "unseeded" before the source forgets why.
-    async fn rebuild(&mut self, indexes: Vec<IndexNumber>) {
+    async fn rebuild(&mut self, mut indexes: Vec<IndexNumber>) {
+        indexes.sort_unstable();
+        indexes.dedup();
         for index in indexes {
-            let attempt = self.attempts.get(&index).copied().unwrap_or(Begin::FIRST) + 1;
-            self.attempts.insert(index, attempt);
-            self.begin(index, Scope::all(self.sinks.len()), attempt, None).await;
+            self.begin(index, Scope::all(self.sinks.len()), false, None).await;
         }
     }
 
-    async fn begin(&mut self, index: IndexNumber, scope: Scope, attempt: u64, resume: Option<BackfillRecord>) {
+    async fn begin(&mut self, index: IndexNumber, scope: Scope, first: bool, resume: Option<BackfillRecord>) {
         let Some(root) = self.roots.get(&index).copied() else { return };
-        let begin = Begin { attempt, resume: resume.is_some(), version: self.shared.version() };
+        let attempt = resume.as_ref().map_or_else(unique, |record| record.attempt);
         self.seeding.insert(index, Seeding { attempt, scope, parts_left: usize::MAX });
+        self.backfills().insert(index, Underway { attempt, record: None, started: Instant::now() });
+        let begin = Begin { attempt, first, resume: resume.is_some(), version: self.shared.version() };
         self.lane.emit(Work::BeginSeed { index, scope, begin }, Expected::default()).await;
         match resume {
-            Some(record) => self.planned(index, attempt, record).await,
+            Some(record) => self.planned(index, record).await,
             None => {
                 let named = self.sinks.iter().enumerate().filter(|(number, _)| scope.contains(*number));
                 let sinks = named.map(|(_, name)| name.clone()).collect();
@@ -229,9 +239,13 @@ impl Worker {
         }
     }
 
+    fn backfills(&self) -> MutexGuard<'_, HashMap<IndexNumber, Underway>> {
+        self.backfills.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn backfill(&mut self, answer: Answer) -> Result<(), EngineError> {
         match answer {
-            Answer::Planned { index, attempt, record } => self.planned(index, attempt, record).await,
+            Answer::Planned { index, record } => self.planned(index, record).await,
             Answer::Chunk(chunk) => {
                 self.chunk(chunk).await?;
                 self.touched.prune(self.outstanding.oldest());
@@ -240,7 +254,8 @@ impl Worker {
         Ok(())
     }
 
-    async fn planned(&mut self, index: IndexNumber, attempt: u64, record: BackfillRecord) {
+    async fn planned(&mut self, index: IndexNumber, record: BackfillRecord) {
+        let attempt = record.attempt;
         let Some(seeding) = self.seeding.get_mut(&index).filter(|seeding| seeding.attempt == attempt) else { return };
         seeding.parts_left = record.parts.iter().filter(|part| !part.done).count();
         self.shared.observer.observe(Observation::SeedStarted {
@@ -248,15 +263,25 @@ impl Worker {
             estimated_rows: record.estimated_rows,
             resumed_at: record.rows(),
         });
-        if let Some(root) = self.roots.get(&index).copied() {
-            for (part, state) in record.parts.iter().enumerate().filter(|(_, part)| !part.done) {
-                let (range, cursor) = (state.range.clone(), state.cursor.clone());
-                let _ = self.jobs.send(Job::Read { index, attempt, root, part, range, cursor });
-            }
+        let jobs: Vec<_> = self.reads(index, &record).collect();
+        // Before anything is read, so that no mark comes before what it marks.
+        if let Some(underway) = self.backfills().get_mut(&index).filter(|underway| underway.attempt == attempt) {
+            underway.record = Some(record);
         }
-        let underway = Underway { attempt, record, started: Instant::now() };
-        self.backfills.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(index, underway);
+        for job in jobs {
+            let _ = self.jobs.send(job);
+        }
         self.finish_if_read(index).await;
+    }
+
+    /// What is left to read.
+    fn reads(&self, index: IndexNumber, record: &BackfillRecord) -> impl Iterator<Item = Job> {
+        let (root, attempt) = (self.roots.get(&index).copied(), record.attempt);
+        let open = record.parts.iter().enumerate().filter(|(_, part)| !part.done);
+        open.filter_map(move |(part, state)| {
+            let (range, cursor) = (state.range.clone(), state.cursor.clone());
+            Some(Job::Read { index, attempt, root: root?, part, range, cursor })
+        })
     }
 
     async fn chunk(&mut self, chunk: Chunk) -> Result<(), EngineError> {
@@ -270,11 +295,13 @@ impl Worker {
             seeding.parts_left = seeding.parts_left.saturating_sub(1);
         }
         documents.retain(|(key, _)| self.touched.is_current(index, key, held.began));
-        let documents = self.build.seed(index, documents, held.version).await?;
+        let Built { documents, aside, .. } = self.build.seed(index, documents, held.version)?;
+        // A sink marks an index seeded without asking the host: what is missing there must be known before (I7).
+        self.shared.remember(aside.iter().filter(|it| matches!(it, Mutation::Put(..))).cloned().collect()).await?;
         self.note_backlog();
         let seed = Some(SeedMark { index, attempt, part, cursor, rows });
         let work = Work::Seed { scope, documents: documents.into() };
-        self.lane.emit(work, Expected { seed, ..Expected::default() }).await;
+        self.lane.emit(work, Expected { seed, aside, ..Expected::default() }).await;
         drop(held);
         self.finish_if_read(index).await;
         Ok(())
@@ -296,4 +323,9 @@ impl Worker {
         let backlog = self.batcher.has_waiting() || !self.answers.is_empty();
         self.shared.backlog.store(backlog, Ordering::Release);
     }
+}
+
+/// A number that no other attempt has, in any run. From the standard library's own random keys.
+fn unique() -> u64 {
+    RandomState::new().hash_one(std::process::id())
 }

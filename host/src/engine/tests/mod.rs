@@ -1,1 +1,5 @@
 //! One file an invariant.
+
+mod convergence;
+mod i1;
+mod kit;
