@@ -265,9 +265,21 @@ impl PgSource {
         }
         if self.settings.manage_publication {
             let publication = &self.settings.publication;
-            if publication::exists(&mut self.control, publication)? {
-                self.control.simple(&format!("DROP PUBLICATION IF EXISTS {}", sql::name(publication)))?;
-                removed.push(format!("publication `{publication}`"));
+            let owned = self.control.one(&format!(
+                "SELECT pg_catalog.pg_has_role(pubowner, 'USAGE') FROM pg_catalog.pg_publication WHERE pubname = {}",
+                sql::text(publication)
+            ))?;
+            match owned.as_deref() {
+                Some("t") => {
+                    self.control.simple(&format!("DROP PUBLICATION IF EXISTS {}", sql::name(publication)))?;
+                    removed.push(format!("publication `{publication}`"));
+                }
+                // Somebody made it for this role; it holds nothing back.
+                Some(_) => log::info(
+                    &format!("the publication `{publication}` stays: another role owns it"),
+                    &[("publication", publication)],
+                ),
+                None => {}
             }
         }
         Ok(removed)

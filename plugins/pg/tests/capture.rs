@@ -288,6 +288,67 @@ fn a_lost_history_says_why_and_begins_anew() {
 }
 
 #[test]
+fn partitions_come_as_their_root_and_schemas_are_told_apart() {
+    let Some(database) = Database::create("parts") else { return };
+    let mut session = database.session();
+    session
+        .simple(
+            "CREATE TABLE p (id int, at int, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+             CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10); CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20);
+             CREATE SCHEMA other; CREATE TABLE other.a (id int PRIMARY KEY); CREATE TABLE a (id int PRIMARY KEY);
+             CREATE SCHEMA third; CREATE TABLE third.a (id int PRIMARY KEY)",
+        )
+        .unwrap();
+    let mut foreign = interest("a", &["id"]);
+    foreign.table.schema = "other".into();
+    let (mut source, _) = ready(&database, vec![interest("p", &["id", "at"]), interest("a", &["id"]), foreign], None);
+    session
+        .simple(
+            "INSERT INTO p VALUES (1, 5); UPDATE p SET at = 15; DELETE FROM p; TRUNCATE p;
+             INSERT INTO a VALUES (1); INSERT INTO other.a VALUES (2); INSERT INTO third.a VALUES (3)",
+        )
+        .unwrap();
+    let seen: Vec<_> =
+        changes(drain(&mut source)).iter().map(|change| (change.table, change.op, integers(&change.key))).collect();
+    let expected = [
+        (0, Op::Upsert, vec![1, 5]),
+        (0, Op::Delete, vec![1, 5]),
+        (0, Op::Upsert, vec![1, 15]),
+        (0, Op::Delete, vec![1, 15]),
+        (0, Op::Truncate, vec![]),
+        (1, Op::Upsert, vec![1]),
+        (2, Op::Upsert, vec![2]),
+    ];
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_killed_walsender_is_transient_and_nothing_is_missed() {
+    let Some(database) = Database::create("killed") else { return };
+    let mut session = database.session();
+    session.simple("CREATE TABLE a (id int PRIMARY KEY)").unwrap();
+    let (mut source, first) = ready(&database, vec![interest("a", &["id"])], None);
+    session
+        .simple(&format!(
+            "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{}'",
+            database.slot()
+        ))
+        .unwrap();
+    session.simple("INSERT INTO a VALUES (1)").unwrap();
+    let until = Instant::now() + Duration::from_secs(5);
+    let error = loop {
+        assert!(Instant::now() < until, "nobody noticed");
+        if let Err(error) = source.events(&ask(10, 100, None)) {
+            break error.classified();
+        }
+    };
+    assert!(matches!(error, Error::Transient(_)), "{error}");
+    drop(source);
+    let (mut source, _) = ready(&database, vec![interest("a", &["id"])], Some(&first.position));
+    assert_eq!(changes(drain(&mut source)).len(), 1);
+}
+
+#[test]
 fn a_publication_that_was_dropped_is_a_lost_history() {
     let Some(database) = Database::create("unpublished") else { return };
     let mut session = database.session();
