@@ -55,9 +55,8 @@ fn of_postgres(rest: &str) -> Vec<Address> {
     let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
     let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
     let parameters = query.split('&').filter_map(|pair| pair.split_once('='));
-    let last = |wanted: &[&str]| {
-        parameters.clone().filter(|(name, _)| wanted.contains(name)).last().map(|(_, value)| decode(value))
-    };
+    let last =
+        |wanted: &[&str]| parameters.clone().rfind(|(name, _)| wanted.contains(name)).map(|(_, value)| decode(value));
     let number = |text: &str| text.parse::<u16>().ok();
     let port = last(&["port"]).and_then(|port| number(&port));
     let listed = last(&["host", "hostaddr"]);
