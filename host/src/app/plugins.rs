@@ -14,7 +14,7 @@ use crate::plugin::manifest::Role;
 use crate::plugin::metrics::Metrics;
 use crate::plugin::settings::Schema;
 use crate::plugin::state::Scope;
-use crate::plugin::wasm::{Checked, Limits, Plugin, Prepared, Runtime, Setup};
+use crate::plugin::wasm::{Checked, Limits, Plugin, Prepared, Runtime, Said, Setup};
 
 /// The plugins of one run: each file is read, and each content compiled, once.
 pub(super) struct Plugins {
@@ -141,7 +141,16 @@ impl Plugins {
         }
         let limits =
             Limits { memory: plugin.limits.memory.0, call_timeout: plugin.limits.call_timeout, ..Limits::default() };
-        Ok(Setup { name: plugin.instance.clone(), settings, secrets, grants, limits, state, metrics })
+        Ok(Setup {
+            name: plugin.instance.clone(),
+            settings,
+            secrets,
+            grants,
+            limits,
+            state,
+            metrics,
+            said: Said::default(),
+        })
     }
 }
 

@@ -30,7 +30,10 @@ pub(super) async fn demo(common: &Common, demo: Demo) -> ExitCode {
     let shown = tokio::task::spawn_blocking(move || demo::run(&options, &|| *stop.borrow())).await;
     match shown {
         Ok(Ok(())) => Exit::Done.into(),
-        Ok(Err(DemoError::Stopped)) => say(Exit::Done, "stopped; everything the demo made is gone"),
+        Ok(Err(DemoError::Stopped)) => {
+            tracing::info!("stopped; everything the demo made is gone");
+            Exit::Done.into()
+        }
         Ok(Err(error @ (DemoError::NotInstalled { .. } | DemoError::NoPackageManager))) => {
             say(Exit::Usage, &error.to_string())
         }

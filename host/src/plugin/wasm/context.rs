@@ -9,6 +9,7 @@ use super::folders::Folders;
 use super::imports::log::{Lines, Stdio, Tail};
 use super::limits::{Limits, MemoryLimiter};
 use super::reader::Reader;
+use super::said::{Said, Speaker};
 use crate::plugin::capability::Grants;
 use crate::plugin::metrics::{self, Metrics};
 use crate::plugin::state::Scope;
@@ -30,6 +31,8 @@ pub struct Setup {
     pub state: Option<Scope>,
     /// Where its numbers go.
     pub metrics: Metrics,
+    /// What its guests said lately.
+    pub said: Said,
 }
 
 impl Setup {
@@ -43,6 +46,7 @@ impl Setup {
             limits: Limits::default(),
             state: None,
             metrics: Metrics::default(),
+            said: Said::default(),
         }
     }
 }
@@ -64,6 +68,7 @@ pub(super) struct Context {
     pub(super) setup: Arc<Setup>,
     pub(super) memory: MemoryLimiter,
     pub(super) lines: Lines,
+    pub(super) speaker: Speaker,
     pub(super) tail: Tail,
     pub(super) metrics: metrics::Own,
     pub(super) connections: usize,
@@ -85,6 +90,7 @@ impl Context {
             metrics: setup.metrics.of(&origin.plugin, &setup.name),
             memory: MemoryLimiter::new(setup.limits.memory),
             lines: Lines::default(),
+            speaker: Speaker::new(),
             connections: 0,
             table: ResourceTable::new(),
             wasi: wasi.build(),

@@ -18,6 +18,7 @@ pub mod limits;
 mod plugin;
 mod reader;
 mod runtime;
+mod said;
 mod sink;
 mod source;
 
@@ -28,5 +29,6 @@ pub use guest::{Fault, Guest, GuestError};
 pub use limits::Limits;
 pub use plugin::Plugin;
 pub use runtime::{Compiled, PrepareError, Prepared, Runtime, default_cache};
+pub use said::Said;
 pub use sink::GuestSink;
 pub use source::GuestSource;

@@ -72,7 +72,10 @@ impl log::Host for Context {
                 .take(MAX_FIELDS)
                 .map(|(name, value)| format!("{}={}", plain(name, 64), plain(value, FIELD)))
                 .collect();
-            write(&self.origin, level, &plain(&message, TEXT), &fields.join(" "));
+            let (message, fields) = (plain(&message, TEXT), fields.join(" "));
+            if self.setup.said.is_new(self.speaker, &format!("{message}\0{fields}"), Instant::now()) {
+                write(&self.origin, level, &message, &fields);
+            }
         }
         Ok(())
     }
