@@ -223,7 +223,8 @@ impl CaptureTask {
         self.shared.polled(version);
         self.shared.observer.observe(Observation::Captured { changes, checkpoints });
         let room = room.map(|mut room| {
-            room.shrink(changes, bytes);
+            // Every event takes room, also a checkpoint alone (I11).
+            room.shrink(events.len(), bytes + events.len() * size_of::<Event>());
             room
         });
         self.queue.send(Incoming::Polled(Polled { epoch, events, room }));

@@ -159,6 +159,7 @@ impl Connected {
         let work = self.run_to_end(sinks, state, ear);
         tokio::pin!(work);
         tokio::select! {
+            biased;
             ended = &mut work => return ended.map(|()| if shutdown.is_asked() { Finished::Drained } else { Finished::Done }),
             () = shutdown.asked() => {}
         }
@@ -177,6 +178,7 @@ impl Connected {
         let start = self.start(sinks, state);
         tokio::pin!(start);
         let mut tasks = tokio::select! {
+            biased;
             // Nothing is in flight yet: a stop needs no draining.
             () = shutdown.asked() => return Ok(()),
             started = &mut start => started?,
@@ -191,8 +193,9 @@ impl Connected {
         tokio::pin!(stopping);
         let ended = loop {
             let ended = tokio::select! {
-                ended = tasks.set.join_next() => ended,
+                biased;
                 () = &mut stopping => None,
+                ended = tasks.set.join_next() => ended,
             };
             match ended {
                 Some(Ok((Task::Capture, Ok(())))) | None => break Ok(()),

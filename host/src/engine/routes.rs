@@ -132,7 +132,7 @@ impl Routes {
         writer: &mut dyn Writer,
         index: IndexNumber,
         mapping: &Mapping,
-        wanted: Option<(u64, u64)>,
+        wanted: Option<u64>,
     ) -> Result<bool, StageError> {
         let Some(targets) = self.targets.get_mut(index as usize) else { return Ok(false) };
         let note = self.state.get(&key(&self.sink, &mapping.index)).await.map_err(of_state)?;
@@ -140,7 +140,7 @@ impl Routes {
         let Some(note) = note else { return Ok(false) };
         // One that is the live target was promoted before the host could say so.
         let mut generation = note.generation.filter(|generation| *generation != targets.live.target);
-        if let Some((attempt, rows)) = wanted.filter(|(attempt, _)| *attempt == note.attempt) {
+        if let Some(attempt) = wanted.filter(|attempt| *attempt == note.attempt) {
             match generation {
                 Some(begun) => {
                     let found = writer.begin_rebuild(mapping, true).await?;
@@ -152,8 +152,8 @@ impl Routes {
                     }
                     generation = Some(found);
                 }
-                // An empty index that should hold rows was removed and made again.
-                None if !(targets.live.empty && rows > 0) => return Ok(true),
+                // An empty one may have been removed and made again; to begin again costs nothing there.
+                None if !targets.live.empty => return Ok(true),
                 None => {}
             }
         }

@@ -195,7 +195,7 @@ pub(crate) async fn to_seed(
         });
         for sink in &mut opened.sinks {
             let wants = sinks.iter().any(|name| name == sink.sink.name());
-            let wanted = resume.as_ref().filter(|_| wants).map(|record| (record.attempt, record.rows()));
+            let wanted = resume.as_ref().filter(|_| wants).map(|record| record.attempt);
             let label = format!("sink {:?}", sink.sink.name());
             let mut retry = Retry::new(&label, options, observer);
             let goes_on = loop {

@@ -72,11 +72,18 @@ pub(crate) struct Faults {
     /// Every call is late by chance; it fails once in so many (0: never).
     pub(crate) random: Option<(Random, u64)>,
     pub(crate) calls: HashMap<String, usize>,
+    /// After so many calls of any stage the host stands still; none once it does.
+    pub(crate) crash_at: Option<usize>,
 }
 
 impl Faults {
     pub(crate) fn script(&mut self, call: &str, faults: impl IntoIterator<Item = Fault>) {
         self.scripted.entry(call.to_owned()).or_default().extend(faults);
+    }
+
+    /// What was scripted for a call and has not happened does not happen.
+    pub(crate) fn forget(&mut self, call: &str) {
+        self.scripted.remove(call);
     }
 
     /// What befalls a call: a wait, then perhaps a fault.

@@ -11,7 +11,7 @@ mod state;
 mod store;
 
 pub(super) use faults::{Fault, Random};
-pub(super) use run::{Running, World};
+pub(super) use run::{Inner, Running, World};
 pub(super) use sink::SinkSetup;
 pub(super) use store::{Edit, GROUPS, ITEMS, group, item, remove, truncate};
 

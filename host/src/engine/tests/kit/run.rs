@@ -27,6 +27,8 @@ pub(crate) struct Inner {
     /// What a stage saw the engine do wrong.
     pub(crate) wrong: Vec<String>,
     pub(crate) seen: Vec<String>,
+    /// How much was seen before the current run.
+    pub(crate) seen_before: usize,
     /// Grows with every run, so that what an earlier one left behind stands still.
     pub(crate) incarnation: u64,
     /// The size of the biggest `poll` answer; splits transactions.
@@ -61,6 +63,7 @@ impl World {
             builder: BuilderSetup::default(),
             wrong: Vec::new(),
             seen: Vec::new(),
+            seen_before: 0,
             incarnation: 0,
             poll_most: usize::MAX,
             told: Vec::new(),
@@ -116,7 +119,17 @@ impl World {
 
     /// Where every call of a stage passes. Returns the error to answer with after the call has been done.
     pub(crate) async fn gate(&self, incarnation: u64, call: &str) -> Result<Option<StageError>> {
-        let (wait, fault) = self.lock().faults.draw(call);
+        let (wait, fault) = {
+            let mut inner = self.lock();
+            if let Some(left) = &mut inner.faults.crash_at {
+                *left -= 1;
+                if *left == 0 {
+                    inner.faults.crash_at = None;
+                    inner.incarnation += 1;
+                }
+            }
+            inner.faults.draw(call)
+        };
         if let Some(wait) = wait {
             sleep(wait).await;
         } else {
@@ -145,6 +158,7 @@ impl World {
         let incarnation = {
             let mut inner = self.lock();
             inner.incarnation += 1;
+            inner.seen_before = inner.seen.len();
             inner.incarnation
         };
         let world = Arc::clone(self);
@@ -174,12 +188,13 @@ impl World {
         panic!("it never came to it: {what}\n{}", self.describe());
     }
 
-    /// Waits until every index is seeded and everything committed is confirmed.
+    /// Waits until the current run has every index seeded and everything committed confirmed.
     pub(crate) async fn quiet(&self) {
         self.until("everything is seeded and confirmed", |inner| {
             let Some(slot) = &inner.store.slot else { return false };
             let seeded = |sink: &SinkState| NAMES.iter().all(|name| sink.seeded(name) == Some(&slot.history));
-            slot.confirmed == inner.store.log.len() as u64 && inner.sinks.values().all(seeded)
+            let prepared = inner.seen[inner.seen_before..].iter().any(|seen| seen.starts_with("Prepared"));
+            prepared && slot.confirmed == inner.store.log.len() as u64 && inner.sinks.values().all(seeded)
         })
         .await;
     }

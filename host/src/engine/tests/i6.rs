@@ -1,0 +1,112 @@
+//! I6: a sink that is away is waited for; a document that is refused follows its index's policy.
+
+use std::time::Duration;
+
+use super::kit::{Fault, World, group, item};
+use crate::engine::{EngineError, OnError, Options};
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_is_away_is_tried_again_and_nothing_is_confirmed_meanwhile() {
+    let world = World::new();
+    let run = world.start(Options::default());
+    world.quiet().await;
+    world.script("sink.a.flush", (0..5).map(|_| Fault::away()));
+    world.commit([item(1, 1, "one")]);
+    world
+        .until("it has been away", |inner| inner.seen.iter().filter(|it| it.starts_with("Retrying")).count() == 5)
+        .await;
+    assert_eq!(world.lock().store.slot.as_ref().unwrap().confirmed, 0);
+    world.quiet().await;
+    world.assert_converged();
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_written_since_the_last_good_flush_is_written_again_to_a_fresh_instance() {
+    let world = World::new();
+    let run = world.start(Options::default());
+    world.quiet().await;
+    let opened = world.calls("sink.a.open");
+    world.script("sink.a.flush", [Fault::lost(), Fault::crash()]);
+    world.script("sink.a.write", [Fault::Slow(Duration::ZERO), Fault::away()]);
+    world.commit([item(1, 1, "one"), item(2, 1, "two")]);
+    world.quiet().await;
+    assert_eq!(world.calls("sink.a.open"), opened + 3);
+    world.assert_converged();
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_is_decided_before_anything_is_put_aside() {
+    let world = World::new();
+    let on_error_of = vec![("groups".to_owned(), OnError::Skip)];
+    let run = world.start(Options { on_error_of, ..Options::default() });
+    world.quiet().await;
+    world.commit([group(1, "poison"), item(1, 2, "poison")]);
+    match run.end().await {
+        Err(EngineError::Rejected { index, id, what, .. }) => assert_eq!([index, id, what], ["items", "1", "a"]),
+        other => panic!("{other:?}"),
+    }
+    let inner = world.lock();
+    assert!(!inner.state.keys().any(|key| key.starts_with("quarantine/")), "{:?}", inner.state.keys());
+    assert_eq!(inner.store.slot.as_ref().unwrap().confirmed, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_document_is_put_aside_and_the_rest_of_its_batch_lands() {
+    let world = World::new();
+    let run = world.start(Options { on_error: OnError::Skip, ..Options::default() });
+    world.quiet().await;
+    world.commit([item(1, 1, "poison"), item(2, 1, "two"), item(3, 1, "unbuildable")]);
+    world.quiet().await;
+    world.assert_converged();
+    assert_eq!(world.lock().sinks["a"].content("items").len(), 1);
+    assert_eq!(world.seen("Quarantined").len(), 2);
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_success_clears_the_entry_also_after_a_restart() {
+    let world = World::new();
+    let options = Options { on_error: OnError::Skip, ..Options::default() };
+    let run = world.start(options.clone());
+    world.commit([item(1, 1, "poison"), item(2, 1, "unbuildable")]);
+    world.quiet().await;
+    run.stop().await.unwrap();
+    assert!(world.lock().state.keys().filter(|key| key.starts_with("quarantine/")).count() >= 2);
+    let run = world.start(options);
+    world.commit([item(1, 1, "well"), item(2, 1, "well")]);
+    world.quiet().await;
+    assert!(!world.lock().state.keys().any(|key| key.starts_with("quarantine/")));
+    world.assert_converged();
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_stops_at_a_refused_document_has_not_marked_its_index_seeded() {
+    let world = World::new();
+    world.commit([item(1, 1, "poison")]);
+    let run = world.start(Options::default());
+    assert!(matches!(run.end().await, Err(EngineError::Rejected { .. })));
+    assert_eq!(world.lock().sinks["a"].seeded("items"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_document_of_two_generations_is_refused_once_also_at_the_promotion() {
+    let world = World::new();
+    world.commit([item(1, 1, "one")]);
+    let run = world.start(Options::default());
+    world.quiet().await;
+    run.stop().await.unwrap();
+    let reseed = crate::engine::Reseed::Indexes(vec!["items".to_owned()]);
+    world.hold("sink.a.flush");
+    let run = world.start(Options { on_error: OnError::Skip, reseed, ..Options::default() });
+    world.until("the end of the seed waits", |inner| inner.faults.calls.get("snapshot.next") > Some(&2)).await;
+    world.commit([item(2, 1, "poison")]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.release("sink.a.flush");
+    world.quiet().await;
+    world.assert_converged();
+    assert_eq!(world.seen("Quarantined").len(), 1);
+    run.stop().await.unwrap();
+}
