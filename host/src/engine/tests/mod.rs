@@ -1,6 +1,9 @@
 //! One file an invariant.
 
+mod backfill;
+mod batching;
 mod convergence;
+mod drain;
 mod i1;
 mod i11;
 mod i12;
@@ -12,3 +15,5 @@ mod i6;
 mod i7;
 mod i8;
 mod kit;
+mod once;
+mod retry;

@@ -30,6 +30,8 @@ pub(crate) struct BuilderSetup {
     /// The documents it was asked to build, by call.
     pub(crate) built: Vec<Vec<(u32, i64)>>,
     pub(crate) hash: String,
+    /// Its ranges answer the cursor that they were given.
+    pub(crate) stands_still: bool,
 }
 
 impl Default for BuilderSetup {
@@ -43,6 +45,7 @@ impl Default for BuilderSetup {
             resolved: Vec::new(),
             built: Vec::new(),
             hash: "1".to_owned(),
+            stands_still: false,
         }
     }
 }
@@ -219,10 +222,13 @@ impl RangeBuilder for Ranging {
     ) -> Result<RangedPage> {
         let lost = self.world.gate(self.incarnation, "ranges.build").await?;
         let asked = range(bytes, cursor);
-        let page = match self.ahead.take() {
+        let mut page = match self.ahead.take() {
             Some((of, range, page)) if of == index && range == asked => page,
             _ => self.page(index, asked, max),
         };
+        if let Some(cursor) = cursor.filter(|_| self.world.lock().builder.stands_still) {
+            page.cursor = Some(cursor.to_vec());
+        }
         if let Some(last) = &page.cursor {
             let next = range(bytes, Some(last));
             self.ahead = Some((index, next, self.page(index, next, max)));

@@ -17,6 +17,11 @@ pub(super) use store::{Edit, GROUPS, ITEMS, group, item, remove, truncate};
 
 use crate::model::Position;
 
+/// A sink that joins later.
+pub(super) fn sink(setup: SinkSetup) -> sink::SinkState {
+    sink::SinkState::new(setup)
+}
+
 /// A position is the number of transactions before it.
 fn position(transactions: u64) -> Position {
     Position::new(transactions.to_be_bytes().as_slice())
