@@ -1,0 +1,101 @@
+//! The mapping: every place in a document with its type, in the terms of `wit/types.wit`.
+
+use super::constant::{Inferred, constant_type};
+use crate::model::{AggregateOp, Field, FieldKind, ScalarType, Schema};
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+
+/// One field of a mapping, member by member the record `field` of `wit/types.wit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappedField {
+    /// The field's place in the document, parts joined by `.`.
+    pub path: String,
+    /// The type. Scalars: their word in the language (`LeafType::opensearch` tells the sink's type), so that a sink can
+    /// tell `text` from `identifier`. Beside these: `object`, `nested`, `geo_point`, and whatever a `custom` field names.
+    pub ty: String,
+    /// Whether it can be null.
+    pub nullable: bool,
+    /// Whether it holds a list.
+    pub array: bool,
+    /// Options for the sink, a JSON object as text; `{}` when there are none.
+    pub options: String,
+    /// What more a sink may want to know, a JSON object as text: `variants` (the order of an enum), `values` (the type of a
+    /// map's values).
+    pub extra: Option<String>,
+}
+
+impl Schema {
+    /// The fields of a document, parents before children, in the order of the file.
+    pub fn mapping(&self) -> Vec<MappedField> {
+        let mut out = Vec::new();
+        fields("", &self.fields, &mut out);
+        out
+    }
+}
+
+fn fields(prefix: &str, list: &[Field], out: &mut Vec<MappedField>) {
+    for one in list {
+        field(&format!("{prefix}{}", one.key), one, out);
+    }
+}
+
+fn field(path: &str, field: &Field, out: &mut Vec<MappedField>) {
+    let mut options = field.options.clone();
+    let mut extra = None;
+    let (ty, nullable, array) = match &field.kind {
+        FieldKind::Scalar(scalar) => {
+            let ty = match &scalar.ty {
+                ScalarType::Leaf(ty) => ty.word().to_owned(),
+                ScalarType::Ranked(variants) => {
+                    extra = Some(json!({ "variants": variants }).to_string());
+                    "enum".to_owned()
+                }
+                ScalarType::Custom { opensearch, .. } => opensearch.clone(),
+            };
+            (ty, scalar.nullable, false)
+        }
+        FieldKind::Geo(geo) => ("geo_point".to_owned(), geo.nullable(), false),
+        FieldKind::Object(_) => ("object".to_owned(), false, false),
+        FieldKind::Map(map) => {
+            options.entry("dynamic".to_owned()).or_insert(Json::Bool(true));
+            extra = Some(json!({ "values": map.values.word() }).to_string());
+            ("object".to_owned(), map.nullable, false)
+        }
+        FieldKind::Constant(value) => {
+            if let Some(inferred) = constant_type(value) {
+                constant(path, &inferred, out);
+            }
+            return;
+        }
+        FieldKind::Join(join) if join.is_to_many() => ("nested".to_owned(), false, true),
+        FieldKind::Join(join) => ("object".to_owned(), join.nullable(), false),
+        FieldKind::Aggregate(one) => {
+            let array = matches!(one.op, AggregateOp::Ids { .. });
+            (one.op.value_type().word().to_owned(), one.op.nullable(), array)
+        }
+    };
+    out.push(MappedField { path: path.to_owned(), ty, nullable, array, options: text(options), extra });
+    match &field.kind {
+        FieldKind::Object(members) => fields(&format!("{path}."), members, out),
+        FieldKind::Join(join) => fields(&format!("{path}."), &join.fields, out),
+        _ => {}
+    }
+}
+
+fn constant(path: &str, inferred: &Inferred, out: &mut Vec<MappedField>) {
+    out.push(MappedField {
+        path: path.to_owned(),
+        ty: inferred.ty.to_owned(),
+        nullable: inferred.nullable,
+        array: inferred.array,
+        options: "{}".to_owned(),
+        extra: None,
+    });
+    for (key, child) in &inferred.children {
+        constant(&format!("{path}.{key}"), child, out);
+    }
+}
+
+fn text(options: BTreeMap<String, Json>) -> String {
+    Json::Object(options.into_iter().collect()).to_string()
+}

@@ -1,0 +1,56 @@
+//! Aggregates: a table, one way to find its rows, and what is computed over them.
+
+use super::Reader;
+use crate::language::Op;
+use crate::model::{Aggregate, AggregateLink, AggregateOp, Key};
+use crate::raw::RawField;
+
+impl Reader<'_> {
+    pub(super) fn aggregate(&mut self, raw: &RawField<'_>, key: &str, op: Op, row: &Key) -> Option<Aggregate> {
+        let table = self.table(&raw.siblings);
+        let op = self.op(raw, op);
+        let link = self.aggregate_link(raw, key, row);
+        let filters = self.filters("filters", raw.siblings.get("filters"));
+        Some(Aggregate { table: table?, op: op?, link: link?, filters: filters? })
+    }
+
+    fn op(&mut self, raw: &RawField<'_>, op: Op) -> Option<AggregateOp> {
+        let siblings = &raw.siblings;
+        let column = siblings.get("column").map(|node| self.identifier("column", node));
+        // `count` and `avg` may name the type they have anyway; another is refused here.
+        let value_type = siblings.get("value_type").map(|_| self.leaf_type(siblings, "value_type", raw.ty.siblings));
+        Some(match op {
+            Op::Count => {
+                value_type.unwrap_or(Some(crate::model::LeafType::Long))?;
+                AggregateOp::Count
+            }
+            Op::Avg => {
+                value_type.unwrap_or(Some(crate::model::LeafType::Double))?;
+                AggregateOp::Avg { column: column?? }
+            }
+            Op::Sum => AggregateOp::Sum { column: column??, value_type: value_type?? },
+            Op::Min => AggregateOp::Min { column: column??, value_type: value_type?? },
+            Op::Max => AggregateOp::Max { column: column??, value_type: value_type?? },
+            Op::Ids => AggregateOp::Ids { element_type: self.leaf_type(siblings, "element_type", raw.ty.siblings)? },
+        })
+    }
+
+    fn aggregate_link(&mut self, raw: &RawField<'_>, key: &str, row: &Key) -> Option<AggregateLink> {
+        let siblings = &raw.siblings;
+        match (siblings.get("foreign_key"), siblings.get("through")) {
+            (Some(_), None) => self.foreign_key(siblings, row).map(AggregateLink::ForeignKey),
+            (None, Some(_)) => self.through(siblings, row, &[]).map(AggregateLink::Through),
+            (Some(_), Some(_)) => {
+                let message = "rows are found by `foreign_key` or by `through`, not by both; remove one of the two";
+                self.report.add(siblings.key_at("through"), "through", message);
+                None
+            }
+            (None, None) => {
+                let message =
+                    format!("`{}` needs to know how its rows are found; add `foreign_key` or `through`", raw.ty.name);
+                self.report.add(raw.at(), key, message);
+                None
+            }
+        }
+    }
+}
