@@ -1,0 +1,111 @@
+//! How one value is fetched and rendered: by the column's form, and by the field's type where that asks for more.
+
+use super::{Cell, Reduction};
+use crate::form::{Column, Form};
+use crate::render::Render;
+use flusso_schema::{AggregateOp, LeafType, Scalar, ScalarType};
+use serde_json::Value as Json;
+
+/// How a scalar field is fetched and rendered.
+pub(super) struct Written {
+    pub(super) cell: Cell,
+    pub(super) render: Render,
+    /// What stands for null.
+    pub(super) none: Vec<u8>,
+}
+
+pub(super) fn written(scalar: &Scalar, column: &Column) -> Written {
+    let mut cell = cell(scalar.column.as_str(), column);
+    let mut none = scalar.default.to_string().into_bytes();
+    if !scalar.transforms.is_empty() {
+        cell.json = false;
+        cell.transforms.clone_from(&scalar.transforms);
+        return Written { cell, render: Render::Quoted, none };
+    }
+    // A moment that stands in for null is printed as the column's own are.
+    if let (Json::String(text), Form::Date | Form::Timestamp | Form::TimestampTz) = (&scalar.default, column.form) {
+        cell.default = Some(text.clone());
+        none = b"null".to_vec();
+    }
+    let render = match &scalar.ty {
+        ScalarType::Leaf(ty) => typed(*ty, column.form),
+        ScalarType::Ranked(_) | ScalarType::Custom { .. } => natural(column.form),
+    };
+    Written { cell, render, none }
+}
+
+/// A column, asked for in the way its form wants.
+pub(super) fn cell(name: &str, column: &Column) -> Cell {
+    Cell { json: column.form == Form::Structured, ..Cell::plain(name) }
+}
+
+/// As the store itself shows the value in JSON.
+pub(super) fn natural(form: Form) -> Render {
+    match form {
+        Form::Boolean => Render::Boolean,
+        Form::Integer => Render::Bare,
+        Form::Number => Render::Number,
+        Form::Timestamp => Render::Timestamp,
+        Form::TimestampTz => Render::TimestampTz,
+        Form::Json | Form::Structured => Render::Json,
+        Form::Text | Form::Uuid | Form::Date | Form::Time | Form::Bytes | Form::Other => Render::Quoted,
+    }
+}
+
+fn typed(ty: LeafType, form: Form) -> Render {
+    match (ty, form) {
+        (LeafType::Timestamp, Form::TimestampTz) => Render::Moment,
+        (LeafType::Timestamp, Form::Timestamp) => Render::LocalMoment,
+        (LeafType::Binary, Form::Bytes) => Render::Base64,
+        _ => natural(form),
+    }
+}
+
+/// Why the field cannot be read from the column.
+pub(super) fn misfit(scalar: &Scalar, column: &Column) -> Option<String> {
+    let is = column.type_names.first().map_or("unknown", String::as_str);
+    let name = &scalar.column;
+    match &scalar.ty {
+        ScalarType::Leaf(ty) if !column.form.fits(*ty) => {
+            Some(format!("the column `{name}` is of type {is}, which is no `{}`; declare another type", ty.word()))
+        }
+        ScalarType::Custom { postgres, .. } => {
+            let known = |name: &String| column.type_names.iter().any(|known| known.eq_ignore_ascii_case(name.trim()));
+            (!postgres.iter().any(known))
+                .then(|| format!("the column `{name}` is of type {is}, which is not in `postgres`: add it there"))
+        }
+        ScalarType::Leaf(_) | ScalarType::Ranked(_) => None,
+    }
+}
+
+/// How an aggregate is asked for and rendered, and what stands where there are no rows.
+pub(super) fn reduced(op: &AggregateOp, column: Option<&Column>) -> (Reduction, Render, Vec<u8>) {
+    let form = column.map_or(Form::Other, |column| column.form);
+    let json = form == Form::Structured;
+    let (render, none): (Render, &[u8]) = match op {
+        AggregateOp::Count => (Render::Bare, b"0"),
+        AggregateOp::Ids { .. } => (Render::Json, b"[]"),
+        AggregateOp::Avg { .. } => (Render::Number, b"null"),
+        AggregateOp::Sum { .. } if matches!(form, Form::Integer | Form::Number) => (Render::Number, b"null"),
+        AggregateOp::Sum { .. } => (Render::Quoted, b"null"),
+        AggregateOp::Min { value_type, .. } | AggregateOp::Max { value_type, .. } => {
+            (typed(*value_type, form), b"null")
+        }
+    };
+    (Reduction { op: op.clone(), json }, render, none.to_vec())
+}
+
+/// Why the column cannot be reduced like this.
+pub(super) fn irreducible(op: &AggregateOp, column: &Column) -> Option<String> {
+    let is = column.type_names.first().map_or("unknown", String::as_str);
+    let number = matches!(column.form, Form::Integer | Form::Number | Form::Other);
+    match op {
+        AggregateOp::Sum { .. } | AggregateOp::Avg { .. } if !number => {
+            Some(format!("values of type {is} cannot be added up"))
+        }
+        AggregateOp::Min { value_type, .. } | AggregateOp::Max { value_type, .. } if !column.form.fits(*value_type) => {
+            Some(format!("the column is of type {is}, which is no `{}`", value_type.word()))
+        }
+        _ => None,
+    }
+}
