@@ -1,7 +1,7 @@
 //! The validated form of a schema: what consumers work with. Every default is filled in, every rule of the language has
 //! been checked, and what cannot be (a `limit` on a to-one join) has no place to stand. Nothing here reads text.
 //!
-//! The order of the members is part of the schema's hash (`plan::hash`): moving one rebuilds every index.
+//! The names of types and members are part of the schema's hash (`plan::hash`): renaming one rebuilds every index.
 
 mod field;
 mod filter;

@@ -1,11 +1,11 @@
 //! Aggregates: a table, one way to find its rows, and what is computed over them.
 
-use super::Reader;
+use super::Rules;
 use crate::language::Op;
 use crate::model::{Aggregate, AggregateLink, AggregateOp, Key};
 use crate::raw::RawField;
 
-impl Reader<'_> {
+impl Rules<'_> {
     pub(super) fn aggregate(&mut self, raw: &RawField<'_>, key: &str, op: Op, row: &Key) -> Option<Aggregate> {
         let table = self.table(&raw.siblings);
         let op = self.op(raw, op);

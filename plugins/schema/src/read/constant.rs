@@ -1,11 +1,11 @@
 //! Constants: any value, as long as a mapping can be told from it.
 
-use super::Reader;
+use super::Rules;
 use crate::plan::constant_type;
 use crate::raw::Raw;
 use serde_json::Value as Json;
 
-impl Reader<'_> {
+impl Rules<'_> {
     pub(super) fn constant(&mut self, siblings: &Raw<'_>) -> Option<Json> {
         let Some(node) = siblings.get("value") else { return Some(Json::Null) };
         let value = node.to_json();

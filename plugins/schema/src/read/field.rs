@@ -1,13 +1,13 @@
 //! Fields: lists of them, and the kinds that read the row at hand.
 
-use super::Reader;
+use super::Rules;
 use crate::language::Family;
 use crate::model::{Field, FieldKind, Geo, Identifier, Key, MapField};
 use crate::raw::{Raw, RawField};
 use crate::yaml::{Node, Value};
 use std::collections::BTreeMap;
 
-impl Reader<'_> {
+impl Rules<'_> {
     /// A list of fields over a row whose key is `row`: at least one, no document key twice.
     pub(super) fn fields(&mut self, node: &Node, row: &Key) -> Option<Vec<Field>> {
         let items = match &node.value {

@@ -1,12 +1,12 @@
 //! Filters, each operator with the operands it takes.
 
-use super::Reader;
+use super::Rules;
 use crate::language::{FILTER, OPERATORS, RAW_FILTER};
 use crate::model::{Comparison, Filter, Identifier, Literal};
 use crate::raw::Raw;
 use crate::yaml::{Node, Value};
 
-impl Reader<'_> {
+impl Rules<'_> {
     /// A list of filters; none when the key is left out.
     pub(super) fn filters(&mut self, key: &str, node: Option<&Node>) -> Option<Vec<Filter>> {
         let Some(node) = node else { return Some(Vec::new()) };

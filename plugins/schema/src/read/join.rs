@@ -1,12 +1,12 @@
 //! Joins: each found by the key its verb implies, and by no other.
 
-use super::Reader;
+use super::Rules;
 use crate::language::{ORDER_BY_ITEM, THROUGH_KEYS, Verb};
 use crate::model::{Direction, Identifier, Join, Key, Link, OrderBy, Through};
 use crate::raw::{Raw, RawField};
 use crate::yaml::{Node, Value};
 
-impl Reader<'_> {
+impl Rules<'_> {
     pub(super) fn join(&mut self, raw: &RawField<'_>, key: &str, verb: Verb, row: &Key) -> Option<Join> {
         let siblings = &raw.siblings;
         let table = self.table(siblings);

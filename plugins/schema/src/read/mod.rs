@@ -39,19 +39,20 @@ pub fn parse(text: &str, origin: &str) -> Result<Schema, Problems> {
         // A file of an unknown version, or without a table, still has fields to look at: missing keys are not the end.
         let raw = raw.or_else(|| Raw::partial(&root, TOP))?;
         let public = Identifier::new("public")?;
-        let mut reader = Reader { report: &mut report, schema: public };
-        reader.top(&raw)
+        let mut rules = Rules { report: &mut report, schema: public };
+        rules.top(&raw)
     });
     report.finish(schema)
 }
 
-/// What is read is read by this: it holds where problems go, and the database schema of tables that name none.
-struct Reader<'r> {
+/// The rules at work: where problems go, and the database schema of tables that name none. Each file of this module adds
+/// the rules of one part of the language.
+struct Rules<'r> {
     report: &'r mut Report,
     schema: Identifier,
 }
 
-impl Reader<'_> {
+impl Rules<'_> {
     fn top(&mut self, raw: &Raw<'_>) -> Option<Schema> {
         if let Some(node) = raw.get("version") {
             self.version(node);

@@ -1,6 +1,6 @@
 //! Scalars: values read from one column, their defaults, and types the language does not have.
 
-use super::Reader;
+use super::Rules;
 use crate::language::Shape;
 use crate::model::{Field, FieldKind, Key, LeafType, Scalar, ScalarType, Transform};
 use crate::raw::{Raw, RawField};
@@ -8,7 +8,7 @@ use crate::yaml::{Node, Value};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
-impl Reader<'_> {
+impl Rules<'_> {
     pub(super) fn scalar(&mut self, siblings: &Raw<'_>, key: &str, ty: LeafType, row: &Key) -> Option<Scalar> {
         let default = match siblings.get("default") {
             Some(node) => self.default(node, ty),

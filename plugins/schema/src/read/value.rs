@@ -1,6 +1,6 @@
 //! What single keys hold: names, words, numbers, lists of them.
 
-use super::Reader;
+use super::Rules;
 use crate::language::{Shape, Sibling};
 use crate::model::{Identifier, LeafType, TableName};
 use crate::nearest::{hint, listed};
@@ -8,7 +8,7 @@ use crate::raw::Raw;
 use crate::yaml::{Node, Value};
 use std::collections::BTreeMap;
 
-impl Reader<'_> {
+impl Rules<'_> {
     pub(super) fn wrong<T>(&mut self, key: &str, node: &Node, should: &str) -> Option<T> {
         self.report.add(node.at, key, format!("this is {}, but should be {should}", node.describe()));
         None

@@ -190,3 +190,14 @@ fn a_key_with_nothing_behind_it_counts_as_left_out() {
     assert_eq!(schema.primary_key, Key::FromCatalogue);
     assert_eq!(scalar(&schema, 0).column, id("a"));
 }
+
+#[test]
+fn line_ends_of_windows_and_a_byte_order_mark_move_nothing() {
+    let text = "\u{feff}version: 1\r\ntable: users\r\nfields:\r\n  - keyword: email\r\n    requird: true\r\n";
+    let said = parse(text, "f.yml").unwrap_err().to_string();
+    assert_eq!(said, "f.yml:5:5: requird: unknown key of `keyword`; did you mean `required`?");
+    assert_eq!(
+        schema(&text.replace("requird", "required")).hash(),
+        schema("version: 1\ntable: users\nfields: [{ keyword: email, required: true }]").hash()
+    );
+}
