@@ -107,12 +107,14 @@ impl Build {
         Ok(Built { ids, documents, aside })
     }
 
-    /// The documents of a backfill's read. A row that is no document needs no delete: nothing of it was ever written.
+    /// The documents of a backfill's read. A row that is no document needs no delete: nothing of it was ever written. Only
+    /// what goes to every sink (`everywhere`) can clear the builder's quarantine.
     pub(crate) fn seed(
         &mut self,
         index: IndexNumber,
         rows: Vec<(Key, Outcome)>,
         version: Version,
+        everywhere: bool,
     ) -> Result<Built, EngineError> {
         let mut documents = Vec::with_capacity(rows.len());
         let mut refused = Vec::new();
@@ -125,7 +127,8 @@ impl Build {
                 Err(failure) => refused.push(self.refused(&key, index, failure, version)),
             }
         }
-        let aside = self.quarantine.decide(refused, documents.iter(), &self.shared)?;
+        let accepted = documents.iter().filter(|_| everywhere);
+        let aside = self.quarantine.decide(refused, accepted, &self.shared)?;
         Ok(Built { ids: Vec::new(), documents, aside })
     }
 

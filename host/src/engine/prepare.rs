@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::error::EngineError;
 use super::observer::{Observation, Observer};
+use super::retry::Retry;
 use super::stage::{Capture, Preparation, Prepared, Result, Source};
 use crate::model::{Position, TableInterest};
 
@@ -35,6 +37,36 @@ pub(crate) async fn prepare(
                 }
                 sleep(AGAIN).await;
             }
+        }
+    }
+}
+
+/// A fresh instance, as soon as there is one.
+pub(crate) async fn reopen(
+    source: &dyn Source,
+    interest: &[TableInterest],
+    retry: &mut Retry<'_>,
+) -> std::result::Result<Box<dyn Capture>, EngineError> {
+    loop {
+        match open(source, interest).await {
+            Ok((capture, _)) => return Ok(capture),
+            Err(error) => retry.failed(error).await?,
+        }
+    }
+}
+
+/// A fresh instance that has looked at the source, as the contract wants before `prepare`.
+pub(crate) async fn looked(
+    source: &dyn Source,
+    interest: &[TableInterest],
+    resume: Option<&Position>,
+    retry: &mut Retry<'_>,
+) -> std::result::Result<Box<dyn Capture>, EngineError> {
+    loop {
+        let mut capture = reopen(source, interest, retry).await?;
+        match capture.inspect(resume).await {
+            Ok(_) => return Ok(capture),
+            Err(error) => retry.failed(error).await?,
         }
     }
 }

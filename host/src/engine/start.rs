@@ -10,8 +10,8 @@ use super::options::{Options, Reseed};
 use super::progress::{BackfillRecord, SourceRecord, seeded_since};
 use super::retry::Retry;
 use super::routes::Routes;
+use super::seeding::ToSeed;
 use super::stage::{Continuity, Description, Inspection, Mutation, Sink, State, Writer};
-use super::worker::ToSeed;
 use crate::model::{HistoryId, IndexNumber, Mapping, Position};
 
 /// A sink that is open, its indexes ensured.
