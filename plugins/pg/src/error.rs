@@ -122,9 +122,9 @@ fn of_server(error: &ServerError) -> Error {
         ),
         ("3D000", _) => Error::configuration("connection_url", format!("{text}; correct the database's name")),
         ("42501", _) => Error::Fatal(format!("{text}; grant the role what is missing")),
-        ("42704", _) if error.message.starts_with("publication") => Error::Fatal(format!(
-            "{text}: it was made after changes that the slot has still to read; begin anew with `flusso-host drop`"
-        )),
+        ("42704", _) if error.message.starts_with("publication") => {
+            Error::HistoryLost(format!("{text}, or is younger than changes that the slot has still to read"))
+        }
         ("42P01" | "42703" | "42883" | "42704", _) => {
             Error::Transient(format!("{text}; the schema changed since this started: it is read again"))
         }
