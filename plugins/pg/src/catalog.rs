@@ -28,6 +28,8 @@ pub struct Table {
     pub owner: String,
     /// The primary key's columns, in order.
     pub key: Vec<String>,
+    /// Whether the primary key tells the rows of an update or delete apart in the stream; a deferrable one does not.
+    pub key_identifies: bool,
     /// The columns of the index that is the replica identity, if one is.
     pub identity_columns: Vec<String>,
     /// All columns, in order.
@@ -106,6 +108,9 @@ impl Table {
             return Some("row-level security hides rows of it from this role; ALTER ROLE … BYPASSRLS helps".to_owned());
         }
         match self.identity.as_str() {
+            "d" if !self.key_identifies => Some(format!(
+                "its primary key is deferrable, which is no replica identity, so published updates and deletes would fail; ALTER TABLE {table} REPLICA IDENTITY FULL helps, or a primary key that is not deferrable"
+            )),
             "n" => Some(format!(
                 "its replica identity is NOTHING, so published updates and deletes would fail; ALTER TABLE {table} REPLICA IDENTITY DEFAULT helps"
             )),
@@ -160,11 +165,12 @@ SELECT pg_catalog.row_to_json(t) FROM (
         pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable,
         c.relrowsecurity AND pg_catalog.row_security_active(c.oid) AS hidden_rows,
         pg_catalog.pg_get_userbyid(c.relowner) AS owner,
-        keys.key, keys.identity_columns, columns.columns, columns.fingerprint
+        keys.key, keys.key_identifies, keys.identity_columns, columns.columns, columns.fingerprint
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     CROSS JOIN LATERAL (
         SELECT coalesce(json_agg(a.attname ORDER BY k.place) FILTER (WHERE i.indisprimary), '[]') AS key,
+               coalesce(bool_or(i.indisprimary AND i.indimmediate AND i.indisvalid), false) AS key_identifies,
                coalesce(json_agg(a.attname ORDER BY k.place) FILTER (WHERE i.indisreplident), '[]') AS identity_columns
         FROM pg_catalog.pg_index i
         CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY k(number, place)
