@@ -159,7 +159,8 @@ fn is_structured(column: &Column) -> bool {
     column.element != 0 || column.class == "c" || column.json_cast
 }
 
-/// Names everything that decides what a row of the table renders to.
+/// Names everything that decides what a row of the table renders to, and which table it is: one that was dropped and made
+/// again, or renamed into another's place, has other rows under the same name.
 pub fn hash(table: &Table) -> String {
     let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     let mut add = |text: &str| {
@@ -168,6 +169,7 @@ pub fn hash(table: &Table) -> String {
         }
     };
     add(RENDERER);
+    add(&table.oid.to_string());
     add(&table.schema);
     add(&table.name);
     table.key.iter().for_each(|name| add(name));

@@ -22,8 +22,6 @@ pub struct Watched {
 pub struct Shape {
     /// The table's number.
     pub number: u32,
-    /// For messages.
-    pub label: String,
     key: Vec<(usize, Kind)>,
     links: Vec<(usize, Kind)>,
     /// Every column that counts; `None`: all do.
@@ -65,6 +63,12 @@ impl Watched {
         let Some(fresh) = catalog::table(session, &self.interest.table.schema, &self.interest.table.name)? else {
             return Ok(Some("the table is gone".to_owned()));
         };
+        if fresh.oid != self.known.oid {
+            return Err(Error::Fatal(format!(
+                "the table {} is another one under the same name (it was made again, or renamed); start again to have it followed and seeded",
+                fresh.label()
+            )));
+        }
         let columns = |table: &Table| {
             table.columns.iter().map(|column| format!("{} {}", column.name, column.declared)).collect::<Vec<_>>()
         };
@@ -83,8 +87,8 @@ impl Watched {
         Ok(Some(if words.is_empty() { "the columns' order".to_owned() } else { words.join(", ") }))
     }
 
-    /// Where the wanted columns stand in the stream's rows.
-    pub fn shape(&self, relation: &Relation<'_>) -> Result<Shape> {
+    /// Where the wanted columns stand in the stream's rows; `None` when the key's are not all among them.
+    pub fn shape(&self, relation: &Relation<'_>) -> Option<Shape> {
         let place = |name: &String| {
             let at = relation.columns.iter().position(|(column, _)| column == name)?;
             let (_, streamed) = relation.columns.get(at)?;
@@ -97,32 +101,45 @@ impl Watched {
                 .map_or(*streamed, |column| column.base);
             Some((at, Kind::of(base)))
         };
-        let key: Option<Vec<_>> = self.interest.key.iter().map(place).collect();
-        let key = key.ok_or_else(|| {
-            Error::Fatal(format!(
-                "the publication leaves out key columns of {}: give it the whole table",
-                self.known.label()
-            ))
-        })?;
+        let key = self.interest.key.iter().map(place).collect::<Option<Vec<_>>>()?;
         let links: Option<Vec<_>> = self.interest.links.iter().map(place).collect();
         let links = links.unwrap_or_default();
         let reads: Option<Vec<_>> = self.interest.reads.as_ref().and_then(|reads| reads.iter().map(place).collect());
         let counted = reads.map(|reads| key.iter().chain(&links).chain(&reads).map(|(at, _)| *at).collect());
-        Ok(Shape { number: self.number, label: self.known.label(), key, links, counted })
+        Some(Shape { number: self.number, key, links, counted })
+    }
+
+    /// The stream showed a change whose key cannot be told. When the catalogue finds nothing wrong, the change is older than
+    /// the key that the table has now. Reads the catalogue.
+    pub fn check_key(&mut self, session: &mut Session) -> Result<()> {
+        self.refresh(session)?;
+        let label = self.known.label();
+        if let Some(reason) = self.known.obstacle() {
+            return Err(Error::Fatal(format!(
+                "the table {label} cannot be followed any more: {reason}; then start again"
+            )));
+        }
+        if self.known.key != self.interest.key {
+            return Err(Error::Fatal(format!(
+                "the primary key of {label} is ({}) now and was ({}) when this run began; start again to follow it by its new one",
+                self.known.key.join(", "),
+                self.interest.key.join(", ")
+            )));
+        }
+        Ok(())
     }
 }
 
 impl Shape {
-    /// The key in a row; what it lacks is taken from `other`, the same row before.
-    pub fn key(&self, row: &Tuple<'_>, other: Option<&Tuple<'_>>) -> Result<Vec<Value>> {
+    /// The key in a row; what it lacks is taken from `other`, the same row before. `None` when it is in neither.
+    pub fn key(&self, row: &Tuple<'_>, other: Option<&Tuple<'_>>) -> Option<Vec<Value>> {
         self.key
             .iter()
             .map(|(at, kind)| match (row.get(*at), other.and_then(|row| row.get(*at))) {
-                (Some(Cell::Text(text)), _) | (Some(Cell::Unchanged), Some(Cell::Text(text))) => Ok(kind.decode(text)),
-                _ => Err(Error::Fatal(format!(
-                    "the server sent no key for a row of {}: ALTER TABLE … REPLICA IDENTITY DEFAULT, and see that it has a primary key",
-                    self.label
-                ))),
+                (Some(Cell::Text(text)), _) | (Some(Cell::Unchanged), Some(Cell::Text(text))) => {
+                    Some(kind.decode(text))
+                }
+                _ => None,
             })
             .collect()
     }

@@ -33,18 +33,26 @@ impl Capture {
             Message::Relation(relation) => self.relation(session, &relation)?,
             Message::Insert { relation, new } => {
                 if let Some(shape) = self.shape(relation) {
-                    self.change(&shape, Op::Upsert, shape.key(&new, None)?, None, shape.links(&new, None), bytes.len());
+                    match shape.key(&new, None) {
+                        Some(key) => self.change(&shape, Op::Upsert, key, None, shape.links(&new, None), bytes.len()),
+                        None => self.outgrown(session, relation, shape.number)?,
+                    }
                 }
             }
             Message::Update { relation, old, new } => {
-                if let Some(shape) = self.shape(relation) {
-                    self.update(&shape, old.as_ref(), &new, bytes.len())?;
+                if let Some(shape) = self.shape(relation)
+                    && self.update(&shape, old.as_ref(), &new, bytes.len()).is_none()
+                {
+                    self.outgrown(session, relation, shape.number)?;
                 }
             }
             Message::Delete { relation, old } => {
                 if let Some(shape) = self.shape(relation) {
                     let before = if old.whole { shape.links(&old.tuple, None) } else { None };
-                    self.change(&shape, Op::Delete, shape.key(&old.tuple, None)?, before, None, bytes.len());
+                    match shape.key(&old.tuple, None) {
+                        Some(key) => self.change(&shape, Op::Delete, key, before, None, bytes.len()),
+                        None => self.outgrown(session, relation, shape.number)?,
+                    }
                 }
             }
             Message::Truncate { relations } => {
@@ -63,11 +71,12 @@ impl Capture {
         self.relations.get(&relation).cloned().flatten()
     }
 
-    fn update(&mut self, shape: &Shape, old: Option<&Old<'_>>, new: &Tuple<'_>, bytes: usize) -> Result<()> {
+    /// `None` when the row's key cannot be told.
+    fn update(&mut self, shape: &Shape, old: Option<&Old<'_>>, new: &Tuple<'_>, bytes: usize) -> Option<()> {
         let before = old.map(|old| &old.tuple);
         let whole = old.filter(|old| old.whole).map(|old| &old.tuple);
         if whole.is_some_and(|old| shape.is_idle(old, new)) {
-            return Ok(());
+            return Some(());
         }
         let (links_before, links_after) = (whole.and_then(|old| shape.links(old, None)), shape.links(new, whole));
         let key = shape.key(new, before)?;
@@ -76,11 +85,11 @@ impl Capture {
             if old_key != key {
                 self.change(shape, Op::Delete, old_key, links_before, None, bytes);
                 self.change(shape, Op::Upsert, key, None, links_after, bytes);
-                return Ok(());
+                return Some(());
             }
         }
         self.change(shape, Op::Upsert, key, links_before, links_after, bytes);
-        Ok(())
+        Some(())
     }
 
     fn change(&mut self, shape: &Shape, op: Op, key: Key, before: Option<Row>, after: Option<Row>, bytes: usize) {
@@ -93,21 +102,39 @@ impl Capture {
         );
     }
 
-    /// A relation as the stream sees it at this place; the catalogue is read again when it does not fit.
+    /// A relation as the stream sees it at this place; the catalogue is read again when it does not fit. It is known by its
+    /// oid: the stream gives the name that it had when the change was made.
     fn relation(&mut self, session: &mut Session, relation: &Relation<'_>) -> Result<()> {
-        let named = |watched: &&mut Watched| {
+        let named = |watched: &Watched| {
             watched.interest.table.schema == relation.schema && watched.interest.table.name == relation.name
         };
-        let Some(watched) = self.watched.iter_mut().find(named) else {
+        let place = self.watched.iter().position(|watched| watched.known.oid == relation.oid);
+        let place = place.or_else(|| self.watched.iter().position(named));
+        let Some(watched) = place.and_then(|place| self.watched.get_mut(place)) else {
             self.relations.insert(relation.oid, None);
             return Ok(());
         };
         let changed = if watched.fits(relation) { None } else { watched.refresh(session)? };
-        let (number, shape) = (watched.number, watched.shape(relation)?);
+        let number = watched.number;
+        let Some(shape) = watched.shape(relation) else {
+            return self.outgrown(session, relation.oid, number);
+        };
         self.relations.insert(relation.oid, Some(Rc::new(shape)));
         if let Some(detail) = changed {
             self.push(Event::TableChanged(TableChanged { table: number, detail, extra: None }), 128);
         }
+        Ok(())
+    }
+
+    /// Changes of a relation have another key than the table has now: they are older than it. They are left out until the
+    /// stream describes the relation anew, and everything that reads the table is built again.
+    fn outgrown(&mut self, session: &mut Session, relation: u32, number: u32) -> Result<()> {
+        if let Some(watched) = self.watched.iter_mut().find(|watched| watched.number == number) {
+            watched.check_key(session)?;
+        }
+        self.relations.insert(relation, None);
+        let detail = "it changed before its primary key was what it is now".to_owned();
+        self.push(Event::TableChanged(TableChanged { table: number, detail, extra: None }), 128);
         Ok(())
     }
 
