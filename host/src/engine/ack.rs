@@ -97,6 +97,7 @@ impl Ack {
         if let Some(done) = inner.done.get_mut(sink) {
             *done = (*done).max(seq);
         }
+        // I1: the slowest sink decides. Guarded by `tests::i1::the_slowest_sink_decides_what_is_confirmed`.
         let durable = inner.done.iter().copied().min().unwrap_or(0);
         let mut advance = Advance::default();
         while inner.expected.front().is_some_and(|(seq, _)| *seq <= durable) {

@@ -80,6 +80,8 @@ impl Outstanding {
         since.next += 1;
         since.reads.insert(number, began);
         drop(since);
+        // I12: the version too is that of before. Guarded by
+        // `tests::i12::a_document_of_a_backfill_carries_the_version_that_was_polled_before_it_was_read`.
         Arc::new(Held { all: self.clone(), number, began, version: shared.version() })
     }
 

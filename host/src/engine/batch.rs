@@ -76,7 +76,8 @@ impl Batcher {
                 continue;
             };
             if polled.epoch != shared.epoch() {
-                // Of an older opening: the source sends it again (contract, rule 4).
+                // Of an older opening: the source sends it again (contract, rule 4). Guarded by
+                // `tests::retry::what_was_queued_from_an_older_opening_is_dropped`.
                 self.current = None;
                 continue;
             }
@@ -94,6 +95,8 @@ impl Batcher {
                         open = true;
                     }
                     Some(Event::Checkpoint(checkpoint)) => {
+                        // I2: only where the source drew the line. Guarded by
+                        // `tests::i2::a_batch_boundary_inside_a_transaction_moves_nothing`.
                         batch.checkpoint = Some(checkpoint);
                         open = false;
                     }

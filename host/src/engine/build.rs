@@ -82,7 +82,8 @@ impl Build {
         if ids.is_empty() {
             return Ok(Built::default());
         }
-        // Taken before the first read: a version says "nothing older than this was read" (I12).
+        // I12: taken before the first read, so a version says "nothing older than this was read". Guarded by
+        // `tests::i12::a_document_carries_the_version_that_was_polled_before_its_build`.
         let version = self.shared.version();
         let ids = Arc::new(ids);
         let count = ids.len();
@@ -172,6 +173,7 @@ impl Build {
         if let Some(unknown) = all.into_iter().find(|index| !known(index)) {
             return Err(StageError::Crashed(format!("the builder named index {unknown}, which it does not have")));
         }
+        // I4. Guarded by `tests::i4::a_document_touched_many_times_in_a_batch_is_built_once`.
         let mut seen = HashSet::with_capacity(affected.ids.len());
         let first: Vec<bool> = affected.ids.iter().map(|id| seen.insert(id)).collect();
         if first.contains(&false) {

@@ -111,6 +111,7 @@ impl CaptureTask {
     }
 
     async fn reopen(&self) -> Result<Reopened, StageError> {
+        // I8: what was not confirmed comes again. Guarded by `tests::i8::a_crash_at_any_call_of_a_stage_loses_nothing`.
         let resume = self.confirmed.borrow().position.clone();
         let (mut capture, _) = open(&*self.source, &self.interest).await?;
         let Inspection { history, continuity } = capture.inspect(resume.as_ref()).await?;
@@ -223,7 +224,8 @@ impl CaptureTask {
         self.shared.polled(version);
         self.shared.observer.observe(Observation::Captured { changes, checkpoints });
         let room = room.map(|mut room| {
-            // Every event takes room, also a checkpoint alone (I11).
+            // I11: every event takes room, also a checkpoint alone. Guarded by
+            // `tests::i11::checkpoints_alone_are_bounded_too`.
             room.shrink(events.len(), bytes + events.len() * size_of::<Event>());
             room
         });

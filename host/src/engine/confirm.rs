@@ -69,15 +69,18 @@ impl Confirmer {
 
     async fn confirm(&self, advance: Advance) -> Result<(), EngineError> {
         let epoch = self.shared.epoch();
-        // A checkpoint of an older opening is never confirmed (contract, rule 4).
+        // A checkpoint of an older opening is never confirmed (contract, rule 4). Guarded by `tests::convergence`.
         let checkpoint = advance.checkpoint.filter(|(of, _)| *of == epoch).map(|(_, checkpoint)| checkpoint);
-        // In one atomic batch: what could not be built is put aside no later than its position is confirmed (I1).
+        // I1: in one atomic batch, so what could not be built is put aside no later than its position is confirmed. Guarded by
+        // `tests::i1::a_document_that_cannot_be_built_is_put_aside_before_its_position_is_confirmed`.
         let mut mutations = advance.aside;
         if let Some(checkpoint) = &checkpoint {
             let (version, at) = (checkpoint.version, checkpoint.committed_at);
             mutations.push(SourceRecord::new(&self.history, &checkpoint.position, version, at).store()?);
         }
         let (progress, finished) = self.account(advance.seeds, &advance.seeded, &mut mutations)?;
+        // I1: first the host, then the source. Guarded by
+        // `tests::i1::the_source_hears_of_a_position_only_after_the_host_remembers_it`.
         self.shared.remember(mutations).await?;
 
         let observer = &self.shared.observer;

@@ -55,11 +55,14 @@ impl Delivery {
             let (refused, documents) = loop {
                 match self.attempt(&group).await {
                     Ok(answer) => break answer,
+                    // I6: away is not refused. Guarded by
+                    // `tests::i6::a_sink_that_is_away_is_tried_again_and_nothing_is_confirmed_meanwhile`.
                     Err(error) => retry.failed(error).await?,
                 }
             };
             retry.succeeded();
-            // What was refused is decided upon before anything is said to be done or seeded (I6, I7).
+            // I6, I7: what was refused is decided upon before anything is said to be done or seeded. Guarded by
+            // `tests::i6::a_run_that_stops_at_a_refused_document_has_not_marked_its_index_seeded`.
             self.settle(&group, refused).await?;
             let took = started.elapsed();
             shared.observer.observe(Observation::Flushed { sink: self.sink.name(), documents, took });
@@ -109,6 +112,7 @@ impl Delivery {
         let mut writer = self.writer().await?;
         let mut documents = 0;
         let mut dirty = false;
+        // I5: in the lane's order, also the second time.
         for entry in group {
             match &entry.work {
                 Work::Live { clear, version, documents: live } => {
@@ -144,7 +148,8 @@ impl Delivery {
         Ok((refused, documents))
     }
 
-    /// A mark stands last in its group: what it speaks of is durable now, and what was refused is settled (I7).
+    /// I7: a mark stands last in its group, so what it speaks of is durable now, and what was refused is settled. Guarded by
+    /// `tests::i7::an_index_is_not_marked_seeded_while_a_part_of_it_is_not_flushed`.
     async fn mark(&mut self, last: &Entry) -> Result<Result<(), StageError>, EngineError> {
         match &last.work {
             Work::BeginSeed { index, scope, .. } if scope.contains(self.number) => {

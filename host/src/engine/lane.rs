@@ -152,13 +152,16 @@ impl Lane {
             _ => 0,
         };
         let bytes = bytes + ENTRY;
-        // A batch larger than the bound passes alone. The semaphores are never closed.
+        // I11: guarded by `tests::i11::what_is_built_and_not_flushed_is_bounded` and
+        // `tests::i11::a_sink_leads_another_by_no_more_than_max_lead`. A batch larger than the bound passes alone. The
+        // semaphores are never closed.
         let permits = |most: usize| u32::try_from(bytes.min(most)).unwrap_or(u32::MAX);
         let in_flight = Arc::clone(&self.in_flight).acquire_many_owned(permits(self.most.0)).await.ok();
         let lead = Arc::clone(&self.lead).acquire_many_owned(permits(self.most.1)).await.ok();
         let seq = self.emitted.fetch_add(1, Ordering::AcqRel) + 1;
         self.ack.expect(seq, expected);
         let entry = Arc::new(Entry { seq, work, bytes, in_flight: Mutex::new(in_flight), _lead: lead });
+        // I5: one lane, one order, for every sink. Guarded by `tests::i5::documents_are_flushed_in_the_order_of_their_changes`.
         for sink in &self.sinks {
             // A sink that is gone has failed, and the run is ending.
             let _ = sink.send(Arc::clone(&entry));

@@ -66,6 +66,7 @@ impl Quarantine {
         accepted: impl Iterator<Item = &'a Document>,
         shared: &Shared,
     ) -> Result<Vec<Mutation>, EngineError> {
+        // I6. Guarded by `tests::i6::a_stop_is_decided_before_anything_is_put_aside`.
         if let Some(first) = refused.iter().find(|refused| shared.policy(refused.index) == OnError::Stop) {
             return Err(EngineError::Rejected {
                 index: shared.name(first.index).to_owned(),

@@ -70,6 +70,8 @@ pub(crate) fn queue(options: &Options) -> (QueueIn, mpsc::UnboundedReceiver<Inco
 impl QueueIn {
     /// Waits for room for one poll. May be cancelled.
     pub(crate) async fn room(&self) -> Option<Room> {
+        // I11. Guarded by
+        // `tests::i11::the_queue_takes_no_more_than_its_limit_and_the_connection_is_kept_alive`.
         let changes = Arc::clone(&self.changes).acquire_many_owned(self.poll_changes).await.ok()?;
         let bytes = Arc::clone(&self.bytes).acquire_many_owned(self.poll_bytes).await.ok()?;
         Some(Room { changes, bytes })

@@ -125,6 +125,7 @@ impl Opened {
             None => Ok(position),
             Some(reason) if options.reseed != Reseed::Everything => Err(EngineError::HistoryLost { reason }),
             Some(_) => {
+                // I7. Guarded by `tests::i7::a_lost_slot_stops_the_run_unless_it_may_seed_again`.
                 self.unseed(state, options, observer).await?;
                 Ok(None)
             }

@@ -35,6 +35,7 @@ impl Touched {
             return true;
         }
         let id = DocumentId { index, key: key.clone() };
+        // I5. Guarded by `tests::i5::an_older_read_of_a_backfill_never_lands_after_a_live_document`.
         self.documents.get(&id).is_none_or(|seq| *seq <= began)
     }
 

@@ -119,6 +119,8 @@ impl Worker {
             documents += ids.len();
             let Some(cursor) = affected.more else {
                 self.rebuild(rebuild).await;
+                // I2: with the last of its documents. Guarded by
+                // `tests::i2::the_checkpoint_of_changes_that_touch_very_many_documents_goes_with_the_last_of_them`.
                 self.build(&mut clear, ids, checkpoint).await?;
                 return Ok(documents);
             };

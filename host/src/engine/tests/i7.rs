@@ -132,6 +132,8 @@ async fn rebuilt(call: &str, fault: Fault, kill: bool) {
         run.stop().await.unwrap();
     }
     assert_eq!(world.lock().sinks["a"].content("items").len(), 6);
+    // Nothing was done twice.
+    assert_eq!(begun(&world.lock()), 1);
 }
 
 #[tokio::test(start_paused = true)]
