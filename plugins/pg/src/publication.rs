@@ -47,7 +47,45 @@ pub(crate) fn ensure(session: &mut Session, publication: &str, tables: &[&Table]
         apply(session, publication, &statement, manage, &format!("does not cover {names}"))?;
         log::info(&format!("tables joined the publication: {names}"), &[("publication", publication)]);
     }
+    if manage {
+        release(session, publication)?;
+    }
     filtered(session, publication, tables).map(|()| false)
+}
+
+/// A table that was published while it had a replica identity and has none any more: as long as it stays, the application's
+/// own updates and deletes of it fail.
+fn release(session: &mut Session, publication: &str) -> Result<()> {
+    let rows = session.simple(&format!(
+        "SELECT n.nspname, c.relname
+         FROM pg_catalog.pg_publication p JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid
+         JOIN pg_catalog.pg_class c ON c.oid = r.prrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE p.pubname = {} AND (c.relreplident = 'n' OR c.relreplident IN ('d', 'i') AND NOT EXISTS (
+             SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indimmediate AND i.indisvalid
+                 AND CASE c.relreplident WHEN 'd' THEN i.indisprimary ELSE i.indisreplident END))",
+        sql::text(publication)
+    ))?;
+    for row in rows {
+        let [Some(schema), Some(name)] = row.as_slice() else { continue };
+        let statement = format!("ALTER PUBLICATION {} DROP TABLE {}", sql::name(publication), sql::table(schema, name));
+        let table = format!("{schema}.{name}");
+        match session.simple(&statement) {
+            Ok(_) => log::warn(
+                &format!(
+                    "the table {table} left the publication: it has no replica identity any more, so updates and deletes of it failed"
+                ),
+                &[("publication", publication), ("table", &table)],
+            ),
+            Err(error) if error.code() == Some("42501") => log::warn(
+                &format!(
+                    "the table {table} is published and has no replica identity, so updates and deletes of it fail; its owner should run: {statement};"
+                ),
+                &[("publication", publication), ("table", &table)],
+            ),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// The tables it covers, as `schema.name`; partitioned ones by their root, whichever way the option stands.

@@ -85,3 +85,19 @@ fn a_deferrable_key_is_not_published_unless_the_identity_is_full() {
     session.simple("ALTER TABLE t REPLICA IDENTITY FULL").unwrap();
     assert_eq!(catalog::table(&mut session, "public", "t").unwrap().unwrap().obstacle(), None);
 }
+
+#[test]
+fn a_table_that_lost_its_key_leaves_the_publication() {
+    let Some(database) = Database::create("keyless") else { return };
+    let mut session = database.session();
+    session.simple("CREATE TABLE t (id int PRIMARY KEY, x text); CREATE TABLE u (id int PRIMARY KEY)").unwrap();
+    let both = vec![interest("t", &["id"]), interest("u", &["id"])];
+    let (mut source, prepared) = ready(&database, both, None);
+    source.end(Some(&prepared.position)).unwrap();
+    session.simple("ALTER TABLE t DROP CONSTRAINT t_pkey; INSERT INTO t VALUES (1)").unwrap();
+    assert!(session.simple("UPDATE t SET x = 'y'").is_err(), "published without an identity");
+    let (mut source, _) = ready(&database, vec![interest("u", &["id"])], Some(&prepared.position));
+    session.simple("UPDATE t SET x = 'y'; DELETE FROM t; INSERT INTO u VALUES (2)").unwrap();
+    let keys: Vec<_> = changes(drain(&mut source)).iter().map(|it| integers(&it.key)).collect();
+    assert_eq!(keys, [[2]]);
+}
