@@ -3,6 +3,8 @@
 //! looks at every poll).
 //!
 //! A run's seed is printed when it fails; `FLUSSO_ENGINE_SEED=n` replays it, `FLUSSO_ENGINE_RUNS=n` makes more of them.
+//! `FLUSSO_ENGINE_THREADS=n` tells the stories side by side on so many real threads and in real time, where tasks race
+//! as they do in the program (and a seed no longer replays).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,16 @@ fn every_sink_converges_whatever_happens_on_the_way() {
         Some(seed) => seed..seed + 1,
         None => 0..setting("FLUSSO_ENGINE_RUNS").unwrap_or(300),
     };
+    if let Some(threads) = setting("FLUSSO_ENGINE_THREADS") {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(threads as usize).enable_time().build().unwrap();
+        return runtime.block_on(async {
+            let stories: Vec<_> = seeds.map(|seed| (seed, tokio::spawn(one(seed)))).collect();
+            for (seed, story) in stories {
+                assert!(story.await.is_ok(), "the story of seed {seed} ended badly");
+            }
+        });
+    }
     let mut failed = Vec::new();
     for seed in seeds {
         let story = std::panic::AssertUnwindSafe(|| {
@@ -103,27 +115,34 @@ async fn one(seed: u64) {
     }
     let faults = if random.once_in(2) { None } else { Some((Random::new(random.next()), 0)) };
     world.lock().faults.random = faults;
-    // The slot may have been dropped under a run that did not live to see it.
-    if reseed != Reseed::Everything {
-        let probe = world.start(Options { on_error: OnError::Skip, ..Options::default() });
-        sleep(Duration::from_secs(2)).await;
-        if probe.is_over() && matches!(probe.end().await, Err(EngineError::HistoryLost { .. })) {
-            reseed = Reseed::Everything;
+    let once = rest && random.once_in(2);
+    loop {
+        let options = options(&mut random, std::mem::take(&mut reseed));
+        if once {
+            let options = Options { once, timeout: Some(Duration::from_secs(600)), ..options };
+            match world.start(options).end().await {
+                Ok(finished) => break assert_eq!(finished, Finished::Done),
+                // The slot was dropped under a run that did not live to see it.
+                Err(EngineError::HistoryLost { .. }) => reseed = Reseed::Everything,
+                Err(error) => panic!("{error}"),
+            }
+            continue;
         }
-    }
-    if rest && random.once_in(2) {
-        let options = Options { once: true, timeout: Some(Duration::from_secs(600)), ..options(&mut random, reseed) };
-        assert_eq!(world.start(options).end().await.unwrap(), Finished::Done);
+        let run = world.start(options);
+        if let Some(writer) = writer.take() {
+            writer.await.unwrap();
+        }
+        tokio::select! {
+            () = world.quiet() => {}
+            () = run.over() => {
+                assert!(matches!(run.end().await, Err(EngineError::HistoryLost { .. })));
+                reseed = Reseed::Everything;
+                continue;
+            }
+        }
         world.assert_converged();
-        return;
+        break assert_eq!(run.stop().await.unwrap(), Finished::Drained);
     }
-    let run = world.start(options(&mut random, reseed));
-    if let Some(writer) = writer {
-        writer.await.unwrap();
-    }
-    world.quiet().await;
-    world.assert_converged();
-    assert_eq!(run.stop().await.unwrap(), Finished::Drained);
     world.assert_converged();
 }
 

@@ -274,6 +274,13 @@ impl Running {
         self.handle.is_finished()
     }
 
+    /// Returns when it has ended by itself.
+    pub(crate) async fn over(&self) {
+        while !self.is_over() {
+            sleep(Duration::from_millis(3)).await;
+        }
+    }
+
     /// Asks it to end.
     pub(crate) fn ask(&self) {
         self.stop.stop();
