@@ -1,114 +1,71 @@
-//! The builder: one document a row, built by key; and which documents a batch of changes touches.
+//! The builder: documents by key, each made of the rows of one table or of a whole tree of them.
 
+mod describe;
+mod hash;
+mod open;
+mod resolve;
 mod select;
 
-use crate::catalog::{self, Table};
+use crate::catalog;
 use crate::codec;
 use crate::error::{Error, Result};
-use crate::plan::{self, KeyPlaces, Plan};
-use crate::session::{CALL, Session, TextRow};
+use crate::executor::Executor;
+use crate::known::Known;
+use crate::query::Queries;
+use crate::session::{CALL, Session};
 use crate::settings::Settings;
-use crate::sql;
 use crate::walk::Walk;
-use flusso_plugin::{
-    Affected, Change, DocumentId, Field, IndexRequest, Mapping, Op, Outcome, Scope, TableInterest, TableName, Value,
-};
-use std::collections::{HashMap, HashSet};
+use flusso_documents::{CHUNK, Chunk, Plan, Rows, build};
+use flusso_plugin::{Affected, DocumentId, IndexRequest, Outcome, TableInterest, Value};
+use flusso_schema::Schema;
+use std::collections::HashMap;
+
+/// Chunks under way at once.
+pub(crate) const AHEAD: usize = 4;
 
 /// A builder, opened.
-pub struct RowBuilder {
+pub struct DocumentBuilder {
     pub(crate) session: Session,
     pub(crate) indexes: Vec<Index>,
+    /// The tables of all of them; the contract's numbers are places here.
+    pub(crate) interest: Vec<TableInterest>,
     pub(crate) walk: Option<(u32, Walk)>,
 }
 
-/// An index of one table's rows. Its place is its number, and its table's.
+/// An index. Its place is its number.
 pub(crate) struct Index {
-    name: String,
-    table: Table,
+    pub(crate) name: String,
+    pub(crate) made_of: MadeOf,
+    pub(crate) known: Known,
     pub(crate) plan: Plan,
+    pub(crate) queries: Queries,
 }
 
-impl RowBuilder {
-    /// Opens a session and looks the tables up.
+/// What documents are made of.
+pub(crate) enum MadeOf {
+    /// Whole rows of one table.
+    Rows {
+        schema: String,
+        table: String,
+    },
+    /// What a schema says.
+    Schema {
+        schema: Box<Schema>,
+        /// Where its text came from, for messages.
+        origin: String,
+    },
+}
+
+impl DocumentBuilder {
+    /// Opens a session, reads the schemas and looks the tables up.
     pub fn start(settings: &Settings, requests: &[IndexRequest]) -> Result<Self> {
         let mut session = Session::open(&settings.connection, crate::session::Mode::Sql)?;
-        let found = if requests.is_empty() {
-            select::every_table(&mut session)?
-        } else {
-            select::named(&mut session, requests)?
-        };
-        let indexes = found
-            .into_iter()
-            .map(|(name, table)| Ok(Index { name, plan: Plan::documents(&table)?, table }))
-            .collect::<Result<_>>()?;
-        Ok(Self { session, indexes, walk: None })
+        let indexes = open::indexes(&mut session, requests)?;
+        let interest = describe::interest(&indexes);
+        Ok(Self { session, indexes, interest, walk: None })
     }
 
-    /// The mappings.
-    pub fn describe(&self) -> Vec<Mapping> {
-        self.indexes
-            .iter()
-            .map(|index| Mapping {
-                index: index.name.clone(),
-                hash: plan::hash(&index.table),
-                fields: index
-                    .table
-                    .columns
-                    .iter()
-                    .map(|column| {
-                        let (name, array) = plan::field_type(column);
-                        Field {
-                            path: column.name.clone(),
-                            type_: name.to_owned(),
-                            nullable: !column.required,
-                            array,
-                            options: "{}".to_owned(),
-                            extra: None,
-                        }
-                    })
-                    .collect(),
-                extra: None,
-            })
-            .collect()
-    }
-
-    /// One scope an index.
-    pub fn roots(&self) -> Vec<Scope> {
-        (0..).zip(&self.indexes).map(|(number, _)| Scope { index: number, root: number, extra: None }).collect()
-    }
-
-    /// One table an index; every column counts.
-    pub fn tables(&self) -> Vec<TableInterest> {
-        self.indexes
-            .iter()
-            .map(|index| TableInterest {
-                table: TableName { schema: index.table.schema.clone(), name: index.table.name.clone() },
-                key: index.table.key.clone(),
-                links: Vec::new(),
-                reads: None,
-                extra: None,
-            })
-            .collect()
-    }
-
-    /// Each change is its own document's.
-    pub fn touched(changes: Vec<Change>) -> Affected {
-        let (mut seen, mut clear) = (HashSet::new(), Vec::new());
-        let mut ids = Vec::with_capacity(changes.len());
-        for change in changes {
-            if change.op == Op::Truncate {
-                if !clear.contains(&change.table) {
-                    clear.push(change.table);
-                }
-            } else if seen.insert((change.table, codec::distinguish_key(&change.key))) {
-                ids.push(DocumentId { index: change.table, key: change.key });
-            }
-        }
-        Affected { ids, more: None, rebuild: Vec::new(), clear, extra: None }
-    }
-
-    /// Builds by key: one query an index.
+    /// Builds by key, in the order of the ids.
     pub fn build(&mut self, ids: &[DocumentId]) -> Result<Vec<Outcome>> {
         self.session.within(CALL);
         self.release()?;
@@ -118,105 +75,69 @@ impl RowBuilder {
             by_index.entry(id.index).or_default().push(at);
         }
         for (number, places) in by_index {
-            self.build_index(number, &places, ids, &mut outcomes)?;
+            self.again(number, |session, index| by_key(session, index, &places, ids, &mut outcomes))?;
         }
         Ok(outcomes)
     }
 
-    fn build_index(
+    /// Reads documents, and once more when it turns out that a table was altered.
+    pub(crate) fn again(
         &mut self,
         number: u32,
-        places: &[usize],
-        ids: &[DocumentId],
-        outcomes: &mut [Outcome],
+        mut read: impl FnMut(&mut Session, &Index) -> Result<()>,
     ) -> Result<()> {
-        let keys: Vec<&[Value]> = places.iter().filter_map(|at| ids.get(*at)).map(|id| id.key.as_slice()).collect();
-        // A key asked for twice is answered twice.
-        let mut wanted: HashMap<Vec<u8>, Vec<usize>> = HashMap::with_capacity(keys.len());
-        for (key, at) in keys.iter().zip(places) {
-            wanted.entry(codec::distinguish_key(key)).or_default().push(*at);
-        }
-        self.send_by_key(number, &keys)?;
-        let index = at(&self.indexes, number)?;
-        let (plan, session) = (&index.plan, &mut self.session);
-        let (mut body, mut key, mut distinct) = (Vec::new(), KeyPlaces::default(), Vec::new());
-        while let Some(frame) = session.next_row()? {
-            let row = session.row(frame);
-            body.clear();
-            plan.render(row, &mut body, &mut key)?;
-            distinct.clear();
-            plan.key_values(row, &key).iter().for_each(|value| codec::distinguish(value, &mut distinct));
-            // What is equal to the server alone (citext) is another document: its own id finds it.
-            for at in wanted.get(&distinct).into_iter().flatten() {
-                if let Some(outcome) = outcomes.get_mut(*at) {
-                    *outcome = Outcome::Built(body.clone());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends the query off, behind a look at the columns; when they are not what was planned for, plans and sends it again.
-    fn send_by_key(&mut self, number: u32, keys: &[&[Value]]) -> Result<()> {
-        loop {
+        for _ in 0..3 {
             let index = at(&self.indexes, number)?;
-            let plan = &index.plan;
-            let look = self.session.prepare(catalog::FINGERPRINT)?;
-            let query = format!("SELECT {} FROM {} WHERE {}", plan.select, plan.from, by_key(plan));
-            // The statement of a plan that no longer fits the table is refused already here.
-            let query = match self.session.prepare(&query) {
-                Err(error @ Error::Server(_)) => {
-                    if self.freshen(number)? {
-                        continue;
-                    }
-                    return Err(error);
-                }
-                prepared => prepared?,
+            let failed = match read(&mut self.session, index) {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
             };
-            let arrays = key_arrays(plan, keys);
-            let parameters: Vec<Option<&str>> = arrays.iter().map(|text| Some(text.as_str())).collect();
-            self.session.line_up(&look, &[Some(index.table.oid.to_string().as_str())]);
-            self.session.execute(&query, &parameters)?;
-            if one(self.session.rest()?).as_ref() == Some(&index.table.fingerprint) {
-                return Ok(());
+            if !matches!(failed, Error::Server(_) | Error::Transient(_)) || !self.freshen(number)? {
+                return Err(failed);
             }
-            match self.session.rest() {
-                Ok(_) | Err(Error::Server(_)) => self.freshen(number)?,
-                Err(error) => return Err(error),
-            };
         }
+        Err(Error::Transient("the tables change their shape faster than they can be read; it is tried again".into()))
     }
 
-    /// Looks whether the table still has the columns it was planned with, and plans it again if not; whether it had changed.
+    /// Looks whether the tables still have the columns the documents were planned with, and plans again if not; whether
+    /// they had changed.
     pub(crate) fn freshen(&mut self, number: u32) -> Result<bool> {
-        let index = usize::try_from(number)
-            .ok()
-            .and_then(|number| self.indexes.get_mut(number))
-            .ok_or_else(|| unknown(number))?;
-        let look = self.session.prepare(catalog::FINGERPRINT)?;
-        let found = one(self.session.rows(&look, &[Some(index.table.oid.to_string().as_str())])?);
-        if found.as_ref() == Some(&index.table.fingerprint) {
+        let index = usize::try_from(number).ok().and_then(|number| self.indexes.get_mut(number));
+        let index = index.ok_or_else(|| unknown(number))?;
+        let look = self.session.prepare(catalog::FINGERPRINTS)?;
+        let found = self.session.rows(&look, &[Some(index.queries.oids.as_str())])?;
+        let found: Vec<(String, String)> = found
+            .into_iter()
+            .map(|row| {
+                let mut cells = row.into_iter().map(Option::unwrap_or_default);
+                (cells.next().unwrap_or_default(), cells.next().unwrap_or_default())
+            })
+            .collect();
+        if found == index.queries.fingerprints {
             return Ok(false);
         }
-        let (schema, name) = (&index.table.schema, &index.table.name);
-        let table = catalog::table(&mut self.session, schema, name)?.ok_or_else(|| {
-            Error::Transient(format!("the table {schema}.{name} is gone: the tables are looked up again"))
-        })?;
-        index.plan = Plan::documents(&table)?;
-        index.table = table;
         self.session.forget()?;
+        index.plan_again(&mut self.session)?;
         Ok(true)
     }
 
-    /// Tables changed their shape: their documents are built anew.
+    /// Tables changed their shape: the documents that read them are built anew.
     pub fn look_again(&mut self, tables: &[u32]) -> Result<Affected> {
         self.session.within(CALL);
         self.release()?;
         self.walk = None;
-        for table in tables {
-            self.freshen(*table)?;
+        let mut rebuild = Vec::new();
+        for number in (0..).take(self.indexes.len()) {
+            let plan = &at(&self.indexes, number)?.plan;
+            let reads = tables.iter().filter_map(|table| self.interest.get(usize::try_from(*table).ok()?)).any(|interest| {
+                plan.tables().iter().any(|table| table.schema == interest.table.schema && table.name == interest.table.name)
+            });
+            if reads {
+                self.freshen(number)?;
+                rebuild.push(number);
+            }
         }
-        Ok(Affected { ids: Vec::new(), more: None, rebuild: tables.to_vec(), clear: Vec::new(), extra: None })
+        Ok(Affected { ids: Vec::new(), more: None, rebuild, clear: Vec::new(), extra: None })
     }
 
     /// Frees the session from a range that was left in the middle.
@@ -228,42 +149,74 @@ impl RowBuilder {
     }
 }
 
-fn at(indexes: &[Index], number: u32) -> Result<&Index> {
-    usize::try_from(number).ok().and_then(|number| indexes.get(number)).ok_or_else(|| unknown(number))
-}
-
-fn one(rows: Vec<TextRow>) -> Option<String> {
-    rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten()
-}
-
-pub(crate) fn unknown(number: u32) -> Error {
-    Error::Fatal(format!("there is no index {number}"))
-}
-
-/// The condition for a list of keys, given as one array a key column.
-pub(crate) fn by_key(plan: &Plan) -> String {
-    let column = |at: usize, sql: &str, type_name: &str, listable: bool| {
-        if listable {
-            (sql.to_owned(), format!("${}::{type_name}[]", at + 1))
-        } else {
-            (format!("{sql}::text"), format!("${}::text[]", at + 1))
+fn by_key(session: &mut Session, index: &Index, places: &[usize], ids: &[DocumentId], outcomes: &mut [Outcome]) -> Result<()> {
+    // A key asked for twice is read once and answered twice.
+    let mut wanted: HashMap<Vec<u8>, usize> = HashMap::with_capacity(places.len());
+    let mut keys: Vec<(&[Value], Vec<usize>)> = Vec::with_capacity(places.len());
+    for place in places {
+        let Some(id) = ids.get(*place) else { continue };
+        let known = *wanted.entry(codec::distinguish_key(&id.key)).or_insert_with(|| {
+            keys.push((id.key.as_slice(), Vec::new()));
+            keys.len() - 1
+        });
+        if let Some((_, places)) = keys.get_mut(known) {
+            places.push(*place);
         }
+    }
+    let width = index.plan.key.len();
+    let mut chunks = keys.chunks(CHUNK);
+    let next = |_: &mut Executor<'_>| {
+        let Some(chunk) = chunks.next() else { return Ok(None) };
+        let mut rows = Rows::new(width);
+        for (key, _) in chunk {
+            let texts: Vec<Option<String>> = key.iter().map(codec::encode).collect();
+            let pushed = rows.push(texts.iter().map(|text| text.as_ref().map(String::as_bytes)));
+            pushed.map_err(|_| Error::Fatal("keys of more than 4 GiB".into()))?;
+        }
+        Ok(Some(Chunk::Keys(rows)))
     };
-    let columns: Vec<(String, String)> =
-        plan.key.iter().enumerate().map(|(at, key)| column(at, &key.sql, &key.type_name, key.listable)).collect();
-    match columns.as_slice() {
-        [(sql, array)] => format!("{sql} = ANY({array})"),
-        several => {
-            let (sqls, arrays): (Vec<&str>, Vec<&str>) =
-                several.iter().map(|(sql, array)| (sql.as_str(), array.as_str())).unzip();
-            format!("({}) IN (SELECT * FROM unnest({}))", sqls.join(", "), arrays.join(", "))
+    let mut body = Vec::new();
+    read(session, index, |executor| {
+        executor.begin()?;
+        build(&index.plan, executor, AHEAD, next, |number, assembly| {
+            for (document, (key, places)) in keys.iter().skip(number * CHUNK).take(assembly.len()).enumerate() {
+                // What is equal to the server alone (citext) is another document.
+                let same = assembly.key(document).is_some_and(|texts| index.queries.roots.is(key, texts));
+                body.clear();
+                if !same || !assembly.render(document, &mut body) {
+                    continue;
+                }
+                for place in places {
+                    if let Some(outcome) = outcomes.get_mut(*place) {
+                        *outcome = Outcome::Built(body.as_slice().to_vec());
+                    }
+                }
+            }
+            Ok(true)
+        })
+    })
+}
+
+/// One reading: an executor is made for it, and the session is ready for something else afterwards, however it went.
+pub(crate) fn read(
+    session: &mut Session,
+    index: &Index,
+    work: impl FnOnce(&mut Executor<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut executor = Executor::new(session, &index.queries)?;
+    match work(&mut executor) {
+        Ok(()) => executor.end(),
+        Err(error) => {
+            executor.give_up()?;
+            Err(error)
         }
     }
 }
 
-/// One array literal a key column.
-pub(crate) fn key_arrays(plan: &Plan, keys: &[&[Value]]) -> Vec<String> {
-    (0..plan.key.len())
-        .map(|at| sql::array(keys.iter().filter_map(|key| key.get(at).and_then(codec::encode))))
-        .collect()
+pub(crate) fn at(indexes: &[Index], number: u32) -> Result<&Index> {
+    usize::try_from(number).ok().and_then(|number| indexes.get(number)).ok_or_else(|| unknown(number))
+}
+
+pub(crate) fn unknown(number: u32) -> Error {
+    Error::Fatal(format!("there is no index {number}"))
 }

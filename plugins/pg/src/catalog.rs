@@ -51,6 +51,10 @@ pub struct Column {
     pub base: u32,
     /// That type as SQL writes it.
     pub type_name: String,
+    /// That type's own name, without its schema.
+    pub short_name: String,
+    /// Whether texts that are equal are the same bytes: not under a collation of one's own that ignores case.
+    pub bytewise: bool,
     /// The type as declared, with its modifier; for the mapping's hash.
     pub declared: String,
     /// `b`ase, `e`num, `c`omposite, `r`ange, `m`ultirange.
@@ -65,6 +69,13 @@ pub struct Column {
     pub json_cast: bool,
     /// Whether it is never null.
     pub required: bool,
+}
+
+impl Column {
+    /// Whether a list of its values can be given as an array of its type.
+    pub fn can_be_listed(&self) -> bool {
+        self.listable && self.element == 0
+    }
 }
 
 impl Table {
@@ -90,10 +101,15 @@ impl Table {
 
     /// Why its changes cannot be followed, and what would help; `None` when they can.
     pub fn obstacle(&self) -> Option<String> {
-        let table = self.sql();
         if self.key.is_empty() {
-            return Some(format!("it has no primary key; ALTER TABLE {table} ADD PRIMARY KEY (…) gives it one"));
+            return Some(format!("it has no primary key; ALTER TABLE {} ADD PRIMARY KEY (…) gives it one", self.sql()));
         }
+        self.unreadable().or_else(|| self.without_identity())
+    }
+
+    /// Why its rows cannot be read and followed, whatever its key.
+    pub fn unreadable(&self) -> Option<String> {
+        let table = self.sql();
         if !self.readable {
             return Some(format!(
                 "this role may not read it; GRANT SELECT ON {table} TO CURRENT_USER (and USAGE on its schema) helps"
@@ -107,6 +123,11 @@ impl Table {
         if self.hidden_rows {
             return Some("row-level security hides rows of it from this role; ALTER ROLE … BYPASSRLS helps".to_owned());
         }
+        None
+    }
+
+    fn without_identity(&self) -> Option<String> {
+        let table = self.sql();
         match self.identity.as_str() {
             "d" if !self.key_identifies => Some(format!(
                 "its primary key is deferrable, which is no replica identity, so published updates and deletes would fail; ALTER TABLE {table} REPLICA IDENTITY FULL helps, or a primary key that is not deferrable"
@@ -137,10 +158,11 @@ pub fn table(session: &mut Session, schema: &str, name: &str) -> Result<Option<T
     Ok(found.into_iter().next())
 }
 
-/// The columns' names and types of a table given by its oid, as [`Table::fingerprint`] has them; null when it is gone.
-pub const FINGERPRINT: &str =
-    "SELECT string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum)
-     FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped";
+/// For tables given by their oids, in the oids' order: each that is there, and what [`Table::fingerprint`] has.
+pub const FINGERPRINTS: &str =
+    "SELECT a.attrelid, string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum)
+     FROM pg_catalog.pg_attribute a WHERE a.attrelid = ANY($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+     GROUP BY a.attrelid ORDER BY a.attrelid";
 
 fn read(session: &mut Session, which: &str) -> Result<Vec<Table>> {
     session
@@ -180,6 +202,7 @@ SELECT pg_catalog.row_to_json(t) FROM (
     CROSS JOIN LATERAL (
         SELECT coalesce(json_agg(json_build_object(
             'name', a.attname, 'type_oid', a.atttypid::int8, 'generated', a.attgenerated <> '', 'base', ty.oid::int8, 'type_name', pg_catalog.format_type(ty.oid, -1),
+            'short_name', ty.typname, 'bytewise', coalesce(co.collisdeterministic, true),
             'declared', pg_catalog.format_type(a.atttypid, a.atttypmod), 'class', ty.typtype,
             'element', CASE WHEN ty.typcategory = 'A' THEN ty.typelem::int8 ELSE 0 END, 'element_class', el.typtype,
             'listable', ty.typarray <> 0,
@@ -190,6 +213,7 @@ SELECT pg_catalog.row_to_json(t) FROM (
         JOIN base b ON b.type = a.atttypid
         JOIN pg_catalog.pg_type ty ON ty.oid = b.base
         LEFT JOIN pg_catalog.pg_type el ON el.oid = ty.typelem
+        LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     ) columns
     WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND $which

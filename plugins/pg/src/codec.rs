@@ -74,6 +74,16 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Whether the text is this value's.
+    pub fn is(self, value: &Value, text: &[u8]) -> bool {
+        let (mut given, mut found) = (Vec::with_capacity(24), Vec::with_capacity(24));
+        distinguish(value, &mut given);
+        distinguish(&self.decode(text), &mut found);
+        given == found
+    }
+}
+
 /// The text that the server reads as this value; `None` is null.
 pub fn encode(value: &Value) -> Option<String> {
     Some(match value {

@@ -14,9 +14,8 @@ pub mod capture;
 pub mod catalog;
 pub mod codec;
 pub mod error;
-pub mod json;
+pub mod keyed;
 pub mod pgoutput;
-pub mod plan;
 pub mod position;
 pub mod reader;
 pub mod session;
@@ -32,13 +31,17 @@ pub mod walk;
 pub mod wire;
 
 mod auth;
+mod executor;
+mod filter;
+mod known;
+mod query;
 mod publication;
 mod range;
 mod roles;
 mod slot;
 mod tls;
 
-use builder::RowBuilder;
+use builder::DocumentBuilder;
 use reader::PgReader;
 use snapshot::PgSnapshot;
 use source::PgSource;
@@ -48,6 +51,6 @@ flusso_plugin::plugin! {
     source: PgSource,
     snapshot: PgSnapshot,
     reader: PgReader,
-    builder: RowBuilder,
-    range_builder: RowBuilder,
+    builder: DocumentBuilder,
+    range_builder: DocumentBuilder,
 }

@@ -1,13 +1,24 @@
-//! The range builder: documents of whole ranges of a root table, rendered as the rows arrive.
+//! The range builder: documents of whole ranges of a root table. A page of root rows is read along the key, and what
+//! belongs to them by their keys, all of one moment.
+//!
+//! A document of one row is a statement of its own, so the next page of such is asked for at the end of a call and waits in
+//! the socket. Where documents have more rows, nothing is read ahead: a transaction held open while nobody asks would keep
+//! the server from cleaning up.
 
-use crate::builder::{RowBuilder, unknown};
+use crate::builder::{self, DocumentBuilder, Index};
 use crate::error::Result;
-use crate::plan::KeyPlaces;
-use crate::session::CALL;
+use crate::executor::{Executor, push};
+use crate::session::{CALL, Session};
 use crate::walk::Walk;
+use flusso_documents::{Assembly, CHUNK, Chunk, Rows, build};
 use flusso_plugin::{Outcome, Ranged, RangedPage};
 
-impl RowBuilder {
+/// Root rows of a first page: nothing is known yet of how large documents are.
+const FIRST: usize = 256;
+/// Root rows of any page.
+const MOST: usize = 4096;
+
+impl DocumentBuilder {
     /// The next documents of a range: at most `max`, and about `max_bytes` of bodies.
     pub fn range(
         &mut self,
@@ -18,36 +29,125 @@ impl RowBuilder {
         max_bytes: usize,
     ) -> Result<RangedPage> {
         self.session.within(CALL);
+        let most = max.clamp(1, MOST);
         let current = self.walk.as_ref().is_some_and(|(number, walk)| *number == index && walk.is_at(range, cursor));
         if !current {
             self.release()?;
-            self.freshen(index)?;
-            // The first page is small: nothing is known yet of how large rows are.
-            self.walk = Some((index, Walk::new(range, cursor, max.min(256))?));
+            self.walk = None;
         }
-        let plan = usize::try_from(index).ok().and_then(|index| self.indexes.get(index)).map(|index| &index.plan);
-        let (Some(plan), Some((_, walk))) = (plan, &mut self.walk) else {
-            return Err(unknown(index));
-        };
-        let session = &mut self.session;
-        let mut documents = Vec::with_capacity(max.min(4096));
-        let (mut bytes, mut body, mut key) = (0, Vec::new(), KeyPlaces::default());
-        let (max, max_bytes) = (max.max(1), max_bytes.max(1));
-        while let Some(frame) = walk.next_row(session, plan)? {
-            let row = session.row(frame);
-            body.clear();
-            plan.render(row, &mut body, &mut key)?;
-            bytes += body.len();
-            // Copied out at its exact size: a body that had grown into its place would be moved once more on its way out.
-            documents
-                .push(Ranged { key: plan.key_values(row, &key), outcome: Outcome::Built(body.as_slice().to_vec()) });
-            if documents.len() >= max || bytes >= max_bytes || walk.ends_page() {
-                walk.passed(key.texts(row));
-                break;
+        let mut walk = match self.walk.take() {
+            Some((_, walk)) => walk,
+            None => {
+                self.freshen(index)?;
+                Walk::new(range, cursor, most.min(FIRST))?
             }
-        }
-        walk.turn(session, plan, documents.len(), bytes < max_bytes / 2, max)?;
-        let rows = documents.len() as u64;
-        Ok(RangedPage { documents, rows, cursor: walk.cursor(), extra: None })
+        };
+        let mut page = Page::default();
+        self.again(index, |session, index| {
+            page = Page::default();
+            page.read(session, index, &mut walk, most, max_bytes.max(1))
+        })?;
+        let (documents, rows, cursor) = (page.documents, page.used as u64, walk.cursor());
+        self.walk = Some((index, walk));
+        Ok(RangedPage { documents, rows, cursor, extra: None })
     }
+}
+
+/// A page as far as it is finished.
+#[derive(Default)]
+struct Page {
+    documents: Vec<Ranged>,
+    bytes: usize,
+    /// Root rows that it took.
+    used: usize,
+    last: Vec<Vec<u8>>,
+    /// Chunks that were finished before those in front of them.
+    early: Vec<Option<Part>>,
+    next: usize,
+}
+
+struct Part {
+    documents: Vec<Ranged>,
+    bytes: usize,
+    rows: usize,
+    last: Vec<Vec<u8>>,
+}
+
+impl Page {
+    fn read(&mut self, session: &mut Session, index: &Index, walk: &mut Walk, most: usize, max_bytes: usize) -> Result<()> {
+        walk.at_most(session, most)?;
+        let (flat, roots) = (index.plan.is_flat(), &index.queries.roots);
+        let width = index.plan.nodes.first().map_or(0, flusso_documents::Node::width);
+        let mut whole = false;
+        let read = builder::read(session, index, |executor| {
+            walk.begin(executor, roots, flat)?;
+            let next = |executor: &mut Executor<'_>| {
+                if whole {
+                    return Ok(None);
+                }
+                let mut rows = Rows::new(width);
+                while rows.len() < CHUNK {
+                    match walk.next_row(executor.session(), roots)? {
+                        Some(frame) => push(executor.session().row(frame), &mut rows)?,
+                        None => {
+                            whole = true;
+                            executor.beside_read();
+                            break;
+                        }
+                    }
+                }
+                Ok((!rows.is_empty()).then_some(Chunk::Roots(rows)))
+            };
+            // All root rows come before any answer, so all chunks are begun before the first is finished.
+            build(&index.plan, executor, usize::MAX, next, |number, assembly| {
+                self.take(number, part(index, assembly));
+                Ok(self.bytes < max_bytes)
+            })
+        });
+        if let Err(error) = read {
+            walk.lost();
+            return Err(error);
+        }
+        if !self.last.is_empty() {
+            walk.passed(self.last.iter().map(Vec::as_slice));
+        }
+        walk.read(self.used, self.bytes < max_bytes / 2, most);
+        if flat { walk.ahead(session, roots) } else { Ok(()) }
+    }
+
+    /// Takes a finished chunk; pages hold chunks in their order, so it may have to wait.
+    fn take(&mut self, number: usize, part: Part) {
+        if self.early.len() <= number {
+            self.early.resize_with(number + 1, || None);
+        }
+        if let Some(place) = self.early.get_mut(number) {
+            *place = Some(part);
+        }
+        while let Some(part) = self.early.get_mut(self.next).and_then(Option::take) {
+            self.documents.extend(part.documents);
+            self.bytes += part.bytes;
+            self.used += part.rows;
+            self.last = part.last;
+            self.next += 1;
+        }
+    }
+}
+
+fn part(index: &Index, assembly: &Assembly<'_>) -> Part {
+    let (mut bytes, mut body) = (0, Vec::new());
+    let mut documents = Vec::with_capacity(assembly.len());
+    for document in 0..assembly.len() {
+        body.clear();
+        if !assembly.render(document, &mut body) {
+            continue;
+        }
+        let Some(texts) = assembly.key(document) else { continue };
+        bytes += body.len();
+        // Copied out at its exact size: a body that had grown into its place would be moved once more on its way out.
+        let outcome = Outcome::Built(body.as_slice().to_vec());
+        documents.push(Ranged { key: index.queries.roots.values(texts), outcome });
+    }
+    let last = assembly.texts(assembly.len().saturating_sub(1));
+    let last = last.map(|texts| texts.map(<[u8]>::to_vec).collect()).unwrap_or_default();
+    Part { documents, bytes, rows: assembly.len(), last }
 }

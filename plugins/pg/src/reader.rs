@@ -1,10 +1,9 @@
 //! The reader: rows by key and by relation, all of one moment, for builders that are not this plugin's own.
 
-use crate::builder::{by_key, key_arrays};
 use crate::catalog::{self, Table};
 use crate::codec;
 use crate::error::{Error, Result};
-use crate::plan::Plan;
+use crate::keyed::Keyed;
 use crate::session::{CALL, Mode, Session};
 use crate::settings::Settings;
 use crate::sql;
@@ -52,7 +51,7 @@ impl PgReader {
     pub fn by_keys(&mut self, table: &TableName, columns: &[String], keys: &[Key]) -> Result<Vec<Row>> {
         self.session.within(CALL);
         let table = self.table(table)?;
-        let plan = Plan::keys(&table)?;
+        let plan = Keyed::keys(&table)?;
         let keys: Vec<&[Value]> = keys.iter().map(Vec::as_slice).collect();
         let wanted: Vec<String> = table.key.iter().chain(columns).cloned().collect();
         let text = format!("SELECT {} FROM {} WHERE {}", select(&wanted), plan.from, by_key(&plan));
@@ -66,7 +65,7 @@ impl PgReader {
         let wanted: Vec<String> = relation.by.iter().chain(&relation.columns).cloned().collect();
         // The link columns take the key's place: they are looked up the same way.
         let key = std::mem::replace(&mut table.key, relation.by.clone());
-        let plan = Plan::keys(&table)?;
+        let plan = Keyed::keys(&table)?;
         let links: Vec<&[Value]> =
             relation.values.iter().filter(|link| !link.contains(&Value::Null)).map(Vec::as_slice).collect();
         let mut parameters = key_arrays(&plan, &links);
@@ -164,4 +163,32 @@ fn compare(table: &Table, condition: &Condition, parameters: &mut Vec<String>) -
         Comparison::IsNull => format!("{sql} IS NULL"),
         Comparison::IsNotNull => format!("{sql} IS NOT NULL"),
     })
+}
+
+/// The condition for a list of keys, given as one array a key column.
+fn by_key(plan: &Keyed) -> String {
+    let column = |at: usize, sql: &str, type_name: &str, listable: bool| {
+        if listable {
+            (sql.to_owned(), format!("${}::{type_name}[]", at + 1))
+        } else {
+            (format!("{sql}::text"), format!("${}::text[]", at + 1))
+        }
+    };
+    let columns: Vec<(String, String)> =
+        plan.key.iter().enumerate().map(|(at, key)| column(at, &key.sql, &key.type_name, key.listable)).collect();
+    match columns.as_slice() {
+        [(sql, array)] => format!("{sql} = ANY({array})"),
+        several => {
+            let (sqls, arrays): (Vec<&str>, Vec<&str>) =
+                several.iter().map(|(sql, array)| (sql.as_str(), array.as_str())).unzip();
+            format!("({}) IN (SELECT * FROM unnest({}))", sqls.join(", "), arrays.join(", "))
+        }
+    }
+}
+
+/// One array literal a key column.
+fn key_arrays(plan: &Keyed, keys: &[&[Value]]) -> Vec<String> {
+    (0..plan.key.len())
+        .map(|at| sql::array(keys.iter().filter_map(|key| key.get(at).and_then(codec::encode))))
+        .collect()
 }

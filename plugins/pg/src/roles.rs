@@ -1,6 +1,6 @@
 //! The contract's roles on this plugin's types: settings in, errors translated, nothing else.
 
-use crate::builder::RowBuilder;
+use crate::builder::DocumentBuilder;
 use crate::error::Error;
 use crate::position::Place;
 use crate::reader::PgReader;
@@ -112,12 +112,12 @@ impl Reader for PgReader {
     }
 }
 
-impl Builder for RowBuilder {
+impl Builder for DocumentBuilder {
     fn open(given: contract::Settings, indexes: Vec<IndexRequest>) -> Result<Self> {
         Ok(Self::start(&settings(&given)?, &indexes)?)
     }
     fn mappings(&mut self) -> Result<Vec<Mapping>> {
-        Ok(self.describe())
+        Ok(self.describe()?)
     }
     fn scopes(&mut self) -> Result<Vec<Scope>> {
         Ok(self.roots())
@@ -126,7 +126,7 @@ impl Builder for RowBuilder {
         Ok(self.tables())
     }
     fn resolve(&mut self, changes: Vec<Change>) -> Result<Affected> {
-        Ok(Self::touched(changes))
+        Ok(self.touched(changes))
     }
     fn reshaped(&mut self, tables: Vec<TableNumber>) -> Result<Affected> {
         Ok(Self::look_again(self, &tables)?)
@@ -136,7 +136,7 @@ impl Builder for RowBuilder {
     }
 }
 
-impl RangeBuilder for RowBuilder {
+impl RangeBuilder for DocumentBuilder {
     fn build_range(
         &mut self,
         index: IndexNumber,

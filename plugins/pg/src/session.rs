@@ -191,6 +191,11 @@ impl Session {
         self.wire.put(b'S', |_| {});
     }
 
+    /// Sends what is lined up.
+    pub fn send(&mut self) -> Result<()> {
+        self.wire.send()
+    }
+
     /// Runs a prepared statement; all its rows.
     pub fn rows(&mut self, statement: &Statement, parameters: &[Option<&str>]) -> Result<Vec<TextRow>> {
         self.execute(statement, parameters)?;

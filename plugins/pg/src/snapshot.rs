@@ -2,7 +2,7 @@
 
 use crate::catalog::{self, Table};
 use crate::error::{Error, Result};
-use crate::plan::{KeyPlaces, Plan};
+use crate::keyed::{KeyPlaces, Keyed};
 use crate::session::{CALL, Mode, Session};
 use crate::settings::Settings;
 use crate::walk::{KeyRange, Walk, split::split};
@@ -12,7 +12,7 @@ use flusso_plugin::{Division, Page, TableInterest};
 pub struct PgSnapshot {
     session: Session,
     interest: Vec<TableInterest>,
-    walk: Option<(Plan, Walk)>,
+    walk: Option<(Keyed, Walk)>,
 }
 
 impl PgSnapshot {
@@ -37,7 +37,7 @@ impl PgSnapshot {
     pub fn divide(&mut self, number: u32, parts: u32) -> Result<Division> {
         self.session.within(CALL);
         let table = self.table(number)?;
-        let plan = Plan::keys(&table)?;
+        let plan = Keyed::keys(&table)?;
         let (ranges, rows) = split(&mut self.session, &table, &plan, usize::try_from(parts).unwrap_or(1))?;
         Ok(Division {
             ranges: ranges.iter().map(KeyRange::to_bytes).collect(),
@@ -53,7 +53,7 @@ impl PgSnapshot {
             walk.abandon(&mut self.session)?;
         }
         let table = self.table(number)?;
-        self.walk = Some((Plan::keys(&table)?, Walk::new(range, cursor, 1)?));
+        self.walk = Some((Keyed::keys(&table)?, Walk::new(range, cursor, 1)?));
         Ok(())
     }
 
@@ -62,11 +62,11 @@ impl PgSnapshot {
         self.session.within(CALL);
         let (plan, walk) = self.walk.as_mut().ok_or_else(|| Error::Fatal("no range was begun".into()))?;
         walk.start_with(max);
-        let (mut keys, mut key, mut nothing) = (Vec::with_capacity(max.min(4096)), KeyPlaces::default(), Vec::new());
+        let (mut keys, mut key) = (Vec::with_capacity(max.min(4096)), KeyPlaces::default());
         while let Some(frame) = walk.next_row(&mut self.session, plan)? {
             let row = self.session.row(frame);
-            plan.render(row, &mut nothing, &mut key)?;
-            keys.push(plan.key_values(row, &key));
+            plan.find(row, &mut key)?;
+            keys.push(plan.values(key.texts(row)));
             if keys.len() >= max.max(1) || walk.ends_page() {
                 walk.passed(key.texts(row));
                 break;

@@ -8,8 +8,9 @@
 pub mod split;
 
 use crate::error::{Error, Result};
-use crate::plan::Plan;
-use crate::session::Session;
+use crate::keyed::Keyed;
+use crate::executor::Executor;
+use crate::session::{Session, Statement};
 use crate::wire::Frame;
 use serde::{Deserialize, Serialize};
 
@@ -82,7 +83,7 @@ impl Walk {
 
     /// The next row; `None` at the range's end. The caller says by [`Walk::passed`] where it got to.
     #[inline]
-    pub fn next_row(&mut self, session: &mut Session, plan: &Plan) -> Result<Option<Frame>> {
+    pub fn next_row(&mut self, session: &mut Session, plan: &Keyed) -> Result<Option<Frame>> {
         if self.done {
             return Ok(None);
         }
@@ -112,27 +113,27 @@ impl Walk {
         self.last = Some(key.map(|text| String::from_utf8_lossy(text).into_owned()).collect());
     }
 
-    /// Sends the statement for the next page, from the last key passed.
-    fn ask(&mut self, session: &mut Session, plan: &Plan) -> Result<()> {
+    /// The statement for the next page, from the last key passed.
+    fn question(&self, session: &mut Session, plan: &Keyed) -> Result<(Statement, Vec<String>)> {
         let lead = plan.key.first().ok_or_else(|| Error::Fatal("a table without a key cannot be walked".into()))?;
         let mut conditions = Vec::new();
-        let mut parameters: Vec<&str> = Vec::new();
+        let mut parameters: Vec<String> = Vec::new();
         match (&self.last, &self.range.low) {
             (Some(last), _) => {
                 let places =
                     plan.key.iter().enumerate().map(|(at, column)| format!("${}::{}", at + 1, column.type_name));
                 conditions.push(format!("({}) > ({})", plan.key_list(), places.collect::<Vec<_>>().join(", ")));
-                parameters.extend(last.iter().map(String::as_str));
+                parameters.extend(last.iter().cloned());
             }
             (None, Some(low)) => {
                 conditions.push(format!("{} >= $1::{}", lead.sql, lead.type_name));
-                parameters.push(low);
+                parameters.push(low.clone());
             }
             (None, None) => {}
         }
         if let Some(high) = &self.range.high {
             conditions.push(format!("{} < ${}::{}", lead.sql, parameters.len() + 1, lead.type_name));
-            parameters.push(high);
+            parameters.push(high.clone());
         }
         let condition =
             if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
@@ -143,11 +144,60 @@ impl Walk {
             plan.key_list(),
             self.page
         );
-        let statement = session.prepare(&text)?;
-        let parameters: Vec<Option<&str>> = parameters.into_iter().map(Some).collect();
-        session.execute(&statement, &parameters)?;
+        Ok((session.prepare(&text)?, parameters))
+    }
+
+    /// Sends it off.
+    fn ask(&mut self, session: &mut Session, plan: &Keyed) -> Result<()> {
+        let (statement, parameters) = self.question(session, plan)?;
+        self.send(session, &statement, &parameters)
+    }
+
+    fn send(&mut self, session: &mut Session, statement: &Statement, parameters: &[String]) -> Result<()> {
+        let parameters: Vec<Option<&str>> = parameters.iter().map(|text| Some(text.as_str())).collect();
+        session.execute(statement, &parameters)?;
         (self.limit, self.rows, self.asked) = (self.page, 0, true);
         Ok(())
+    }
+
+    /// Sends it off within a reading, if it is not on its way already.
+    pub(crate) fn begin(&mut self, executor: &mut Executor<'_>, plan: &Keyed, alone: bool) -> Result<()> {
+        if self.asked || self.done {
+            return Ok(());
+        }
+        let (statement, parameters) = self.question(executor.session(), plan)?;
+        if !alone {
+            executor.begin()?;
+            executor.beside();
+        }
+        self.send(executor.session(), &statement, &parameters)?;
+        if alone { Ok(()) } else { executor.begun() }
+    }
+
+    /// Makes pages no larger than that; one that is larger and on its way is dropped.
+    pub(crate) fn at_most(&mut self, session: &mut Session, most: usize) -> Result<()> {
+        self.page = self.page.min(most);
+        if self.asked && self.limit > most { self.abandon(session) } else { Ok(()) }
+    }
+
+    /// What was on its way is lost, or was dropped by somebody else.
+    pub(crate) fn lost(&mut self) {
+        self.asked = false;
+    }
+
+    /// Ends a call that has read a whole page, of which all rows or the first `used` were used. Pages grow, up to `most`,
+    /// while there is room.
+    pub(crate) fn read(&mut self, used: usize, roomy: bool, most: usize) {
+        if used < self.rows {
+            self.done = false;
+            self.page = (used.max(1) + 1).next_power_of_two() / 2;
+        }
+        self.page = if roomy { (self.page * 2).min(most) } else { self.page.min(most) }.max(1);
+    }
+
+    /// Asks for the next page ahead of time.
+    pub(crate) fn ahead(&mut self, session: &mut Session, plan: &Keyed) -> Result<()> {
+        if self.done || self.asked { Ok(()) } else { self.ask(session, plan) }
     }
 
     /// Reads what is still on its way and drops it, so that the session is free again.
@@ -172,7 +222,7 @@ impl Walk {
 
     /// Ends a call after `used` rows, and asks for the next page ahead of time. A page that was left in the middle is dropped,
     /// and those after it are smaller; pages grow again, up to `most`, while there is room.
-    pub fn turn(&mut self, session: &mut Session, plan: &Plan, used: usize, roomy: bool, most: usize) -> Result<()> {
+    pub fn turn(&mut self, session: &mut Session, plan: &Keyed, used: usize, roomy: bool, most: usize) -> Result<()> {
         if self.asked && self.ends_page() {
             while self.next_row(session, plan)?.is_some() {}
         } else if self.asked {

@@ -137,8 +137,8 @@ fn keys_of_every_type_are_what_the_snapshot_reads() {
     }
     let streamed = changes(drain(&mut source));
     let mut snapshot = flusso_pg::snapshot::PgSnapshot::start(&database.settings(), wanted).unwrap();
-    let mut builder = flusso_pg::builder::RowBuilder::start(&database.settings(), &[]).unwrap();
-    let names: Vec<String> = builder.describe().into_iter().map(|mapping| mapping.index).collect();
+    let mut builder = flusso_pg::builder::DocumentBuilder::start(&database.settings(), &[]).unwrap();
+    let names: Vec<String> = builder.describe().unwrap().into_iter().map(|mapping| mapping.index).collect();
     for (number, table) in (0..).zip(&tables) {
         let of_table: Vec<_> = streamed.iter().filter(|change| change.table == number).collect();
         assert_eq!(of_table.len(), 2, "{table}");

@@ -8,7 +8,7 @@
 
 mod server;
 
-use flusso_pg::builder::RowBuilder;
+use flusso_pg::builder::DocumentBuilder;
 use flusso_pg::walk::KeyRange;
 use flusso_plugin::{DocumentId, Key, Outcome, Value};
 use server::Database;
@@ -39,7 +39,7 @@ CREATE TABLE other (id int PRIMARY KEY, u int NOT NULL UNIQUE); ALTER TABLE othe
 CREATE VIEW v AS SELECT 1; CREATE TABLE citexts (k citext PRIMARY KEY); INSERT INTO citexts VALUES ('Abc');
 ANALYZE;"#;
 
-fn range(builder: &mut RowBuilder, index: u32, range: &KeyRange, max: usize, max_bytes: usize) -> Vec<(Key, Vec<u8>)> {
+fn range(builder: &mut DocumentBuilder, index: u32, range: &KeyRange, max: usize, max_bytes: usize) -> Vec<(Key, Vec<u8>)> {
     let (mut all, mut cursor) = (Vec::new(), None);
     loop {
         let page = builder.range(index, &range.to_bytes(), cursor.as_deref(), max, max_bytes).unwrap();
@@ -60,8 +60,8 @@ fn documents_equal_row_to_json_by_key_and_by_range() {
     let Some(database) = Database::create("documents") else { return };
     let mut session = database.session();
     session.simple(TYPES).unwrap();
-    let mut builder = RowBuilder::start(&database.settings(), &[]).unwrap();
-    let mappings = builder.describe();
+    let mut builder = DocumentBuilder::start(&database.settings(), &[]).unwrap();
+    let mappings = builder.describe().unwrap();
     let names: Vec<&str> = mappings.iter().map(|mapping| mapping.index.as_str()).collect();
     assert_eq!(names, ["Odd \"schema\".Ta ble", "citexts", "keyed_by_array", "many", "parted", "types"]);
     for (number, interest) in (0..).zip(builder.tables()) {
@@ -103,7 +103,7 @@ fn documents_equal_row_to_json_by_key_and_by_range() {
 fn absent_and_look_alike_keys_are_absent() {
     let Some(database) = Database::create("absent") else { return };
     database.session().simple("CREATE EXTENSION citext; CREATE TABLE a (k citext PRIMARY KEY); INSERT INTO a VALUES ('Abc'); CREATE TABLE b (id int PRIMARY KEY); INSERT INTO b VALUES (1)").unwrap();
-    let mut builder = RowBuilder::start(&database.settings(), &[]).unwrap();
+    let mut builder = DocumentBuilder::start(&database.settings(), &[]).unwrap();
     let id = |index, value: Value| DocumentId { index, key: vec![value] };
     let ids = [
         id(1, Value::Integer(2)),
@@ -122,7 +122,7 @@ fn a_reshaped_table_is_noticed_by_every_instance() {
     let Some(database) = Database::create("reshaped") else { return };
     let mut session = database.session();
     session.simple("CREATE TABLE a (id int PRIMARY KEY, x int); INSERT INTO a VALUES (1, 2)").unwrap();
-    let mut builder = RowBuilder::start(&database.settings(), &[]).unwrap();
+    let mut builder = DocumentBuilder::start(&database.settings(), &[]).unwrap();
     let ids = [DocumentId { index: 0, key: vec![Value::Integer(1)] }];
     assert_eq!(builder.build(&ids).unwrap(), [Outcome::Built(b"{\"id\":1,\"x\":2}".to_vec())]);
     session.simple("ALTER TABLE a ADD y text DEFAULT 'new', DROP x").unwrap();
@@ -144,7 +144,7 @@ fn ranges_together_hold_every_row_once() {
         if analysed {
             session.simple("ANALYZE a").unwrap();
         }
-        let mut builder = RowBuilder::start(&database.settings(), &[]).unwrap();
+        let mut builder = DocumentBuilder::start(&database.settings(), &[]).unwrap();
         let mut snapshot = flusso_pg::snapshot::PgSnapshot::start(&database.settings(), builder.tables()).unwrap();
         let division = snapshot.divide(0, 4).unwrap();
         assert_eq!(

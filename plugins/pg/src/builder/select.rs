@@ -3,7 +3,7 @@
 use crate::catalog::{self, Table};
 use crate::error::{Error, Result};
 use crate::session::Session;
-use flusso_plugin::{IndexRequest, log};
+use flusso_plugin::log;
 
 /// No index was asked for: every table that can be followed, under its own name (`schema.table` outside `public`).
 pub(super) fn every_table(session: &mut Session) -> Result<Vec<(String, Table)>> {
@@ -24,24 +24,14 @@ fn index_name(table: &Table) -> String {
     if table.schema == "public" { table.name.clone() } else { table.label() }
 }
 
-/// Indexes by name: each is the table of that name.
-pub(super) fn named(session: &mut Session, requests: &[IndexRequest]) -> Result<Vec<(String, Table)>> {
-    let mut found = Vec::new();
-    for request in requests {
-        let wrong = |message: String| Error::configuration(&format!("index.{}", request.name), message);
-        if request.schema.is_some() {
-            let origin = request.origin.as_deref().unwrap_or("its schema file");
-            return Err(wrong(format!(
-                "this version of the plugin builds one document a row and reads no schema: remove {origin} from the index, or give it a builder that reads schemas"
-            )));
-        }
-        let (schema, name) = request.name.split_once('.').unwrap_or(("public", &request.name));
-        let table = catalog::table(session, schema, name)?
-            .ok_or_else(|| wrong(format!("there is no table {schema}.{name} in this database; name an index as its table, `schema.table` outside public")))?;
-        if let Some(reason) = table.obstacle() {
-            return Err(wrong(format!("the table {} cannot be followed: {reason}", table.label())));
-        }
-        found.push((request.name.clone(), table));
+/// An index without a schema is the table of its name.
+pub(super) fn named(session: &mut Session, index: &str) -> Result<Table> {
+    let wrong = |message: String| Error::configuration(&format!("index.{index}"), message);
+    let (schema, name) = index.split_once('.').unwrap_or(("public", index));
+    let table = catalog::table(session, schema, name)?
+        .ok_or_else(|| wrong(format!("there is no table {schema}.{name} in this database; name an index as its table, `schema.table` outside public, or give it a schema")))?;
+    match table.obstacle() {
+        Some(reason) => Err(wrong(format!("the table {} cannot be followed: {reason}", table.label()))),
+        None => Ok(table),
     }
-    Ok(found)
 }
