@@ -1,6 +1,7 @@
 //! From rows to bodies: pieces one after another, children where they stand.
 
-use crate::assembly::{Assembly, NONE, Slot};
+use crate::assembly::{Assembly, Slot};
+use crate::links::NONE;
 use crate::plan::{Content, Piece, Source};
 use crate::render::Render;
 

@@ -22,6 +22,7 @@ mod body;
 mod build;
 mod fetch;
 mod form;
+mod links;
 mod plan;
 mod render;
 mod rows;

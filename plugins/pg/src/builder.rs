@@ -44,10 +44,7 @@ pub(crate) struct Index {
 /// What documents are made of.
 pub(crate) enum MadeOf {
     /// Whole rows of one table.
-    Rows {
-        schema: String,
-        table: String,
-    },
+    Rows { schema: String, table: String },
     /// What a schema says.
     Schema {
         schema: Box<Schema>,
@@ -129,9 +126,12 @@ impl DocumentBuilder {
         let mut rebuild = Vec::new();
         for number in (0..).take(self.indexes.len()) {
             let plan = &at(&self.indexes, number)?.plan;
-            let reads = tables.iter().filter_map(|table| self.interest.get(usize::try_from(*table).ok()?)).any(|interest| {
-                plan.tables().iter().any(|table| table.schema == interest.table.schema && table.name == interest.table.name)
-            });
+            let reads =
+                tables.iter().filter_map(|table| self.interest.get(usize::try_from(*table).ok()?)).any(|interest| {
+                    plan.tables()
+                        .iter()
+                        .any(|table| table.schema == interest.table.schema && table.name == interest.table.name)
+                });
             if reads {
                 self.freshen(number)?;
                 rebuild.push(number);
@@ -149,7 +149,13 @@ impl DocumentBuilder {
     }
 }
 
-fn by_key(session: &mut Session, index: &Index, places: &[usize], ids: &[DocumentId], outcomes: &mut [Outcome]) -> Result<()> {
+fn by_key(
+    session: &mut Session,
+    index: &Index,
+    places: &[usize],
+    ids: &[DocumentId],
+    outcomes: &mut [Outcome],
+) -> Result<()> {
     // A key asked for twice is read once and answered twice.
     let mut wanted: HashMap<Vec<u8>, usize> = HashMap::with_capacity(places.len());
     let mut keys: Vec<(&[Value], Vec<usize>)> = Vec::with_capacity(places.len());

@@ -10,7 +10,8 @@ use flusso_schema::{Comparison, Filter, Identifier, Literal};
 
 /// A condition on a row of `table`, which the statement calls `alias`.
 pub(crate) fn condition(table: &Table, alias: &str, filter: &Filter) -> Result<String> {
-    let column = |name: &Identifier| Ok((format!("{alias}.{}", sql::name(name.as_str())), table.column(name.as_str())?));
+    let column =
+        |name: &Identifier| Ok((format!("{alias}.{}", sql::name(name.as_str())), table.column(name.as_str())?));
     Ok(match filter {
         // On a line of its own: it may end in a comment.
         Filter::Raw(text) => format!("({text}\n)"),

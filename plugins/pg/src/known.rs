@@ -38,8 +38,9 @@ impl Known {
 
     /// A table of a plan, which was checked when the plan was made.
     pub(crate) fn of_plan(&self, table: &documents::Table) -> Result<&Table> {
-        self.table(&table.schema, &table.name)
-            .ok_or_else(|| crate::error::Error::Transient(format!("the table {table} is gone: the tables are looked up again")))
+        self.table(&table.schema, &table.name).ok_or_else(|| {
+            crate::error::Error::Transient(format!("the table {table} is gone: the tables are looked up again"))
+        })
     }
 
     /// All of them.

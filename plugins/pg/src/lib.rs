@@ -1,13 +1,15 @@
-//! `pg.wasm`: PostgreSQL as a source, a snapshot, a reader, and (one document a row) a builder and a range builder.
+//! `pg.wasm`: PostgreSQL as a source, a snapshot, a reader, a builder and a range builder.
 //!
 //! ```text
-//! roles ─▶ source ─▶ capture ─▶ stream ─┐            settings: where, and what things are called
-//!       ─▶ snapshot, range ─▶ walk ─────┤─▶ session ─▶ wire ─▶ transport
-//!       ─▶ builder, reader ─▶ plan ─────┘            codec, json: values and documents from the server's text
+//! roles ─▶ source ─▶ capture ─▶ stream ────────────┐        settings: where, and what things are called
+//!       ─▶ snapshot, reader ─▶ keyed, walk ────────┤─▶ session ─▶ wire ─▶ transport
+//!       ─▶ builder, range ─▶ query ─▶ executor ────┘        codec: keys and links from the server's text
+//!                  └─▶ flusso-documents: plans, and bodies from rows
 //! ```
 //!
-//! Keys have one codec ([`codec`]) on every path, and documents one renderer ([`json`]). A row's document equals
-//! `row_to_json` of the row.
+//! Keys have one codec ([`codec`]) on every path, and documents one way of being built: a plan (of a schema, or of the rows
+//! of one table) is written as statements once, and its rows are put together by `flusso-documents`. The document of a
+//! whole row equals `row_to_json` of the row.
 
 pub mod builder;
 pub mod capture;
@@ -34,8 +36,8 @@ mod auth;
 mod executor;
 mod filter;
 mod known;
-mod query;
 mod publication;
+mod query;
 mod range;
 mod roles;
 mod slot;

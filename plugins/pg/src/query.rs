@@ -164,7 +164,7 @@ fn reduced(reduction: &Reduction, node: &Node, table: &Table, alias: &str) -> Re
     let column = |name: &str| format!("{alias}.{}", sql::name(name));
     let sql = match &reduction.op {
         AggregateOp::Count => "pg_catalog.count(*)".to_owned(),
-        AggregateOp::Avg { column: name } => format!("pg_catalog.avg({})::float8", column(name.as_str())),
+        AggregateOp::Avg { column: name } => format!("pg_catalog.avg({})", column(name.as_str())),
         AggregateOp::Sum { column: name, .. } => format!("pg_catalog.sum({})", column(name.as_str())),
         AggregateOp::Min { column: name, .. } => extreme("min", "", table, name.as_str(), &column(name.as_str()))?,
         AggregateOp::Max { column: name, .. } => extreme("max", " DESC", table, name.as_str(), &column(name.as_str()))?,

@@ -74,7 +74,14 @@ struct Part {
 }
 
 impl Page {
-    fn read(&mut self, session: &mut Session, index: &Index, walk: &mut Walk, most: usize, max_bytes: usize) -> Result<()> {
+    fn read(
+        &mut self,
+        session: &mut Session,
+        index: &Index,
+        walk: &mut Walk,
+        most: usize,
+        max_bytes: usize,
+    ) -> Result<()> {
         walk.at_most(session, most)?;
         let (flat, roots) = (index.plan.is_flat(), &index.queries.roots);
         let width = index.plan.nodes.first().map_or(0, flusso_documents::Node::width);

@@ -8,8 +8,8 @@
 pub mod split;
 
 use crate::error::{Error, Result};
-use crate::keyed::Keyed;
 use crate::executor::Executor;
+use crate::keyed::Keyed;
 use crate::session::{Session, Statement};
 use crate::wire::Frame;
 use serde::{Deserialize, Serialize};

@@ -39,7 +39,13 @@ CREATE TABLE other (id int PRIMARY KEY, u int NOT NULL UNIQUE); ALTER TABLE othe
 CREATE VIEW v AS SELECT 1; CREATE TABLE citexts (k citext PRIMARY KEY); INSERT INTO citexts VALUES ('Abc');
 ANALYZE;"#;
 
-fn range(builder: &mut DocumentBuilder, index: u32, range: &KeyRange, max: usize, max_bytes: usize) -> Vec<(Key, Vec<u8>)> {
+fn range(
+    builder: &mut DocumentBuilder,
+    index: u32,
+    range: &KeyRange,
+    max: usize,
+    max_bytes: usize,
+) -> Vec<(Key, Vec<u8>)> {
     let (mut all, mut cursor) = (Vec::new(), None);
     loop {
         let page = builder.range(index, &range.to_bytes(), cursor.as_deref(), max, max_bytes).unwrap();

@@ -35,7 +35,8 @@ impl DocumentBuilder {
     /// The number of an index's root table.
     pub(super) fn root_of(&self, index: &Index) -> Option<u32> {
         let root = &index.plan.nodes.first()?.table;
-        let place = self.interest.iter().position(|one| one.table.schema == root.schema && one.table.name == root.name)?;
+        let place =
+            self.interest.iter().position(|one| one.table.schema == root.schema && one.table.name == root.name)?;
         u32::try_from(place).ok()
     }
 
@@ -85,7 +86,9 @@ fn wanted(index: &Index) -> Vec<TableInterest> {
                 let catalogued = index.known.table(&of, &name).map(|table| table.key.clone()).unwrap_or_default();
                 // Documents are named by the root's key as the file has it; all other rows by what the catalogue says.
                 let key = match &schema.primary_key {
-                    Key::Declared(columns) if used.table == schema.table => columns.iter().map(ToString::to_string).collect(),
+                    Key::Declared(columns) if used.table == schema.table => {
+                        columns.iter().map(ToString::to_string).collect()
+                    }
                     _ => catalogued,
                 };
                 TableInterest {

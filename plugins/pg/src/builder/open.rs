@@ -77,7 +77,8 @@ fn planned(setting: &str, origin: &str, schema: &flusso_schema::Schema, known: &
         Error::configuration(setting, lines.join("\n"))
     })?;
     for table in known.tables() {
-        let root = plan.nodes.first().is_some_and(|root| root.table.schema == table.schema && root.table.name == table.name);
+        let root =
+            plan.nodes.first().is_some_and(|root| root.table.schema == table.schema && root.table.name == table.name);
         // A junction may do without a key of its own, and the root's may be declared.
         let obstacle = if table.key.is_empty() { table.unreadable() } else { table.obstacle() };
         if let Some(reason) = obstacle {
@@ -100,7 +101,10 @@ fn try_out(session: &mut Session, setting: &str, origin: &str, plan: &Plan, quer
             Ok(_) => {}
             Err(Error::Server(error)) if error.code.starts_with("42") || error.code.starts_with("22") => {
                 let place = if node.path.is_empty() { "filters" } else { node.path.as_str() };
-                return Err(Error::configuration(setting, format!("{origin}: {place}: the database refuses it: {error}")));
+                return Err(Error::configuration(
+                    setting,
+                    format!("{origin}: {place}: the database refuses it: {error}"),
+                ));
             }
             Err(error) => return Err(error),
         }

@@ -33,7 +33,8 @@ impl DocumentBuilder {
     fn stands_below(&self, index: &Index, table: u32) -> bool {
         let Some(table) = usize::try_from(table).ok().and_then(|table| self.interest.get(table)) else { return false };
         let is = |of: &flusso_documents::Table| of.schema == table.table.schema && of.name == table.table.name;
-        let through = |node: &flusso_documents::Node| node.link.through.as_ref().is_some_and(|through| is(&through.table));
+        let through =
+            |node: &flusso_documents::Node| node.link.through.as_ref().is_some_and(|through| is(&through.table));
         index.plan.nodes.iter().skip(1).any(|node| is(&node.table) || through(node))
     }
 }

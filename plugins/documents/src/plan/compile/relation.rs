@@ -1,0 +1,177 @@
+//! Joins and aggregates: where their links come from, and what they lead to.
+
+use super::{Compiler, Row, names};
+use crate::form::Catalogue;
+use crate::plan::{Cell, Content, Grouping, Link, Node, Piece, Source, Table, Through, scalar};
+use flusso_schema::{Aggregate, AggregateLink, AggregateOp, Join, Link as SchemaLink, OrderBy, TableName};
+
+impl<C: Catalogue> Compiler<'_, C> {
+    pub(super) fn join<'s>(&mut self, row: &mut Row<'s>, path: &str, join: &'s Join) {
+        let table = &join.table;
+        if self.table(path, table).is_none() {
+            return;
+        }
+        let key = names(&join.primary_key);
+        let at = |sibling: &str| format!("{path}.{sibling}");
+        let (source, link, limit) = match &join.link {
+            SchemaLink::BelongsTo { column, .. } => {
+                let column = names(column);
+                let link = self.link(&at("column"), table, &key, row.table, &column);
+                (self.cells_of(row, &column), link, None)
+            }
+            SchemaLink::HasOne { foreign_key, .. } => {
+                let link = self.link(&at("foreign_key"), table, &names(foreign_key), row.table, &row.key);
+                // A key without an order is taken to be unique; with one, the first is meant.
+                (self.key_of(row), link, (!join.order_by.is_empty()).then_some(1))
+            }
+            SchemaLink::HasMany { foreign_key, limit } => {
+                let link = self.link(&at("foreign_key"), table, &names(foreign_key), row.table, &row.key);
+                (self.key_of(row), link, *limit)
+            }
+            SchemaLink::ManyToMany { through, limit } => {
+                let link = self.through(&at("through"), through, table, &key, row);
+                (self.key_of(row), link, *limit)
+            }
+        };
+        self.filters(&at("filters"), table, &join.filters);
+        for order in &join.order_by {
+            self.column(&at("order_by"), table, order.column.as_str());
+        }
+        for column in &key {
+            self.column(&at("primary_key"), table, column);
+        }
+        let node = self.node(Node {
+            path: path.to_owned(),
+            table: table.into(),
+            key: key.clone(),
+            source,
+            link,
+            filters: join.filters.clone(),
+            deleted: None,
+            order: join.order_by.clone(),
+            limit,
+            content: Content::Aggregates(Vec::new()),
+        });
+        let mut inner = Row { node, table, key, cells: Vec::new(), pieces: Vec::new(), reduced: Vec::new() };
+        self.fields(&mut inner, &format!("{path}."), &join.fields);
+        self.close(inner);
+        row.pieces.push(if join.is_to_many() { Piece::Many { node } } else { Piece::One { node } });
+    }
+
+    pub(super) fn aggregate<'s>(&mut self, row: &mut Row<'s>, path: &str, one: &'s Aggregate) {
+        let Some(key) = self.table(path, &one.table) else { return };
+        let column = one.op.column().map(|column| self.column(path, &one.table, column.as_str()));
+        let column = match column {
+            Some(None) => return,
+            Some(Some(column)) => Some(column),
+            None => None,
+        };
+        if matches!(one.op, AggregateOp::Ids { .. }) && key.len() != 1 {
+            self.problem(
+                path,
+                format!("`ids` lists primary keys of one column, and that of {} has {}", one.table, key.len()),
+            );
+            return;
+        }
+        let same = |known: &&(&Aggregate, usize)| {
+            known.0.table == one.table && known.0.link == one.link && known.0.filters == one.filters
+        };
+        let node = match row.reduced.iter().find(same) {
+            Some((_, node)) => *node,
+            None => {
+                let link = match &one.link {
+                    AggregateLink::ForeignKey(columns) => {
+                        self.link(&format!("{path}.foreign_key"), &one.table, &names(columns), row.table, &row.key)
+                    }
+                    AggregateLink::Through(through) => {
+                        self.through(&format!("{path}.through"), through, &one.table, &key, row)
+                    }
+                };
+                self.filters(&format!("{path}.filters"), &one.table, &one.filters);
+                let source = self.key_of(row);
+                let node = self.node(Node {
+                    path: path.to_owned(),
+                    table: (&one.table).into(),
+                    key,
+                    source,
+                    link,
+                    filters: one.filters.clone(),
+                    deleted: None,
+                    order: Vec::<OrderBy>::new(),
+                    limit: None,
+                    content: Content::Aggregates(Vec::new()),
+                });
+                row.reduced.push((one, node));
+                node
+            }
+        };
+        let Some(Content::Aggregates(reductions)) = self.nodes.get_mut(node).map(|node| &mut node.content) else {
+            return;
+        };
+        let (reduction, render, none) = scalar::reduced(&one.op, column.as_ref());
+        reductions.push(reduction);
+        row.pieces.push(Piece::Reduced { node, cell: reductions.len(), render, none });
+        if let Some(message) = column.and_then(|column| scalar::irreducible(&one.op, &column)) {
+            self.problem(path, message);
+        }
+    }
+
+    fn through(
+        &mut self,
+        path: &str,
+        through: &flusso_schema::Through,
+        far: &TableName,
+        far_key: &[String],
+        row: &Row<'_>,
+    ) -> Link {
+        let table = &through.table;
+        let (left, right) = (names(&through.left_key), names(&through.right_key));
+        if self.table(path, table).is_some() {
+            for column in &right {
+                self.column(path, table, column);
+            }
+            if right.len() != far_key.len() {
+                self.problem(
+                    path,
+                    format!("`right_key` has {} columns, the primary key of {far} has {}", right.len(), far_key.len()),
+                );
+            }
+        }
+        let link = self.link(path, table, &left, row.table, &row.key);
+        Link { through: Some(Through { table: table.into(), right }), ..link }
+    }
+
+    /// Which columns equal which, and whether their texts tell.
+    pub(super) fn link(
+        &mut self,
+        path: &str,
+        table: &TableName,
+        columns: &[String],
+        from: &TableName,
+        values: &[String],
+    ) -> Link {
+        if columns.len() != values.len() {
+            self.problem(path, format!("{} columns are compared with {}; name as many", columns.len(), values.len()));
+        }
+        let mut grouping = if columns.len() == 1 { Grouping::Text } else { Grouping::Number };
+        for (column, value) in columns.iter().zip(values) {
+            let (column, value) = (self.column(path, table, column), self.column(path, from, value));
+            let (Some(column), Some(value)) = (column, value) else { continue };
+            if column.alike.is_none() || column.alike != value.alike {
+                grouping = Grouping::Number;
+            }
+        }
+        let values = values.iter().map(|column| (Table::from(from), column.clone())).collect();
+        Link { columns: columns.to_vec(), through: None, values, grouping }
+    }
+
+    fn cells_of(&self, row: &mut Row<'_>, columns: &[String]) -> Source {
+        let cells = columns.iter().map(|column| row.cell(Cell::plain(column))).collect();
+        Source::Rows { node: row.node, cells }
+    }
+
+    /// The key of the row at hand: that of the root is known before the row is.
+    fn key_of(&self, row: &mut Row<'_>) -> Source {
+        if row.node == 0 { Source::Documents } else { self.cells_of(row, &row.key.clone()) }
+    }
+}
