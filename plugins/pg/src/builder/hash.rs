@@ -23,6 +23,9 @@ pub(super) fn of(index: &Index) -> Result<String> {
         MadeOf::Schema { schema, .. } => {
             hash.add(DOCUMENTS);
             hash.add(&schema.hash());
+            for table in index.plan.tables() {
+                hash.add(&index.known.of_plan(table)?.oid.to_string());
+            }
             for node in &index.plan.nodes {
                 let table = index.known.of_plan(&node.table)?;
                 node.key.iter().for_each(|name| hash.add(name));
