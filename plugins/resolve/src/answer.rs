@@ -1,0 +1,58 @@
+//! The calls a builder passes on: a batch, and what is left of one.
+
+use crate::cursor::{Found, Unreadable};
+use crate::links::Links;
+use crate::lookup::Lookup;
+use crate::network::Resolver;
+use crate::rounds::Work;
+use flusso_plugin::{Affected, Change};
+
+impl Resolver {
+    /// Which documents a whole batch of changes touches; about the first `max` of them, and a cursor if there are more.
+    ///
+    /// # Errors
+    ///
+    /// Those of the lookups and of the links.
+    pub fn resolve<L: Lookup>(
+        &self,
+        changes: &[Change],
+        max: usize,
+        lookup: &mut L,
+        links: &mut dyn Links<L::Error>,
+    ) -> Result<Affected, L::Error> {
+        let (work, whole) = self.begin(changes, links)?;
+        let mut affected = self.go_on(work, max, lookup)?;
+        affected.rebuild = whole.rebuild.into_iter().collect();
+        affected.clear = whole.clear.into_iter().collect();
+        Ok(affected)
+    }
+
+    /// Goes on from a cursor, with at most `max` documents. A cursor of before a change of schemas or tables can no longer be
+    /// followed: every index is built again.
+    ///
+    /// # Errors
+    ///
+    /// Those of the lookups, and [`Unreadable`].
+    pub fn resolve_more<L: Lookup>(&self, cursor: &[u8], max: usize, lookup: &mut L) -> Result<Affected, L::Error>
+    where
+        L::Error: From<Unreadable>,
+    {
+        match self.parse(cursor)? {
+            Found::Work(work) => self.go_on(work, max, lookup),
+            Found::Foreign => {
+                let rebuild = self.scopes().into_iter().map(|scope| scope.index).collect();
+                Ok(Affected { ids: Vec::new(), more: None, rebuild, clear: Vec::new(), extra: None })
+            }
+        }
+    }
+
+    fn go_on<L: Lookup>(&self, mut work: Work, max: usize, lookup: &mut L) -> Result<Affected, L::Error> {
+        let max = max.max(1);
+        self.run(&mut work, max, lookup)?;
+        work.found.sort_by_key(|(_, rank)| *rank);
+        let rest = work.found.split_off(work.found.len().min(max));
+        let ids = std::mem::replace(&mut work.found, rest).into_iter().map(|(id, _)| id).collect();
+        let more = if work.found.is_empty() && work.is_done() { None } else { Some(self.cursor(&work)) };
+        Ok(Affected { ids, more, rebuild: Vec::new(), clear: Vec::new(), extra: None })
+    }
+}
