@@ -126,6 +126,10 @@ fn push_json(buffer: &mut Vec<u8>, text: &str) {
 
 #[async_trait]
 impl Writer for Lines {
+    fn is_stream(&self) -> bool {
+        true
+    }
+
     async fn ensure_index(&mut self, mapping: &Mapping) -> Result<Ensured> {
         let mut quoted = b"\"index\":".to_vec();
         push_json(&mut quoted, &mapping.index);

@@ -153,7 +153,7 @@ impl Routes {
                     generation = Some(found);
                 }
                 // An empty one may have been removed and made again; to begin again costs nothing there.
-                None if !targets.live.empty => return Ok(true),
+                None if !targets.live.empty || writer.is_stream() => return Ok(true),
                 None => {}
             }
         }

@@ -285,6 +285,10 @@ impl Documents {
 /// One opening of a sink. Its buffer is void after any error.
 #[async_trait]
 pub trait Writer: Send {
+    /// Whether what is written goes by and cannot be found again, as on standard output: then being empty says nothing.
+    fn is_stream(&self) -> bool {
+        false
+    }
     /// Creates the index if it is absent, and says what it found.
     async fn ensure_index(&mut self, mapping: &Mapping) -> Result<Ensured>;
     /// Under which history the index was marked seeded.

@@ -54,7 +54,9 @@ async fn one(seed: u64) {
     let mut random = Random::new(seed);
     let names = ["a", "b", "c"];
     let sinks: Vec<_> = (0..=random.below(3) as usize)
-        .map(|at| (names[at], SinkSetup { generations: !random.once_in(3), versions: random.once_in(2) }))
+        .map(|at| {
+            (names[at], SinkSetup { generations: !random.once_in(3), versions: random.once_in(2), stream: false })
+        })
         .collect();
     let world = World::with(&sinks);
     {

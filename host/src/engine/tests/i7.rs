@@ -177,7 +177,7 @@ async fn a_backfill_is_not_resumed_in_a_generation_that_another_attempt_began() 
 
 #[tokio::test(start_paused = true)]
 async fn a_sink_without_generations_is_cleared_before_it_is_seeded_again() {
-    let world = World::with(&[("a", SinkSetup { generations: false, versions: false })]);
+    let world = World::with(&[("a", SinkSetup { generations: false, ..SinkSetup::default() })]);
     world.commit(rows(6));
     let run = world.start(Options::default());
     world.quiet().await;

@@ -14,7 +14,7 @@ async fn a_crash_at_any_call_of_a_stage_loses_nothing() {
         let mut at = 0;
         loop {
             at += 1;
-            let setup = SinkSetup { generations, versions: false };
+            let setup = SinkSetup { generations, ..SinkSetup::default() };
             let world = World::with(&[("a", setup), ("b", setup)]);
             world.lock().builder.by_range = at % 2 == 0;
             let options =

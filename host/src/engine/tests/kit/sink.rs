@@ -18,11 +18,13 @@ pub(crate) struct SinkSetup {
     pub(crate) generations: bool,
     /// It drops a document whose version is lower than the one it has.
     pub(crate) versions: bool,
+    /// It forgets what it was given, as standard output does, and always calls itself empty.
+    pub(crate) stream: bool,
 }
 
 impl Default for SinkSetup {
     fn default() -> Self {
-        Self { generations: true, versions: false }
+        Self { generations: true, versions: false, stream: false }
     }
 }
 
@@ -199,6 +201,10 @@ impl Writing {
 
 #[async_trait]
 impl Writer for Writing {
+    fn is_stream(&self) -> bool {
+        self.with(|sink| sink.setup.stream)
+    }
+
     async fn ensure_index(&mut self, mapping: &Mapping) -> Result<Ensured> {
         let lost = self.gate("ensure").await?;
         let seen = self.world.lock().store.visible as Version;
@@ -212,7 +218,8 @@ impl Writer for Writing {
                 }
             };
             let documents = sink.places.get(&target).map(|place| &place.documents);
-            Ensured { target, empty: documents.is_none_or(|held| held.values().all(|held| held.body.is_none())) }
+            let empty = documents.is_none_or(|held| held.values().all(|held| held.body.is_none()));
+            Ensured { target, empty: empty || sink.setup.stream }
         });
         lost.map_or(Ok(ensured), Err)
     }
