@@ -105,8 +105,10 @@ impl Page {
                 }
                 Ok((!rows.is_empty()).then_some(Chunk::Roots(rows)))
             };
-            // All root rows come before any answer, so all chunks are begun before the first is finished.
-            build(&index.plan, executor, usize::MAX, next, |number, assembly| {
+            // All root rows come before any answer, so all chunks are begun before the first is finished; where there is
+            // nothing to ask, a chunk is rendered while the next arrives.
+            let ahead = if flat { 1 } else { usize::MAX };
+            build(&index.plan, executor, ahead, next, |number, assembly| {
                 self.take(number, part(index, assembly));
                 Ok(self.bytes < max_bytes)
             })

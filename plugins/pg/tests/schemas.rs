@@ -555,3 +555,33 @@ fn values_of_every_shape_find_their_rows() {
         }
     }
 }
+
+#[test]
+fn keys_and_rows_larger_than_every_buffer_do_not_block() {
+    let Some(database) = Database::create("buffers") else { return };
+    // Questions of megabytes and answers of megabytes at once: neither side may wait for the other to read first.
+    database.session().simple("CREATE TABLE a (k text PRIMARY KEY, x text); CREATE TABLE b (id int PRIMARY KEY, k text, x text); CREATE TABLE c (id int PRIMARY KEY, k text, x text);
+      INSERT INTO a SELECT repeat('k', 1000) || i, repeat('x', 3000) FROM generate_series(1, 2200) i;
+      INSERT INTO b SELECT i, repeat('k', 1000) || i, repeat('y', 3000) FROM generate_series(1, 2200) i;
+      INSERT INTO c SELECT i, repeat('k', 1000) || i, repeat('z', 3000) FROM generate_series(1, 2200) i").unwrap();
+    let below = |table: &str, more: &str| {
+        format!(
+            "{{ has_many: {table}, table: {table}, primary_key: id, foreign_key: k, fields: [{{ text: x }}{more}] }}"
+        )
+    };
+    let above = "{ belongs_to: back, table: a, primary_key: k, column: k, fields: [{ text: x }] }";
+    let schema = format!(
+        "version: 1\ntable: a\nfields: [{{ text: x }}, {}, {}, {{ count: n, table: b, foreign_key: k }}]\n",
+        below("b", &format!(", {above}")),
+        below("c", "")
+    );
+    let mut builder = open(&database, &schema);
+    let built = by_range(&mut builder, 2000, 1 << 30);
+    assert_eq!(built.len(), 2200);
+    let ids: Vec<DocumentId> = built.iter().map(|(key, _)| DocumentId { index: 0, key: key.clone() }).collect();
+    let outcomes = builder.build(&ids).unwrap();
+    assert!(built.iter().zip(&outcomes).all(|((_, body), outcome)| *outcome == Outcome::Built(body.clone())));
+    let document: Json = serde_json::from_slice(&built[7].1).unwrap();
+    assert_eq!(document["b"][0]["back"]["x"], document["x"]);
+    assert_eq!(document["n"], 1);
+}
