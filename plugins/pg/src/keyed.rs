@@ -28,6 +28,8 @@ pub struct KeyColumn {
     pub type_name: String,
     /// Whether that type can be an array's element.
     pub listable: bool,
+    /// Whether it may be null, as the columns of a key that a schema declares may. A row where it is has no name.
+    pub nullable: bool,
     /// How its text becomes a value.
     pub kind: Kind,
     /// Where it stands in the select list.
@@ -56,6 +58,7 @@ impl Keyed {
                 sql: format!("{alias}.{}", sql::name(name)),
                 type_name: column.type_name.clone(),
                 listable: column.can_be_listed(),
+                nullable: !column.required,
                 kind: Kind::of(column.base),
                 at: place(number),
             });

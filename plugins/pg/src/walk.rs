@@ -135,6 +135,8 @@ impl Walk {
             conditions.push(format!("{} < ${}::{}", lead.sql, parameters.len() + 1, lead.type_name));
             parameters.push(high.clone());
         }
+        let nullable = plan.key.iter().filter(|column| column.nullable);
+        conditions.extend(nullable.map(|column| format!("{} IS NOT NULL", column.sql)));
         let condition =
             if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
         let text = format!(
