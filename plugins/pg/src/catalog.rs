@@ -34,7 +34,7 @@ pub struct Table {
     pub identity_columns: Vec<String>,
     /// All columns, in order.
     pub columns: Vec<Column>,
-    /// The same in short: what [`FINGERPRINT`] answers while they are what they were.
+    /// The same in short: what [`FINGERPRINTS`] answers while they are what they were.
     pub fingerprint: String,
 }
 
