@@ -65,8 +65,11 @@ struct Lines {
 struct Index {
     /// `"index":"users"`, quoted once.
     quoted: String,
-    /// The state's key that says under which history it is seeded.
+    /// The state's key that says under which history it is seeded; empty: it was once. The key of another mapping's mark
+    /// has the same beginning.
     key: String,
+    /// How far that beginning goes.
+    common: usize,
 }
 
 fn state_failed(error: StateError) -> StageError {
@@ -76,6 +79,19 @@ fn state_failed(error: StateError) -> StageError {
 impl Lines {
     fn index(&self, target: Target) -> Result<&Index> {
         self.indexes.get(target as usize).ok_or_else(|| StageError::Fatal(format!("there is no target {target}")))
+    }
+
+    /// Sets the one mark of an index, in the place of those it has under other mappings.
+    async fn mark(&self, target: Target, history: &[u8]) -> Result<()> {
+        let index = self.index(target)?;
+        let common = index.key.get(..index.common).unwrap_or_default();
+        let known = self.state.scan(common).await.map_err(state_failed)?;
+        if history.is_empty() && known.is_empty() {
+            return Ok(());
+        }
+        let mut mutations: Vec<_> = known.into_iter().map(|(key, _)| Mutation::Delete(key)).collect();
+        mutations.push(Mutation::Put(index.key.clone(), history.to_vec()));
+        self.state.apply(mutations).await.map_err(state_failed)
     }
 
     /// Hands over what is buffered.
@@ -135,25 +151,27 @@ impl Writer for Lines {
         push_json(&mut quoted, &mapping.index);
         let quoted = String::from_utf8(quoted).map_err(|error| StageError::Fatal(error.to_string()))?;
         let target = Target::try_from(self.indexes.len()).map_err(|error| StageError::Fatal(error.to_string()))?;
-        let key = format!("stdout/{}/{}@{}", self.sink, mapping.index, mapping.hash);
-        self.indexes.push(Index { quoted, key });
-        // Nothing that was printed can be in the way.
-        Ok(Ensured { target, empty: true })
+        let mut key = format!("stdout/{}/{}@", self.sink, mapping.index);
+        let common = key.len();
+        // What was printed under any mapping is what a reader may still hold.
+        let empty = self.state.scan(&key).await.map_err(state_failed)?.is_empty();
+        key.push_str(&mapping.hash);
+        self.indexes.push(Index { quoted, key, common });
+        Ok(Ensured { target, empty })
     }
 
     async fn seeded(&mut self, target: Target) -> Result<Option<HistoryId>> {
         let value = self.state.get(&self.index(target)?.key).await.map_err(state_failed)?;
-        Ok(value.and_then(|value| String::from_utf8(value).ok()).map(HistoryId::from))
+        let history = value.and_then(|value| String::from_utf8(value).ok());
+        Ok(history.filter(|history| !history.is_empty()).map(HistoryId::from))
     }
 
     async fn mark_seeded(&mut self, target: Target, history: &HistoryId) -> Result<()> {
-        let mark = Mutation::Put(self.index(target)?.key.clone(), history.as_bytes().to_vec());
-        self.state.apply(vec![mark]).await.map_err(state_failed)
+        self.mark(target, history.as_bytes()).await
     }
 
     async fn mark_unseeded(&mut self, target: Target) -> Result<()> {
-        let mark = Mutation::Delete(self.index(target)?.key.clone());
-        self.state.apply(vec![mark]).await.map_err(state_failed)
+        self.mark(target, b"").await
     }
 
     async fn write(&mut self, documents: Documents) -> Result<()> {

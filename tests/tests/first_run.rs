@@ -105,9 +105,13 @@ fn reseed_prints_it_all_again() {
     let database = Postgres::with(SHOP);
     let host = Host::on(&database.url());
     assert_eq!(host.documents(&["--plugin", "pg.wasm", "--once"]).len(), 6);
-    assert_eq!(host.documents(&["--plugin", "pg.wasm", "--once", "--reseed"]).len(), 6);
+    // What was printed before is void first: a line of an id that is not there any more would stand for ever.
+    let again = host.documents(&["--plugin", "pg.wasm", "--once", "--reseed"]);
+    assert_eq!(again.iter().filter(|line| line.op == "clear").count(), 2);
+    assert_eq!(again.iter().filter(|line| line.op == "upsert").count(), 6);
     let users = host.documents(&["--plugin", "pg.wasm", "--once", "--reseed", "users"]);
-    assert_eq!(users.iter().map(|line| line.index.as_str()).collect::<Vec<_>>(), ["users"; 3]);
+    let ops: Vec<_> = users.iter().map(|line| (line.op.as_str(), line.index.as_str())).collect();
+    assert_eq!(ops, [("clear", "users"), ("upsert", "users"), ("upsert", "users"), ("upsert", "users")]);
     host.run(&["--plugin", "pg.wasm", "--once", "--reseed", "usres"]).refused(2, &["usres", "users"]);
 }
 

@@ -65,6 +65,16 @@ pub enum AppError {
         /// What it is.
         roles: String,
     },
+    /// Two sinks would write into one folder.
+    #[error("the sinks {first:?} and {second:?} both write into {}; give each a folder of its own", path.display())]
+    SharedFolder {
+        /// One sink.
+        first: String,
+        /// The other.
+        second: String,
+        /// The folder.
+        path: PathBuf,
+    },
     /// The state folder cannot be used.
     #[error(transparent)]
     State(#[from] StateError),

@@ -17,6 +17,7 @@ pub use error::AppError;
 use crate::config::{Config, OnError, Placed, Sink};
 use crate::engine::stage;
 use crate::engine::{self, Connected, Finished, Observer, Options, Reseed};
+use crate::plugin::capability::Access;
 use crate::plugin::locate::Places;
 use crate::plugin::manifest::Role;
 use crate::plugin::state::StateFolder;
@@ -149,7 +150,28 @@ impl Deployment {
         Ok(engine::connect(Arc::new(source), Arc::new(builder), observer, options).await?)
     }
 
+    /// No two sinks write into one folder: each would cut and append behind the other's back.
+    fn check_folders(&mut self) -> Result<(), AppError> {
+        let mut taken: Vec<(PathBuf, String)> = Vec::new();
+        for sink in &self.placed.sinks {
+            let Sink::Plugin(plugin) = sink else { continue };
+            for (path, access) in self.plugins.setup(plugin, None)?.grants.folders() {
+                if access != Access::Write {
+                    continue;
+                }
+                let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+                if let Some((_, first)) = taken.iter().find(|(other, _)| *other == path) {
+                    let (first, second) = (first.clone(), plugin.instance.clone());
+                    return Err(AppError::SharedFolder { first, second, path });
+                }
+                taken.push((path, plugin.instance.clone()));
+            }
+        }
+        Ok(())
+    }
+
     async fn sinks(&mut self, state: &StateFolder) -> Result<Vec<Arc<dyn stage::Sink>>, AppError> {
+        self.check_folders()?;
         let mut sinks: Vec<Arc<dyn stage::Sink>> = Vec::new();
         for sink in self.placed.sinks.clone() {
             sinks.push(match sink {

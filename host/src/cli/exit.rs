@@ -57,6 +57,7 @@ impl Exit {
             | AppError::Settings { .. }
             | AppError::Grant { .. }
             | AppError::Role { .. }
+            | AppError::SharedFolder { .. }
             | AppError::NoStateFolder => Self::Usage,
             AppError::Locate(_)
             | AppError::Refused(_)

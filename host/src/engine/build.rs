@@ -14,6 +14,9 @@ use crate::model::{Change, Document, DocumentId, Failure, IndexNumber, Key, Outc
 /// Fewer documents than this are not worth another instance.
 const SMALLEST_SHARE: usize = 64;
 
+/// Bytes that a body is taken for until some were built.
+const FIRST_BODY: usize = 8 << 10;
+
 /// What was built.
 #[derive(Default)]
 pub(crate) struct Built {
@@ -30,16 +33,24 @@ pub(crate) struct Build {
     name: String,
     quarantine: Quarantine,
     shared: Arc<Shared>,
+    /// Bytes of a body, as those built last were: how many documents one call may build follows from it (I11).
+    body: usize,
 }
 
 impl Build {
     pub(crate) fn new(builder: Arc<dyn Builder>, quarantine: Quarantine, shared: Arc<Shared>) -> Self {
         let name = format!("builder {:?}", builder.name());
-        Self { builder, name, quarantine, shared }
+        Self { builder, name, quarantine, shared, body: FIRST_BODY }
     }
 
     fn retry(&self) -> Retry<'_> {
         Retry::new(&self.name, &self.shared.options, &*self.shared.observer)
+    }
+
+    /// How many documents may be built at once: what they come to is in memory together (I11).
+    pub(crate) fn most(&self) -> usize {
+        let most = self.shared.options.backfill_documents.max(1) as usize;
+        (self.shared.options.max_in_flight / self.body.max(1)).clamp(1, most)
     }
 
     /// Which documents a batch touches, each once, in first-seen order.
@@ -87,14 +98,23 @@ impl Build {
         let version = self.shared.version();
         let ids = Arc::new(ids);
         let count = ids.len();
-        let share = count.div_ceil(self.builder.instances().max(1)).max(SMALLEST_SHARE);
+        let even = count.div_ceil(self.builder.instances().max(1)).max(SMALLEST_SHARE);
+        let mut share = even.min(self.shared.options.call_bytes / self.body.max(1)).max(1);
         let mut retry = self.retry();
         let outcomes = loop {
             match self.build_shares(&ids, share).await {
                 Ok(outcomes) => break outcomes,
-                Err(error) => retry.failed(error).await?,
+                Err(error) => {
+                    // Bodies that are much larger than those before them may have been too many for one call.
+                    if matches!(error, StageError::Crashed(_)) {
+                        share = (share / 4).max(1);
+                    }
+                    retry.failed(error).await?;
+                }
             }
         };
+        let body = outcomes.iter().map(size).sum::<usize>() / count;
+        self.body = body.max(self.body / 4 * 3);
         let ids = Arc::try_unwrap(ids).unwrap_or_else(|shared| shared.as_ref().clone());
         let mut documents = Vec::with_capacity(count);
         let mut refused = Vec::new();
@@ -142,10 +162,9 @@ impl Build {
         let mut calls = Vec::with_capacity(count.div_ceil(share));
         for start in (0..count).step_by(share) {
             let part = start..(start + share).min(count);
-            let asked = part.len();
             let slice = Slice::new(Arc::clone(ids), part);
             calls.push(async move {
-                let outcomes = self.builder.build_many(slice).await?;
+                let (asked, outcomes) = (slice.len(), self.builder.build_many(slice).await?);
                 if outcomes.len() == asked {
                     return Ok(outcomes);
                 }
@@ -181,6 +200,13 @@ impl Build {
             affected.ids.retain(|_| first.next().unwrap_or(true));
         }
         Ok(affected)
+    }
+}
+
+fn size(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Built(body) => body.len(),
+        Outcome::Absent | Outcome::Failed(_) => 0,
     }
 }
 

@@ -12,7 +12,7 @@ use super::ack::{Ack, Advance, SeedMark};
 use super::capture::{Confirmed, Wish};
 use super::error::EngineError;
 use super::observer::Observation;
-use super::progress::{BackfillRecord, SourceRecord, seeded_now};
+use super::progress::{BackfillRecord, Followed, SourceRecord, seeded_now};
 use super::routes::forget_begun;
 use super::shared::Shared;
 use crate::model::{HistoryId, IndexNumber};
@@ -36,6 +36,8 @@ pub(crate) struct Confirmer {
     pub(crate) wish: Arc<watch::Sender<Wish>>,
     pub(crate) backfills: Backfills,
     pub(crate) history: HistoryId,
+    /// What this run follows; remembered with the first position that it confirms.
+    pub(crate) followed: Option<Followed>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -67,7 +69,7 @@ impl Confirmer {
         }
     }
 
-    async fn confirm(&self, advance: Advance) -> Result<(), EngineError> {
+    async fn confirm(&mut self, advance: Advance) -> Result<(), EngineError> {
         let epoch = self.shared.epoch();
         // A checkpoint of an older opening is never confirmed (contract, rule 4). Guarded by `tests::convergence`.
         let checkpoint = advance.checkpoint.filter(|(of, _)| *of == epoch).map(|(_, checkpoint)| checkpoint);
@@ -77,6 +79,9 @@ impl Confirmer {
         if let Some(checkpoint) = &checkpoint {
             let (version, at) = (checkpoint.version, checkpoint.committed_at);
             mutations.push(SourceRecord::new(&self.history, &checkpoint.position, version, at).store()?);
+            if let Some(followed) = self.followed.take() {
+                mutations.push(followed.store()?);
+            }
         }
         let (progress, finished) = self.account(advance.seeds, &advance.seeded, &mut mutations)?;
         // I1: first the host, then the source. Guarded by

@@ -110,6 +110,7 @@ impl Delivery {
     /// Writes a group and flushes it. Everything in it is idempotent.
     async fn attempt(&mut self, group: &[Arc<Entry>]) -> Result<(Vec<Refused>, usize), StageError> {
         let mut writer = self.writer().await?;
+        let most = self.shared.options.call_bytes;
         let mut documents = 0;
         let mut dirty = false;
         // I5: in the lane's order, also the second time.
@@ -123,13 +124,13 @@ impl Delivery {
                         }
                     }
                     if !live.is_empty() {
-                        writer.write(Documents::new(Arc::clone(live), self.routes.live())).await?;
+                        write(&mut *writer, Documents::new(Arc::clone(live), self.routes.live()), most).await?;
                         documents += live.len();
                         dirty = true;
                     }
                 }
                 Work::Seed { scope, documents: seed } if scope.contains(self.number) && !seed.is_empty() => {
-                    writer.write(Documents::new(Arc::clone(seed), self.routes.seed())).await?;
+                    write(&mut *writer, Documents::new(Arc::clone(seed), self.routes.seed()), most).await?;
                     documents += seed.len();
                     dirty = true;
                 }
@@ -207,4 +208,12 @@ impl Delivery {
         let aside = self.quarantine.decide(refused, accepted, &self.shared)?;
         self.shared.remember(aside).await
     }
+}
+
+/// Hands documents over, in calls of about so many bytes (I11).
+async fn write(writer: &mut dyn Writer, documents: Documents, most: usize) -> Result<(), StageError> {
+    for part in documents.parts(most) {
+        writer.write(part).await?;
+    }
+    Ok(())
 }

@@ -49,6 +49,8 @@ pub struct Options {
     pub max_lead: usize,
     /// Bytes that a sink gathers before it flushes while more is waiting.
     pub flush_bytes: usize,
+    /// Bytes of bodies that one call builds, or hands to a sink, about.
+    pub call_bytes: usize,
     /// How long one flush may take.
     pub flush_deadline: Duration,
     /// The first wait after a transient failure; it doubles.
@@ -91,6 +93,7 @@ impl Default for Options {
             max_in_flight: 16 << 20,
             max_lead: 64 << 20,
             flush_bytes: 1 << 20,
+            call_bytes: 16 << 20,
             flush_deadline: Duration::from_secs(30),
             retry_first: Duration::from_millis(100),
             retry_longest: Duration::from_secs(10),

@@ -124,6 +124,7 @@ impl Connected {
                 }
             };
             let opened = open_sinks(&sinks, &state, &self.description, &self.options, &*self.observer).await?;
+            opened.check(&self.options)?;
             (inspection, opened)
         };
         let resume = opened

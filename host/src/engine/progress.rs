@@ -1,6 +1,7 @@
 //! What the engine remembers over restarts, as it stands in the state: where the source is, how far each backfill is,
 //! since when an index is seeded.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use crate::model::{HistoryId, Position, Version};
 const SOURCE: &str = "source";
 const BACKFILL: &str = "backfill/";
 const SEEDED: &str = "seeded/";
+const FOLLOWED: &str = "followed";
 
 /// Where the source is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -85,6 +87,36 @@ impl BackfillRecord {
 
     pub(crate) fn forget(index: &str) -> Mutation {
         Mutation::Delete(format!("{BACKFILL}{index}"))
+    }
+}
+
+/// What a run follows: each index as it is built now (its hash), in each sink.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Followed(BTreeSet<String>);
+
+impl Followed {
+    pub(crate) fn insert(&mut self, sink: &str, index: &str, hash: &str) {
+        self.0.insert(Self::name(sink, index, hash));
+    }
+
+    pub(crate) fn contains(&self, sink: &str, index: &str, hash: &str) -> bool {
+        self.0.contains(&Self::name(sink, index, hash))
+    }
+
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    fn name(sink: &str, index: &str, hash: &str) -> String {
+        format!("{sink}/{index}@{hash}")
+    }
+
+    pub(crate) async fn load(state: &dyn State) -> Result<Self, EngineError> {
+        Ok(load(state, FOLLOWED).await?.unwrap_or_default())
+    }
+
+    pub(crate) fn store(&self) -> Result<Mutation, EngineError> {
+        store(FOLLOWED.to_owned(), self)
     }
 }
 

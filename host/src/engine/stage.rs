@@ -263,6 +263,7 @@ pub struct Ensured {
 #[derive(Clone, Debug)]
 pub struct Documents {
     documents: Arc<[Document]>,
+    part: Range<usize>,
     /// By index number: the targets its documents go to (none, one, or the live one and the generation beside it).
     routes: Arc<[Vec<Target>]>,
 }
@@ -270,12 +271,26 @@ pub struct Documents {
 impl Documents {
     /// Documents and, by index number, the targets they go to.
     pub fn new(documents: Arc<[Document]>, routes: Arc<[Vec<Target>]>) -> Self {
-        Self { documents, routes }
+        Self { part: 0..documents.len(), documents, routes }
+    }
+
+    /// The same in parts of about `bytes` each, in order; a document larger than that is a part alone.
+    pub fn parts(self, bytes: usize) -> Vec<Self> {
+        let (mut parts, mut start, mut size) = (Vec::new(), self.part.start, 0);
+        for (at, document) in self.documents.iter().enumerate().take(self.part.end).skip(self.part.start) {
+            if at > start && size + document.size() > bytes {
+                parts.push(Self { part: start..at, ..self.clone() });
+                (start, size) = (at, 0);
+            }
+            size += document.size();
+        }
+        parts.push(Self { part: start..self.part.end, ..self });
+        parts
     }
 
     /// Each document with each of its targets, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Target, &Document)> {
-        self.documents.iter().flat_map(|document| {
+        self.documents.get(self.part.clone()).unwrap_or_default().iter().flat_map(|document| {
             let targets = self.routes.get(document.index as usize).map_or(&[][..], Vec::as_slice);
             targets.iter().map(move |target| (*target, document))
         })

@@ -7,7 +7,7 @@ use super::error::{EngineError, StageError};
 use super::lane::Scope;
 use super::observer::{Observation, Observer};
 use super::options::{Options, Reseed};
-use super::progress::{BackfillRecord, SourceRecord, seeded_since};
+use super::progress::{BackfillRecord, Followed, SourceRecord, seeded_since};
 use super::retry::Retry;
 use super::routes::Routes;
 use super::seeding::ToSeed;
@@ -84,6 +84,30 @@ impl OpenSink {
         }
     }
 
+    /// Forgets the marks of the indexes that `which` picks.
+    async fn unseed(
+        &mut self,
+        mappings: &[Mapping],
+        options: &Options,
+        observer: &dyn Observer,
+        which: impl Fn(&Mapping, &str) -> bool,
+    ) -> Result<(), EngineError> {
+        let name = format!("sink {:?}", self.sink.name());
+        for (index, mapping) in indexes(mappings.len()).zip(mappings) {
+            let marked = self.seeded.get_mut(index as usize).filter(|mark| mark.is_some());
+            let (Some(mark), Some(found)) = (marked, self.routes.found(index)) else { continue };
+            if !which(mapping, self.sink.name()) {
+                continue;
+            }
+            *mark = None;
+            let mut retry = Retry::new(&name, options, observer);
+            while let Err(error) = self.writer.mark_unseeded(found.target).await {
+                self.again(error, &mut retry, mappings).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn reopen(&mut self, mappings: &[Mapping]) -> Result<(), StageError> {
         let mut writer = self.sink.open().await?;
         self.routes.ensure(&mut *writer, mappings).await?;
@@ -122,7 +146,10 @@ impl Opened {
             }
         };
         match lost {
-            None => Ok(position),
+            None => {
+                self.unseed_what_was_left_out(state, options, observer).await?;
+                Ok(position)
+            }
             Some(reason) if options.reseed != Reseed::Everything => Err(EngineError::HistoryLost { reason }),
             Some(_) => {
                 // I7. Guarded by `tests::i7::a_lost_slot_stops_the_run_unless_it_may_seed_again`.
@@ -132,6 +159,47 @@ impl Opened {
         }
     }
 
+    /// Whether every index that should be seeded again is there.
+    pub(crate) fn check(&self, options: &Options) -> Result<(), EngineError> {
+        let Reseed::Indexes(wanted) = &options.reseed else { return Ok(()) };
+        let Some(unknown) = wanted.iter().find(|name| !self.names.contains(name)) else { return Ok(()) };
+        let message = format!("there is no index {unknown:?} to seed again; there are: {}", self.names.join(", "));
+        Err(EngineError::Configuration { what: "--reseed".to_owned(), message })
+    }
+
+    /// What this run follows.
+    pub(crate) fn follows(&self) -> Followed {
+        let mut followed = Followed::default();
+        for sink in &self.sinks {
+            for mapping in &self.mappings {
+                followed.insert(sink.sink.name(), &mapping.index, &mapping.hash);
+            }
+        }
+        followed
+    }
+
+    /// An index that a sink was not given while the position moved (the sink, or the index, was left out of a run) has
+    /// missed those changes: its mark speaks of a snapshot that nothing has kept up (I7). Guarded by
+    /// `tests::i7::a_sink_that_sat_out_a_run_is_seeded_again`.
+    async fn unseed_what_was_left_out(
+        &mut self,
+        state: &dyn State,
+        options: &Options,
+        observer: &dyn Observer,
+    ) -> Result<(), EngineError> {
+        let mut followed = Followed::load(state).await?;
+        for sink in &mut self.sinks {
+            let mappings = &self.mappings;
+            sink.unseed(mappings, options, observer, |mapping, name| {
+                !followed.contains(name, &mapping.index, &mapping.hash)
+            })
+            .await?;
+        }
+        // What is left out now is kept up until the position moves, and dropped from the record together with that.
+        followed.extend(self.follows());
+        state.apply(vec![followed.store()?]).await.map_err(EngineError::State)
+    }
+
     async fn unseed(
         &mut self,
         state: &dyn State,
@@ -139,17 +207,9 @@ impl Opened {
         observer: &dyn Observer,
     ) -> Result<(), EngineError> {
         for sink in &mut self.sinks {
-            let name = format!("sink {:?}", sink.sink.name());
-            let marked = std::mem::take(&mut sink.seeded);
-            for index in indexes(marked.len()).zip(marked).filter_map(|(index, seeded)| seeded.map(|_| index)) {
-                let Some(found) = sink.routes.found(index) else { continue };
-                let mut retry = Retry::new(&name, options, observer);
-                while let Err(error) = sink.writer.mark_unseeded(found.target).await {
-                    sink.again(error, &mut retry, &self.mappings).await?;
-                }
-            }
+            sink.unseed(&self.mappings, options, observer, |_, _| true).await?;
         }
-        let mut forget = vec![Mutation::Delete("source".to_owned())];
+        let mut forget = vec![Mutation::Delete("source".to_owned()), self.follows().store()?];
         forget.extend(self.names.iter().map(|name| BackfillRecord::forget(name)));
         state.apply(forget).await.map_err(EngineError::State)
     }
@@ -163,13 +223,10 @@ pub(crate) async fn to_seed(
     options: &Options,
     observer: &dyn Observer,
 ) -> Result<Vec<ToSeed>, EngineError> {
-    if let Reseed::Indexes(wanted) = &options.reseed
-        && let Some(unknown) = wanted.iter().find(|name| !opened.names.contains(name))
-    {
-        let message = format!("there is no index {unknown:?} to seed again; there are: {}", opened.names.join(", "));
-        return Err(EngineError::Configuration { what: "--reseed".to_owned(), message });
-    }
     if options.skip_backfill {
+        // What changes now goes to the live index alone: a backfill that was left unfinished would lack it.
+        let forget = opened.names.iter().map(|name| BackfillRecord::forget(name)).collect();
+        state.apply(forget).await.map_err(EngineError::State)?;
         return Ok(Vec::new());
     }
     let mut list = Vec::new();

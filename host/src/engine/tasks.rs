@@ -77,6 +77,7 @@ impl Connected {
         let mut set = JoinSet::new();
 
         let names = sinks.iter().map(|sink| sink.name().to_owned()).collect();
+        let followed = opened.follows();
         let parts = sinks.into_iter().zip(opened.sinks).zip(entries).enumerate();
         for (number, ((sink, opened), entries)) in parts {
             let quarantine = Quarantine::load(sink.name(), &*state).await.map_err(EngineError::State)?;
@@ -101,6 +102,7 @@ impl Connected {
             wish: Arc::clone(&wish),
             backfills: Arc::clone(&backfills),
             history: Arc::clone(&prepared.history),
+            followed: Some(followed),
             shared: Arc::clone(&shared),
         };
         set.spawn(async move { (Task::Other, confirmer.run().await) });

@@ -104,14 +104,14 @@ impl Worker {
         mut affected: Affected,
         checkpoint: Option<(u64, Checkpoint)>,
     ) -> Result<usize, EngineError> {
-        let most = self.shared.options.backfill_documents.max(1) as usize;
         let mut documents = 0;
         let (mut rebuild, mut clear) = (Vec::new(), Vec::new());
         loop {
             rebuild.append(&mut affected.rebuild);
             clear.append(&mut affected.clear);
             let mut ids = affected.ids;
-            while ids.len() > most {
+            while ids.len() > self.build.most() {
+                let most = self.build.most();
                 let rest = ids.split_off(most);
                 documents += most;
                 self.build(&mut clear, std::mem::replace(&mut ids, rest), None).await?;

@@ -6,7 +6,7 @@ mod progress;
 mod screen;
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
 
 pub use observer::Telemetry;
 pub use screen::Screen;
@@ -20,9 +20,31 @@ pub enum Lines {
     Json,
 }
 
+/// Why a filter is none.
+#[derive(Debug, thiserror::Error)]
+pub enum FilterError {
+    /// A word that is taken for the name of a module that logs; nothing else would be shown.
+    #[error(
+        "{0:?} is no level; there are error, warn, info, debug, trace, off, and filters such as info,flusso_host::plugin=debug"
+    )]
+    Word(String),
+    /// Not in the language of filters.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+}
+
 /// Starts logging. `filter` is in the language of `RUST_LOG`; what it does not mention of the libraries stays quiet.
-pub fn start(lines: Lines, filter: Option<&str>, screen: &Screen) -> Result<(), ParseError> {
+///
+/// # Errors
+///
+/// When the filter is none, or would show nothing because a level is misspelt.
+pub fn start(lines: Lines, filter: Option<&str>, screen: &Screen) -> Result<(), FilterError> {
     let asked = filter.unwrap_or("info");
+    let plain = |word: &&str| !word.is_empty() && word.chars().all(char::is_alphanumeric);
+    if let Some(word) = asked.split(',').map(str::trim).filter(plain).find(|word| word.parse::<LevelFilter>().is_err())
+    {
+        return Err(FilterError::Word(word.to_owned()));
+    }
     let filter = EnvFilter::builder().parse(format!("wasmtime=warn,cranelift=warn,hyper=warn,rustls=warn,{asked}"))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen.clone()).with_target(false);
     // A second start in one process (a test) keeps the first.

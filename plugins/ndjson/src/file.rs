@@ -22,6 +22,7 @@ pub(crate) struct IndexFile {
     path: PathBuf,
     file: File,
     buffer: Vec<u8>,
+    created: bool,
     empty: bool,
     dirty: bool,
 }
@@ -32,6 +33,7 @@ impl IndexFile {
         let Mapping { index, hash, .. } = mapping;
         let path = folder.join(file_name(&index));
         let failed = |error: io::Error| away(&path, &error);
+        let created = !path.exists();
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
         let whole = end_of_last_line(&mut file, length).map_err(failed)?;
@@ -45,7 +47,18 @@ impl IndexFile {
             let _ = File::open(folder).and_then(|folder| folder.sync_all());
         }
         let lines = Lines::of(&index);
-        Ok(Self { index, hash, target, lines, path, file, buffer: Vec::new(), empty: whole == 0, dirty: false })
+        Ok(Self {
+            index,
+            hash,
+            target,
+            lines,
+            path,
+            file,
+            buffer: Vec::new(),
+            created,
+            empty: whole == 0,
+            dirty: false,
+        })
     }
 
     pub(crate) fn index(&self) -> &str {
@@ -58,6 +71,11 @@ impl IndexFile {
 
     pub(crate) fn target(&self) -> Target {
         self.target
+    }
+
+    /// Whether it was not there before.
+    pub(crate) fn is_created(&self) -> bool {
+        self.created
     }
 
     /// Whether nothing was ever written to it.

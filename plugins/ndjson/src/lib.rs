@@ -71,6 +71,10 @@ impl Sink for Ndjson {
         let target = marks::target(&mapping.index)?;
         self.files.retain(|file| file.target() != target);
         let file = IndexFile::open(&self.folder, mapping, target)?;
+        if file.is_created() {
+            // Somebody removed the file, or it is the first: whatever is remembered of it is void.
+            marks::unmark(&self.folder, file.index())?;
+        }
         let empty = file.is_empty();
         self.files.push(file);
         Ok(Ensured { target, empty, extra: None })
@@ -79,8 +83,7 @@ impl Sink for Ndjson {
     fn seeded(&mut self, target: Target) -> Result<Option<HistoryId>> {
         let folder = self.folder.clone();
         let file = self.at(target)?;
-        // Somebody removed the file: whatever was remembered of it is void.
-        if file.is_empty() { Ok(None) } else { marks::seeded(&folder, file.index(), file.hash()) }
+        marks::seeded(&folder, file.index(), file.hash())
     }
 
     fn mark_seeded(&mut self, target: Target, history: HistoryId) -> Result<()> {

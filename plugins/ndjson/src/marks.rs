@@ -45,14 +45,20 @@ pub(crate) fn seeded(folder: &Path, index: &str, hash: &str) -> Result<Option<Hi
     Ok(mark.map(|history| String::from_utf8_lossy(&history).into_owned()))
 }
 
-/// Remembers that it was.
+/// Remembers that it was, and forgets what was said of it under other mappings.
 pub(crate) fn mark(folder: &Path, index: &str, hash: &str, history: &str) -> Result<()> {
-    state::apply(&[Mutation::Put((key(folder, index, hash), history.as_bytes().to_vec()))])
+    let mut mutations = all(folder, index)?;
+    mutations.push(Mutation::Put((key(folder, index, hash), history.as_bytes().to_vec())));
+    state::apply(&mutations)
 }
 
 /// Forgets it, whatever its mapping was.
 pub(crate) fn unmark(folder: &Path, index: &str) -> Result<()> {
+    state::apply(&all(folder, index)?)
+}
+
+/// The removal of every mark of an index.
+fn all(folder: &Path, index: &str) -> Result<Vec<Mutation>> {
     let marks = state::scan(&index_key(folder, index), None, 1_000)?;
-    let gone: Vec<_> = marks.into_iter().map(|(key, _)| Mutation::Delete(key)).collect();
-    state::apply(&gone)
+    Ok(marks.into_iter().map(|(key, _)| Mutation::Delete(key)).collect())
 }

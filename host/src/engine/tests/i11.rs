@@ -104,3 +104,21 @@ async fn a_batch_larger_than_every_limit_passes_alone() {
     world.assert_converged();
     run.stop().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn large_documents_are_built_and_written_few_at_a_time() {
+    let world = World::new();
+    let run = world.start(Options { call_bytes: 4_000, max_in_flight: 16_000, ..Options::default() });
+    world.quiet().await;
+    let wide = "wide ".repeat(400);
+    for round in 0..4 {
+        world.commit((0..64).map(|at| item(at, 1, &format!("{wide}{round}"))));
+        world.quiet().await;
+    }
+    let before = world.calls("builder.build");
+    world.commit((0..64).map(|at| item(at, 1, &format!("{wide}last"))));
+    world.quiet().await;
+    assert!(world.calls("builder.build") - before >= 32, "at most two of 2 000 bytes in a call of 4 000");
+    world.assert_converged();
+    run.stop().await.unwrap();
+}

@@ -190,3 +190,45 @@ async fn a_sink_without_generations_is_cleared_before_it_is_seeded_again() {
     world.assert_converged();
     run.stop().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_sat_out_a_run_is_seeded_again() {
+    let world = World::with(&[("a", SinkSetup::default()), ("b", SinkSetup::default())]);
+    world.commit(rows(3));
+    let run = world.start(Options::default());
+    world.quiet().await;
+    run.stop().await.unwrap();
+    let left_out = world.lock().sinks.remove("b").unwrap();
+    world.commit(rows(5));
+    let run = world.start(Options::default());
+    world.quiet().await;
+    run.stop().await.unwrap();
+    {
+        // What was confirmed without the sink is not held against it.
+        let mut inner = world.lock();
+        inner.touched.clear();
+        inner.sinks.insert("b".to_owned(), left_out);
+    }
+    let run = world.start(Options::default());
+    world.quiet().await;
+    world.assert_converged();
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_was_left_out_while_nothing_moved_is_not_seeded_again() {
+    let world = World::with(&[("a", SinkSetup::default()), ("b", SinkSetup::default())]);
+    world.commit(rows(3));
+    let run = world.start(Options::default());
+    world.quiet().await;
+    run.stop().await.unwrap();
+    let left_out = world.lock().sinks.remove("b").unwrap();
+    let run = world.start(Options::default());
+    world.quiet().await;
+    run.stop().await.unwrap();
+    world.lock().sinks.insert("b".to_owned(), left_out);
+    let run = world.start(Options::default());
+    world.quiet().await;
+    run.stop().await.unwrap();
+    assert_eq!(world.seen("SeedStarted").len(), 2, "one a seed of each index, in the first run");
+}

@@ -9,6 +9,8 @@
     reason = "shared by tests, which stop at the first surprise"
 )]
 
+pub mod own;
+
 use flusso_pg::session::{Mode, Session};
 use flusso_pg::settings::{Connection, Settings};
 use flusso_pg::source::PgSource;
