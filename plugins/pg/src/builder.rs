@@ -16,7 +16,8 @@ use crate::session::{CALL, Session};
 use crate::settings::Settings;
 use crate::walk::Walk;
 use flusso_documents::{CHUNK, Chunk, Plan, Rows, build};
-use flusso_plugin::{Affected, DocumentId, IndexRequest, Outcome, TableInterest, Value};
+use flusso_plugin::{Affected, DocumentId, IndexRequest, Outcome, Value};
+use flusso_resolve::Resolver;
 use flusso_schema::Schema;
 use std::collections::HashMap;
 
@@ -27,8 +28,8 @@ pub(crate) const AHEAD: usize = 4;
 pub struct DocumentBuilder {
     pub(crate) session: Session,
     pub(crate) indexes: Vec<Index>,
-    /// The tables of all of them; the contract's numbers are places here.
-    pub(crate) interest: Vec<TableInterest>,
+    /// The ways from rows to documents; the contract's numbers of tables are its.
+    pub(crate) resolver: Resolver,
     pub(crate) walk: Option<(u32, Walk)>,
 }
 
@@ -58,8 +59,8 @@ impl DocumentBuilder {
     pub fn start(settings: &Settings, requests: &[IndexRequest]) -> Result<Self> {
         let mut session = Session::open(&settings.connection, crate::session::Mode::Sql)?;
         let indexes = open::indexes(&mut session, requests)?;
-        let interest = describe::interest(&indexes);
-        Ok(Self { session, indexes, interest, walk: None })
+        let resolver = resolve::resolver(&indexes)?;
+        Ok(Self { session, indexes, resolver, walk: None })
     }
 
     /// Builds by key, in the order of the ids.
@@ -123,21 +124,12 @@ impl DocumentBuilder {
         self.session.within(CALL);
         self.release()?;
         self.walk = None;
-        let mut rebuild = Vec::new();
-        for number in (0..).take(self.indexes.len()) {
-            let plan = &at(&self.indexes, number)?.plan;
-            let reads =
-                tables.iter().filter_map(|table| self.interest.get(usize::try_from(*table).ok()?)).any(|interest| {
-                    plan.tables()
-                        .iter()
-                        .any(|table| table.schema == interest.table.schema && table.name == interest.table.name)
-                });
-            if reads {
-                self.freshen(number)?;
-                rebuild.push(number);
-            }
+        let affected = self.resolver.reshaped(tables);
+        for number in &affected.rebuild {
+            self.freshen(*number)?;
         }
-        Ok(Affected { ids: Vec::new(), more: None, rebuild, clear: Vec::new(), extra: None })
+        self.resolver = resolve::resolver(&self.indexes)?;
+        Ok(affected)
     }
 
     /// Frees the session from a range that was left in the middle.

@@ -64,8 +64,12 @@ pub struct Relation<'a> {
     pub schema: &'a str,
     /// Its name.
     pub name: &'a str,
+    /// Its replica identity: `d`efault, `f`ull, `n`othing, `i`ndex.
+    pub identity: u8,
     /// Its columns: name, type oid (domains not resolved).
     pub columns: Vec<(&'a str, u32)>,
+    /// Which of them are of the replica identity.
+    pub identifying: Vec<bool>,
 }
 
 /// A row before a change.
@@ -151,17 +155,19 @@ pub fn decode(bytes: &[u8]) -> Result<Message<'_>> {
 
 fn relation<'a>(cut: &mut Cut<'a>) -> Result<Relation<'a>> {
     let (oid, schema, name) = (cut.u32()?, cut.text()?, cut.text()?);
-    let _identity = cut.u8()?;
+    let identity = cut.u8()?;
     let count = cut.u16()?;
     let column = |cut: &mut Cut<'a>| {
-        let _flags = cut.u8()?;
+        let flags = cut.u8()?;
         let column = (cut.text()?, cut.u32()?);
         let _modifier = cut.u32()?;
-        Ok(column)
+        Ok((column, flags & 1 != 0))
     };
     // `pg_catalog` is sent as an empty name.
     let schema = if schema.is_empty() { "pg_catalog" } else { schema };
-    Ok(Relation { oid, schema, name, columns: (0..count).map(|_| column(cut)).collect::<Result<_>>()? })
+    let columns = (0..count).map(|_| column(cut)).collect::<Result<Vec<_>>>()?;
+    let (columns, identifying) = columns.into_iter().unzip();
+    Ok(Relation { oid, schema, name, identity, columns, identifying })
 }
 
 fn tuple<'a>(cut: &mut Cut<'a>) -> Result<Tuple<'a>> {

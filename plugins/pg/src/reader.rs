@@ -166,7 +166,7 @@ fn compare(table: &Table, condition: &Condition, parameters: &mut Vec<String>) -
 }
 
 /// The condition for a list of keys, given as one array a key column.
-fn by_key(plan: &Keyed) -> String {
+pub(crate) fn by_key(plan: &Keyed) -> String {
     let column = |at: usize, sql: &str, type_name: &str, listable: bool| {
         if listable {
             (sql.to_owned(), format!("${}::{type_name}[]", at + 1))
@@ -187,7 +187,7 @@ fn by_key(plan: &Keyed) -> String {
 }
 
 /// One array literal a key column.
-fn key_arrays(plan: &Keyed, keys: &[&[Value]]) -> Vec<String> {
+pub(crate) fn key_arrays(plan: &Keyed, keys: &[&[Value]]) -> Vec<String> {
     (0..plan.key.len())
         .map(|at| sql::array(keys.iter().filter_map(|key| key.get(at).and_then(codec::encode))))
         .collect()

@@ -126,7 +126,10 @@ impl Builder for DocumentBuilder {
         Ok(self.tables())
     }
     fn resolve(&mut self, changes: Vec<Change>) -> Result<Affected> {
-        Ok(self.touched(changes))
+        Ok(self.touched(&changes)?)
+    }
+    fn resolve_more(&mut self, cursor: Cursor, max: u32) -> Result<Affected> {
+        Ok(self.touched_more(&cursor, size(max))?)
     }
     fn reshaped(&mut self, tables: Vec<TableNumber>) -> Result<Affected> {
         Ok(Self::look_again(self, &tables)?)

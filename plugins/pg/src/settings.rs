@@ -18,6 +18,8 @@ pub struct Settings {
     pub publication: String,
     /// Whether the publication is made and extended here.
     pub manage_publication: bool,
+    /// Whether the replica identity of tables is set here, where the old links of rows are not told.
+    pub manage_replica_identity: bool,
 }
 
 /// Where a database is and who asks.
@@ -63,6 +65,7 @@ struct Raw {
     slot: Option<String>,
     publication: Option<String>,
     manage_publication: Option<bool>,
+    manage_replica_identity: Option<bool>,
     sslrootcert: Option<String>,
 }
 
@@ -119,6 +122,7 @@ impl Settings {
             slot,
             publication: raw.publication.filter(|name| !name.is_empty()).unwrap_or_else(|| "flusso".into()),
             manage_publication: raw.manage_publication.unwrap_or(true),
+            manage_replica_identity: raw.manage_replica_identity.unwrap_or(false),
         })
     }
 }

@@ -24,6 +24,10 @@ pub struct Shape {
     pub number: u32,
     key: Vec<(usize, Kind)>,
     links: Vec<(usize, Kind)>,
+    /// Whether the replica identity is an index that holds every link, so that they are told whenever they change.
+    pub indexed: bool,
+    /// The columns read, where it is asked which of them an update changed.
+    asked: Option<Vec<usize>>,
     /// Every column that counts; `None`: all do.
     counted: Option<Vec<usize>>,
 }
@@ -105,8 +109,22 @@ impl Watched {
         let links: Option<Vec<_>> = self.interest.links.iter().map(place).collect();
         let links = links.unwrap_or_default();
         let reads: Option<Vec<_>> = self.interest.reads.as_ref().and_then(|reads| reads.iter().map(place).collect());
+        let asked = self.interest.extra.as_deref().is_some_and(asks_what_changed);
+        let asked = reads.as_ref().filter(|_| asked).map(|reads| reads.iter().map(|(at, _)| *at).collect());
+        // Each partition has an identity of its own.
+        let indexed = relation.identity == b'i'
+            && !self.known.partitioned
+            && links.iter().all(|(at, _)| relation.identifying.get(*at) == Some(&true));
         let counted = reads.map(|reads| key.iter().chain(&links).chain(&reads).map(|(at, _)| *at).collect());
-        Some(Shape { number: self.number, key, links, counted })
+        Some(Shape { number: self.number, key, links, indexed, asked, counted })
+    }
+
+    /// Why its changes cannot be followed. A table without a key can, where the server tells whole old rows.
+    pub fn obstacle(&self) -> Option<String> {
+        if self.interest.key.is_empty() && self.known.identity == "f" {
+            return self.known.unreadable();
+        }
+        self.known.obstacle()
     }
 
     /// The stream showed a change whose key cannot be told. When the catalogue finds nothing wrong, the change is older than
@@ -114,7 +132,7 @@ impl Watched {
     pub fn check_key(&mut self, session: &mut Session) -> Result<()> {
         self.refresh(session)?;
         let label = self.known.label();
-        if let Some(reason) = self.known.obstacle() {
+        if let Some(reason) = self.obstacle() {
             return Err(Error::Fatal(format!(
                 "the table {label} cannot be followed any more: {reason}; then start again"
             )));
@@ -159,6 +177,14 @@ impl Shape {
             .collect()
     }
 
+    /// Which of the columns read an update changed, by their places in the interest; as the resolver reads it.
+    pub fn changed(&self, old: &Tuple<'_>, new: &Tuple<'_>) -> Option<String> {
+        let differs = |at: &usize| new.get(*at) != Some(&Cell::Unchanged) && old.get(*at) != new.get(*at);
+        let places = self.asked.as_ref()?.iter().enumerate();
+        let changed: Vec<String> = places.filter(|(_, at)| differs(at)).map(|(place, _)| place.to_string()).collect();
+        Some(format!("{{\"changed\":[{}]}}", changed.join(",")))
+    }
+
     /// Whether an update, both rows of which are known, changes nothing that anybody reads.
     pub fn is_idle(&self, old: &Tuple<'_>, new: &Tuple<'_>) -> bool {
         self.counted.as_ref().is_some_and(|places| {
@@ -169,4 +195,10 @@ impl Shape {
             })
         })
     }
+}
+
+/// Whether an interest asks which of the columns read an update changed.
+fn asks_what_changed(extra: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(extra)
+        .is_ok_and(|extra| extra.get("changed").and_then(serde_json::Value::as_bool) == Some(true))
 }

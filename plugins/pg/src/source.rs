@@ -4,6 +4,7 @@ mod names;
 
 use crate::capture::{Capture, Limits};
 use crate::error::{Error, Result};
+use crate::identity;
 use crate::position::{Lsn, Origin, Place};
 use crate::publication;
 use crate::session::{CALL, Mode, Session};
@@ -114,9 +115,13 @@ impl PgSource {
             return self.wait_for(birth);
         }
         self.server.check(&self.settings.connection.user)?;
-        let watched = Watched::all(&mut self.control, &self.interest)?;
+        let mut watched = Watched::all(&mut self.control, &self.interest)?;
+        let manage = self.settings.manage_replica_identity;
+        if let Some(reason) = identity::ensure(&mut self.control, &mut watched, manage)? {
+            return Ok(Preparation::Pending(reason));
+        }
         for watched in &watched {
-            if let Some(reason) = watched.known.obstacle() {
+            if let Some(reason) = watched.obstacle() {
                 return Err(Error::configuration(
                     "",
                     format!("the table {} cannot be followed: {reason}", watched.known.label()),

@@ -1,6 +1,6 @@
 //! The calls a builder passes on: a batch, and what is left of one.
 
-use crate::cursor::{Found, Unreadable};
+use crate::cursor::Found;
 use crate::links::Links;
 use crate::lookup::Lookup;
 use crate::network::Resolver;
@@ -32,12 +32,9 @@ impl Resolver {
     ///
     /// # Errors
     ///
-    /// Those of the lookups, and [`Unreadable`].
-    pub fn resolve_more<L: Lookup>(&self, cursor: &[u8], max: usize, lookup: &mut L) -> Result<Affected, L::Error>
-    where
-        L::Error: From<Unreadable>,
-    {
-        match self.parse(cursor)? {
+    /// Those of the lookups, and [`Lookup::unreadable`].
+    pub fn resolve_more<L: Lookup>(&self, cursor: &[u8], max: usize, lookup: &mut L) -> Result<Affected, L::Error> {
+        match self.parse(cursor).map_err(|error| lookup.unreadable(error))? {
             Found::Work(work) => self.go_on(work, max, lookup),
             Found::Foreign => {
                 let rebuild = self.scopes().into_iter().map(|scope| scope.index).collect();

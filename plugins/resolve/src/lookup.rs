@@ -1,5 +1,6 @@
 //! What the resolver asks the store.
 
+use crate::cursor::Unreadable;
 use flusso_plugin::{Key, TableName};
 
 /// Answers questions about links. Asked once a round, with the questions of all groups together, so that an executor can
@@ -14,6 +15,9 @@ pub trait Lookup {
     ///
     /// Whatever the store says.
     fn lookup(&mut self, asked: &[Hop<'_>]) -> Result<Vec<Vec<Pair>>, Self::Error>;
+
+    /// What to say of a cursor that is damaged.
+    fn unreadable(&self, error: Unreadable) -> Self::Error;
 }
 
 /// One question: for the rows of `table` whose `by` columns equal one of `values`, what do `select` columns hold?

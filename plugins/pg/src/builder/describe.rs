@@ -1,12 +1,12 @@
 //! What the host is told of the indexes: mappings, scopes, and the tables to watch.
 
-use super::{DocumentBuilder, Index, MadeOf, hash};
+use super::{DocumentBuilder, MadeOf, hash};
 use crate::catalog::Column;
 use crate::error::Result;
 use crate::known::form;
 use flusso_documents::Form;
-use flusso_plugin::{Field, Mapping, Scope, TableInterest, TableName};
-use flusso_schema::{Key, Reads, Schema};
+use flusso_plugin::{Field, Mapping, Scope, TableInterest};
+use flusso_schema::Schema;
 
 impl DocumentBuilder {
     /// The mappings.
@@ -28,81 +28,12 @@ impl DocumentBuilder {
 
     /// One scope an index.
     pub fn roots(&self) -> Vec<Scope> {
-        let numbered = (0..).zip(&self.indexes);
-        numbered.filter_map(|(index, of)| Some(Scope { index, root: self.root_of(of)?, extra: None })).collect()
-    }
-
-    /// The number of an index's root table.
-    pub(super) fn root_of(&self, index: &Index) -> Option<u32> {
-        let root = &index.plan.nodes.first()?.table;
-        let place =
-            self.interest.iter().position(|one| one.table.schema == root.schema && one.table.name == root.name)?;
-        u32::try_from(place).ok()
+        self.resolver.scopes()
     }
 
     /// The tables.
     pub fn tables(&self) -> Vec<TableInterest> {
-        self.interest.clone()
-    }
-}
-
-/// The tables of all indexes, each once: roots first.
-pub(super) fn interest(indexes: &[Index]) -> Vec<TableInterest> {
-    let mut interest: Vec<TableInterest> = Vec::new();
-    for index in indexes {
-        for one in wanted(index) {
-            match interest.iter_mut().find(|known| known.table == one.table) {
-                None => interest.push(one),
-                Some(known) => {
-                    let links = one.links.into_iter().filter(|link| !known.links.contains(link)).collect::<Vec<_>>();
-                    known.links.extend(links);
-                    known.reads = known.reads.take().zip(one.reads).map(|(mut all, reads)| {
-                        all.extend(reads);
-                        all.sort();
-                        all.dedup();
-                        all
-                    });
-                }
-            }
-        }
-    }
-    interest
-}
-
-fn wanted(index: &Index) -> Vec<TableInterest> {
-    let root = index.plan.nodes.first();
-    match &index.made_of {
-        MadeOf::Rows { schema, table } => vec![TableInterest {
-            table: TableName { schema: schema.clone(), name: table.clone() },
-            key: root.map(|root| root.key.clone()).unwrap_or_default(),
-            links: Vec::new(),
-            reads: None,
-            extra: None,
-        }],
-        MadeOf::Schema { schema, .. } => flusso_schema::tables([schema.as_ref()])
-            .into_iter()
-            .map(|used| {
-                let (of, name) = (used.table.schema.to_string(), used.table.name.to_string());
-                let catalogued = index.known.table(&of, &name).map(|table| table.key.clone()).unwrap_or_default();
-                // Documents are named by the root's key as the file has it; all other rows by what the catalogue says.
-                let key = match &schema.primary_key {
-                    Key::Declared(columns) if used.table == schema.table => {
-                        columns.iter().map(ToString::to_string).collect()
-                    }
-                    _ => catalogued,
-                };
-                TableInterest {
-                    table: TableName { schema: of, name },
-                    key,
-                    links: used.links.iter().map(ToString::to_string).collect(),
-                    reads: match used.reads {
-                        Reads::Every => None,
-                        Reads::Columns(columns) => Some(columns.iter().map(ToString::to_string).collect()),
-                    },
-                    extra: None,
-                }
-            })
-            .collect(),
+        self.resolver.interest()
     }
 }
 

@@ -12,6 +12,14 @@ use std::time::{Duration, Instant};
 /// The tables' shapes are compared with the catalogue this often.
 const SHAPES: Duration = Duration::from_secs(30);
 
+/// What is told of a row beside its key: its links before and after, and what changed.
+#[derive(Default)]
+struct Told {
+    before: Option<Row>,
+    after: Option<Row>,
+    extra: Option<String>,
+}
+
 impl Capture {
     pub(super) fn message(&mut self, session: &mut Session, bytes: &[u8]) -> Result<()> {
         match pgoutput::decode(bytes)? {
@@ -34,7 +42,10 @@ impl Capture {
             Message::Insert { relation, new } => {
                 if let Some(shape) = self.shape(relation) {
                     match shape.key(&new, None) {
-                        Some(key) => self.change(&shape, Op::Upsert, key, None, shape.links(&new, None), bytes.len()),
+                        Some(key) => {
+                            let told = Told { after: shape.links(&new, None), ..Told::default() };
+                            self.change(&shape, Op::Upsert, key, told, bytes.len());
+                        }
                         None => self.outgrown(session, relation, shape.number)?,
                     }
                 }
@@ -48,9 +59,11 @@ impl Capture {
             }
             Message::Delete { relation, old } => {
                 if let Some(shape) = self.shape(relation) {
-                    let before = if old.whole { shape.links(&old.tuple, None) } else { None };
+                    let before = if old.whole || shape.indexed { shape.links(&old.tuple, None) } else { None };
                     match shape.key(&old.tuple, None) {
-                        Some(key) => self.change(&shape, Op::Delete, key, before, None, bytes.len()),
+                        Some(key) => {
+                            self.change(&shape, Op::Delete, key, Told { before, ..Told::default() }, bytes.len());
+                        }
                         None => self.outgrown(session, relation, shape.number)?,
                     }
                 }
@@ -58,7 +71,7 @@ impl Capture {
             Message::Truncate { relations } => {
                 for relation in relations {
                     if let Some(shape) = self.shape(relation) {
-                        self.change(&shape, Op::Truncate, Vec::new(), None, None, 16);
+                        self.change(&shape, Op::Truncate, Vec::new(), Told::default(), 16);
                     }
                 }
             }
@@ -78,26 +91,35 @@ impl Capture {
         if whole.is_some_and(|old| shape.is_idle(old, new)) {
             return Some(());
         }
-        let (links_before, links_after) = (whole.and_then(|old| shape.links(old, None)), shape.links(new, whole));
+        let after = shape.links(new, whole);
+        let links_before = match (whole, before) {
+            (Some(old), _) => shape.links(old, None),
+            (None, Some(old)) if shape.indexed => shape.links(old, None),
+            // An identity that did not change is not sent.
+            (None, None) if shape.indexed => after.clone(),
+            _ => None,
+        };
         let key = shape.key(new, before)?;
         if let Some(old) = before {
             let old_key = shape.key(old, Some(new))?;
             if old_key != key {
-                self.change(shape, Op::Delete, old_key, links_before, None, bytes);
-                self.change(shape, Op::Upsert, key, None, links_after, bytes);
+                self.change(shape, Op::Delete, old_key, Told { before: links_before, ..Told::default() }, bytes);
+                self.change(shape, Op::Upsert, key, Told { after, ..Told::default() }, bytes);
                 return Some(());
             }
         }
-        self.change(shape, Op::Upsert, key, links_before, links_after, bytes);
+        let extra = whole.and_then(|old| shape.changed(old, new));
+        self.change(shape, Op::Upsert, key, Told { before: links_before, after, extra }, bytes);
         Some(())
     }
 
-    fn change(&mut self, shape: &Shape, op: Op, key: Key, before: Option<Row>, after: Option<Row>, bytes: usize) {
+    fn change(&mut self, shape: &Shape, op: Op, key: Key, told: Told, bytes: usize) {
         let Some(transaction) = &mut self.transaction else { return };
         transaction.changes = true;
         let version = transaction.commit.0;
+        let Told { before, after, extra } = told;
         self.push(
-            Event::Change(Change { table: shape.number, op, key, before, after, version, extra: None }),
+            Event::Change(Change { table: shape.number, op, key, before, after, version, extra }),
             64 + bytes.min(4096),
         );
     }

@@ -47,7 +47,13 @@ impl Database {
     }
 
     pub fn settings(&self) -> Settings {
-        Settings { connection: self.connection(), slot: None, publication: "flusso".into(), manage_publication: true }
+        Settings {
+            connection: self.connection(),
+            slot: None,
+            publication: "flusso".into(),
+            manage_publication: true,
+            manage_replica_identity: false,
+        }
     }
 
     pub fn session(&self) -> Session {

@@ -133,6 +133,10 @@ impl Rows {
 impl Lookup for Rows {
     type Error = Never;
 
+    fn unreadable(&self, error: crate::Unreadable) -> Never {
+        panic!("{error}")
+    }
+
     fn lookup(&mut self, asked: &[Hop<'_>]) -> Result<Vec<Vec<Pair>>, Never> {
         let label = |hop: &Hop<'_>| {
             let (schema, name) = (&hop.table.schema, &hop.table.name);

@@ -11,7 +11,7 @@ use flusso_plugin::{Affected, Change};
 use std::collections::BTreeMap;
 
 /// Runs of the test; `FLUSSO_RESOLVE_RUNS` asks for more, `FLUSSO_RESOLVE_SEED` for a single one again.
-const RUNS: u64 = 4_000;
+const RUNS: u64 = 20_000;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
