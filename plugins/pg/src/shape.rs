@@ -35,8 +35,13 @@ pub struct Shape {
 impl Watched {
     /// Looks the tables of an interest up.
     pub fn all(session: &mut Session, interest: &[TableInterest]) -> Result<Vec<Self>> {
+        // A table that stands there once more is named by another key as a root; its changes come under the first number.
+        let first = |(number, one): &(u32, &TableInterest)| {
+            !interest.iter().take(*number as usize).any(|before| before.table == one.table)
+        };
         (0..)
             .zip(interest)
+            .filter(first)
             .map(|(number, interest)| {
                 let known =
                     catalog::table(session, &interest.table.schema, &interest.table.name)?.ok_or_else(|| {

@@ -8,28 +8,50 @@ const CHANGED: &str = r#"{"changed":true}"#;
 
 impl Resolver {
     /// The tables, each once; their places are their numbers. Links that are part of the key are not listed among the
-    /// links: the key tells them.
+    /// links: the key tells them. Behind them stand tables once more whose documents are named by other columns than the
+    /// primary key's, or in another order: places for scopes to name, from which no change comes.
     pub fn interest(&self) -> Vec<TableInterest> {
-        self.tables
-            .iter()
-            .map(|table| {
-                // Where a table stands at one place, an update that matters to none is dropped by the source already.
-                let several = table.nodes.len() > 1 && table.reads.is_some();
-                TableInterest {
-                    table: table.facts.name.clone(),
-                    key: table.facts.key.clone(),
-                    links: table.links.clone(),
-                    reads: table.reads.clone(),
-                    extra: several.then(|| CHANGED.to_owned()),
-                }
+        let tables = self.tables.iter().map(|table| {
+            // Where a table stands at one place, an update that matters to none is dropped by the source already.
+            let several = table.nodes.len() > 1 && table.reads.is_some();
+            TableInterest {
+                table: table.facts.name.clone(),
+                key: table.facts.key.clone(),
+                links: table.links.clone(),
+                reads: table.reads.clone(),
+                extra: several.then(|| CHANGED.to_owned()),
+            }
+        });
+        let named = self.renamed().into_iter().filter_map(|(table, key)| {
+            let table = self.tables.get(table)?.facts.name.clone();
+            Some(TableInterest { table, key: key.to_vec(), links: Vec::new(), reads: Some(Vec::new()), extra: None })
+        });
+        tables.chain(named).collect()
+    }
+
+    /// One scope an index: the table of its root, with the key that names its documents.
+    pub fn scopes(&self) -> Vec<Scope> {
+        let renamed = self.renamed();
+        let roots = self.nodes.iter().filter(|node| node.parent.is_none());
+        roots
+            .map(|node| {
+                let place = renamed.iter().position(|(table, key)| (*table, *key) == (node.table, &node.from));
+                let root = place.map_or(node.table, |place| self.tables.len() + place);
+                Scope { index: node.index, root: number(root), extra: None }
             })
             .collect()
     }
 
-    /// One scope an index: the table of its root.
-    pub fn scopes(&self) -> Vec<Scope> {
-        let roots = self.nodes.iter().filter(|node| node.parent.is_none());
-        roots.map(|node| Scope { index: node.index, root: number(node.table), extra: None }).collect()
+    /// Roots by a key that is not the primary key, each once.
+    fn renamed(&self) -> Vec<(usize, &Vec<String>)> {
+        let mut renamed = Vec::new();
+        for node in self.nodes.iter().filter(|node| node.parent.is_none()) {
+            let by_key = self.tables.get(node.table).is_some_and(|table| table.facts.key == node.from);
+            if !by_key && !renamed.contains(&(node.table, &node.from)) {
+                renamed.push((node.table, &node.from));
+            }
+        }
+        renamed
     }
 
     /// What changes when tables changed their shape: every index that reads one of them.

@@ -5,7 +5,7 @@
 
 use crate::facts::TableFacts;
 use crate::places::{self, Place, Reads};
-use crate::problem::{Problem, named};
+use crate::problem::Problem;
 use flusso_plugin::TableName;
 use flusso_schema::Schema;
 use std::collections::BTreeSet;
@@ -92,7 +92,6 @@ impl Resolver {
     ///
     /// When a schema and the catalogue do not agree.
     pub fn new(indexes: &[Documents<'_>], facts: &[TableFacts]) -> Result<Self, Problem> {
-        let facts = &named(indexes, facts)?;
         let facts_of = |table: &TableName| {
             facts.iter().find(|found| found.name == *table).ok_or_else(|| Problem::NoTable { table: table.clone() })
         };
@@ -199,7 +198,7 @@ impl Resolver {
             let generated = |column: &String| facts.column(column).is_some_and(|found| found.generated);
             let nodes: Vec<_> = self.nodes.iter().enumerate().filter(|(_, node)| node.table == number).collect();
             table.nodes = nodes.iter().map(|(at, _)| *at).collect();
-            for column in nodes.iter().filter(|(_, node)| node.parent.is_some()).flat_map(|(_, node)| &node.from) {
+            for column in nodes.iter().flat_map(|(_, node)| &node.from) {
                 if !facts.key.contains(column) && !table.links.contains(column) && !generated(column) {
                     table.links.push(column.clone());
                 }
@@ -232,7 +231,7 @@ impl Resolver {
             let told = table.links.iter().all(|column| table.facts.tells(column)) && !parts.contains(&Part::Nowhere);
             let (table, parent, from, by) = (node.table, node.parent, node.from.clone(), node.by.clone());
             let key = self.tables.get(table).map(|table| table.facts.key.clone()).unwrap_or_default();
-            let relation = parent.map(|_| self.relation(table, &from));
+            let relation = (parent.is_some() || !by_key).then(|| self.relation(table, &from));
             let up = parent.map(|parent| self.entry(parent, by, (table, &from)));
             let own = (!key.is_empty()).then(|| self.entry(number, key.clone(), (table, &key)));
             if let Some(node) = self.nodes.get_mut(number) {

@@ -4,8 +4,8 @@
 use crate::problem::Problem;
 use flusso_plugin::TableName;
 use flusso_schema::{
-    Aggregate, AggregateLink, AggregateOp, Field, FieldKind, Filter, Geo, Identifier, Join, Link, Schema, SoftDelete,
-    Through,
+    Aggregate, AggregateLink, AggregateOp, Field, FieldKind, Filter, Geo, Identifier, Join, Key, Link, Schema,
+    SoftDelete, Through,
 };
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ pub(crate) struct Place {
     pub(crate) path: String,
     /// The place above, by its number; `None` for the root.
     pub(crate) parent: Option<usize>,
-    /// The columns by which a row here leads up; those of the root's key for the root.
+    /// The columns by which a row here leads up; for the root those that name its document.
     pub(crate) from: Vec<String>,
     /// The columns of the place above that hold the same values.
     pub(crate) by: Vec<String>,
@@ -44,13 +44,17 @@ impl Reads {
     }
 }
 
-/// What a table's primary key is; for a root in the order in which documents are named by it.
+/// What a table's primary key is.
 pub(crate) type KeyOf<'a> = dyn Fn(&TableName) -> Result<Vec<String>, Problem> + 'a;
 
 /// The places of a schema, parents before children.
 pub(crate) fn of_schema(schema: &Schema, key_of: &KeyOf<'_>) -> Result<Vec<Place>, Problem> {
     let table = name(&schema.table);
-    let key = key_of(&table)?;
+    // Documents may be named by other columns than the primary key's: then these are a link like any other.
+    let key = match &schema.primary_key {
+        Key::Declared(columns) => names(columns),
+        Key::FromCatalogue => key_of(&table)?,
+    };
     let mut walk = Walk { places: Vec::new(), key_of };
     let root = walk.push(table, String::new(), None, key.clone(), Vec::new())?;
     walk.filters(root, &schema.filters);

@@ -55,9 +55,9 @@ impl Group {
 }
 
 impl Work {
-    /// A document, by the key of its root.
+    /// A document, by the key of its root. A row whose key holds a null is none.
     pub(crate) fn document(&mut self, index: u32, key: Key, rank: u32) {
-        if self.known.insert((index, code(&key))) {
+        if !key.contains(&Value::Null) && self.known.insert((index, code(&key))) {
             self.found.push((DocumentId { index, key }, rank));
         }
     }
@@ -112,7 +112,7 @@ impl Resolver {
     }
 
     /// From the links of a row at `node` to what they lead to.
-    fn rise(&self, work: &mut Work, node: usize, values: Key, rank: u32) {
+    pub(crate) fn rise(&self, work: &mut Work, node: usize, values: Key, rank: u32) {
         match self.nodes.get(node).map(|node| (node.up, node.index)) {
             Some((Some(up), _)) => work.arrive(up, values, rank),
             Some((None, index)) => work.document(index, values, rank),

@@ -17,7 +17,7 @@ pub(crate) struct Whole {
 /// Rows whose links before are to be asked for: the relation, where they lead, the keys.
 struct Unknown {
     relation: u32,
-    up: usize,
+    node: usize,
     rows: Vec<(Key, u32)>,
 }
 
@@ -31,22 +31,22 @@ impl Resolver {
                 continue;
             };
             let changed = Changed::read(change);
-            for node in table.nodes.iter().filter_map(|number| self.nodes.get(*number)) {
+            for (number, node) in table.nodes.iter().filter_map(|number| Some((*number, self.nodes.get(*number)?))) {
                 if change.op == Op::Truncate {
                     let list = if node.parent.is_none() { &mut whole.clear } else { &mut whole.rebuild };
                     list.insert(node.index);
                 } else if !changed.spares(node, table, change) {
-                    self.follow(node, table, change, rank, &mut work, &mut seen, &mut unknown);
+                    self.follow(number, node, table, change, rank, &mut work, &mut seen, &mut unknown);
                 }
             }
         }
         // What stands in a cleared index now came after the truncate, and is in this batch or a later one.
         whole.rebuild.retain(|index| !whole.clear.contains(index));
         links.remember(&seen)?;
-        for Unknown { relation, up, rows } in unknown {
+        for Unknown { relation, node, rows } in unknown {
             let (keys, ranks): (Vec<Key>, Vec<u32>) = rows.into_iter().unzip();
             for (parents, rank) in links.parents(relation, &keys)?.into_iter().zip(ranks) {
-                parents.into_iter().for_each(|values| work.arrive(up, values, rank));
+                parents.into_iter().for_each(|values| self.rise(&mut work, node, values, rank));
             }
         }
         Ok((work, whole))
@@ -55,6 +55,7 @@ impl Resolver {
     #[expect(clippy::too_many_arguments, reason = "the lists that one pass over a batch fills")]
     fn follow(
         &self,
+        number: usize,
         node: &Node,
         table: &Table,
         change: &Change,
@@ -63,17 +64,14 @@ impl Resolver {
         seen: &mut Vec<Link>,
         unknown: &mut Vec<Unknown>,
     ) {
-        let (Some(up), Some(relation)) = (node.up, node.relation) else {
-            return work.document(node.index, change.key.clone(), rank);
-        };
         let before = values(node, table, &change.key, change.before.as_ref());
         if let Some(values) = &before {
-            work.arrive(up, values.clone(), rank);
-        } else if !node.exact {
-            let group = unknown.iter_mut().find(|group| (group.relation, group.up) == (relation, up));
+            self.rise(work, number, values.clone(), rank);
+        } else if let (false, Some(relation)) = (node.exact, node.relation) {
+            let group = unknown.iter_mut().find(|group| (group.relation, group.node) == (relation, number));
             match group {
                 Some(group) => group.rows.push((change.key.clone(), rank)),
-                None => unknown.push(Unknown { relation, up, rows: vec![(change.key.clone(), rank)] }),
+                None => unknown.push(Unknown { relation, node: number, rows: vec![(change.key.clone(), rank)] }),
             }
         }
         if change.op != Op::Upsert {
@@ -81,11 +79,11 @@ impl Resolver {
         }
         match (values(node, table, &change.key, change.after.as_ref()), node.own) {
             (Some(values), _) => {
-                if !node.exact {
+                if let (false, Some(relation)) = (node.exact, node.relation) {
                     seen.push(Link { relation, row: change.key.clone(), values: values.clone() });
                 }
                 if before.as_ref() != Some(&values) {
-                    work.arrive(up, values, rank);
+                    self.rise(work, number, values, rank);
                 }
             }
             // The change does not carry it: the row does.

@@ -389,13 +389,32 @@ fn what_schema_and_catalogue_do_not_agree_about_is_refused() {
         format!("version: 1\ntable: {table}\nprimary_key: {key}\nfields:\n  - keyword: id\n{field}")
     };
     assert!(matches!(new(&rooted("nothing", "id", "")), Problem::NoTable { .. }));
-    assert!(matches!(new(&rooted("users", "name", "")), Problem::RootKey { .. }));
     let count = |table: &str, key: &str| format!("  - count: n\n    table: {table}\n    foreign_key: {key}\n");
     assert!(matches!(new(&rooted("users", "id", &count("orders", "user"))), Problem::NoColumn { .. }));
     let keyless = format!("version: 1\ntable: items\nfields:\n{}", count("orders", "user_id"));
     assert!(matches!(new(&keyless), Problem::Width { .. }));
-    let text = |key: &str| flusso_schema::parse(&rooted("items", key, "").replace("id\n", "line\n"), "test").unwrap();
-    let (one, other) = (text("[line, order_id]"), text("[order_id, line]"));
-    let twice = [Documents::Schema(&one), Documents::Schema(&other)];
-    assert!(matches!(Resolver::new(&twice, &shop(&Identity::Full)), Err(Problem::KeyOrder { .. })));
+}
+
+#[test]
+fn documents_may_be_named_by_other_columns_than_the_primary_key() {
+    let schema =
+        flusso_schema::parse("version: 1\ntable: users\nprimary_key: name\nfields: [{ keyword: name }]\n", "test");
+    let schema = schema.unwrap();
+    let resolver = |identity| Resolver::new(&[Documents::Schema(&schema)], &shop(&identity)).unwrap();
+    let full = resolver(Identity::Full);
+    assert_eq!(
+        (full.interest()[0].key.clone(), full.interest()[0].links.clone()),
+        (vec!["id".into()], vec!["name".into()])
+    );
+    assert_eq!((full.interest()[1].key.clone(), full.scopes()[0].root), (vec!["name".into()], 1));
+    let changes = [
+        change(&full, "public.users", Op::Upsert, &["1"], Some(&["ann"]), Some(&["anna"])),
+        change(&full, "public.users", Op::Delete, &["2"], Some(&["bob"]), None),
+        change(&full, "public.users", Op::Upsert, &["3"], Some(&["-"]), Some(&["-"])),
+        change(&full, "public.users", Op::Upsert, &["4"], None, None),
+    ];
+    let mut rows = Rows::default().with("public.users", &[("id", "4"), ("name", "dan")]);
+    assert_eq!(found(&full, &changes, &mut rows), ["0/ann", "0/anna", "0/bob", "0/dan"]);
+    assert!(full.relations()[0].tracing.is_exact());
+    assert!(!resolver(Identity::Key).relations()[0].tracing.is_exact());
 }

@@ -56,6 +56,10 @@ pub(super) fn schema(random: &mut Random, facts: &[TableFacts]) -> Schema {
     if random.one_in(3) {
         key.reverse();
     }
+    // Now and then documents are named by other columns than the primary key's.
+    if key.len() == 1 && random.one_in(4) {
+        key.insert(0, id("k"));
+    }
     let primary_key = if random.one_in(3) { Key::FromCatalogue } else { Key::Declared(key.clone()) };
     let held = if primary_key == Key::FromCatalogue { root.key.iter().map(|name| id(name)).collect() } else { key };
     let soft_delete = if random.one_in(4) {

@@ -15,7 +15,8 @@ pub(super) fn documents(index: &Documents<'_>, facts: &[TableFacts], store: &Sto
     match index {
         Documents::Rows(name) => {
             let table = facts.iter().position(|facts| facts.name == **name).unwrap();
-            store.tables[table].iter().map(|(key, cells)| (key.clone(), format!("{cells:?}"))).collect()
+            let rows = store.tables[table].values();
+            rows.map(|cells| (key_of(&facts[table], cells), format!("{cells:?}"))).collect()
         }
         Documents::Schema(schema) => view.documents(schema),
     }
@@ -44,8 +45,9 @@ impl View<'_> {
             SoftDelete::Never => false,
             SoftDelete::Marked { column, when } => cell(cells, column.as_str()).is_some() && holds(when, cells),
         };
-        let rows = self.store.tables[table].iter().filter(|(_, row)| holds(&schema.filters, row) && !gone(row));
-        rows.map(|(id, row)| (id.clone(), self.object(&schema.fields, row, &key))).collect()
+        let rows = self.store.tables[table].values().filter(|row| holds(&schema.filters, row) && !gone(row));
+        let id = |row: &Cells| key.iter().map(|column| cell(row, column.as_str()).unwrap()).collect();
+        rows.map(|row| (id(row), self.object(&schema.fields, row, &key))).collect()
     }
 
     fn object(&self, fields: &[Field], row: &Cells, key: &[Identifier]) -> String {
