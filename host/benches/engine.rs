@@ -58,7 +58,7 @@ async fn run(sinks: usize, keys: u64, changes: u64, watched: bool) -> Duration {
     let began = Instant::now();
     let connected = connect(Arc::new(Counter { changes, keys }), Arc::new(Plain), Arc::new(Silent), options).await;
     let connected = connected.unwrap_or_else(|error| panic!("{error}"));
-    let watch = tokio::spawn(watch(Arc::clone(&seen[0]), changes, watched));
+    let watch = tokio::spawn(watch(seen.first().cloned().unwrap_or_default(), changes, watched));
     let ended = connected.run(list, Arc::new(Memory::default()), ear).await;
     assert!(matches!(ended, Ok(Finished::Done)), "{ended:?}");
     let took = began.elapsed();

@@ -183,6 +183,13 @@ impl CaptureTask {
         }
     }
 
+    /// What may be told to the instance of an epoch: nothing that an older one handed out (contract, rule 4). Guarded by
+    /// `tests::retry::a_new_opening_is_not_told_what_an_older_one_handed_out`.
+    fn confirmed_in(&self, epoch: u64) -> Option<Position> {
+        let confirmed = self.confirmed.borrow();
+        confirmed.position.clone().filter(|_| confirmed.epoch == epoch)
+    }
+
     async fn poll(
         &self,
         capture: &mut dyn Capture,
@@ -190,10 +197,7 @@ impl CaptureTask {
         max: u32,
         wait: Duration,
     ) -> Result<Vec<Event>, StageError> {
-        let confirmed = {
-            let confirmed = self.confirmed.borrow();
-            confirmed.position.clone().filter(|_| confirmed.epoch == epoch)
-        };
+        let confirmed = self.confirmed_in(epoch);
         capture.poll(Poll { confirmed, max, max_bytes: self.queue.poll_bytes, wait }).await
     }
 
@@ -243,8 +247,7 @@ impl CaptureTask {
                 return Ok(());
             }
         }
-        let position = self.confirmed.borrow().position.clone();
-        if let Err(error) = capture.close(position.as_ref()).await {
+        if let Err(error) = capture.close(self.confirmed_in(epoch).as_ref()).await {
             tracing::debug!(%error, "the source did not close in an orderly way");
         }
         Ok(())

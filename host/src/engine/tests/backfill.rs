@@ -144,7 +144,7 @@ async fn live_changes_are_confirmed_while_a_backfill_is_under_way() {
     let world = with_rows(5);
     world.hold("snapshot.next");
     let run = world.start(Options::default());
-    world.until("it is being read", |inner| inner.faults.calls.get("snapshot.next").is_some()).await;
+    world.until("it is being read", |inner| inner.faults.calls.contains_key("snapshot.next")).await;
     world.commit([item(9, 1, "live")]);
     world.until("it is confirmed", |inner| inner.told.last() == Some(&2)).await;
     world.release("snapshot.next");
@@ -157,6 +157,9 @@ async fn live_changes_are_confirmed_while_a_backfill_is_under_way() {
 async fn a_backfill_comes_to_its_end_although_live_changes_never_stop() {
     let world = with_rows(30);
     let options = Options { max_changes: 1, ..small() };
+    // Eight changes come in the time that one takes.
+    world.script("builder.resolve", std::iter::repeat_n(Fault::Slow(Duration::from_millis(1)), 50_000));
+    world.script("snapshot.next", std::iter::repeat_n(Fault::Slow(Duration::from_millis(5)), 100));
     let run = world.start(options);
     let busy = std::sync::Arc::clone(&world);
     let writer = tokio::spawn(async move {
@@ -165,8 +168,10 @@ async fn a_backfill_comes_to_its_end_although_live_changes_never_stop() {
             sleep(Duration::from_millis(1)).await;
         }
     });
-    world.until("it is seeded", |inner| inner.sinks["a"].seeded("items").is_some()).await;
+    let seeded = world.until("it is seeded", |inner| inner.sinks["a"].seeded("items").is_some());
+    tokio::time::timeout(Duration::from_secs(10), seeded).await.unwrap();
     writer.abort();
+    world.lock().faults.forget("builder.resolve");
     world.quiet().await;
     world.assert_converged();
     run.stop().await.unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::kit::{ITEMS, World, item};
+use super::kit::{Edit, GROUPS, ITEMS, World, group, item};
 use crate::engine::Options;
 
 const LONG: Duration = Duration::from_secs(10);
@@ -68,7 +68,8 @@ async fn the_next_batch_is_resolved_and_built_while_one_is_flushed() {
     world.hold("sink.a.flush");
     world.commit([item(1, 1, "one")]);
     world.commit([item(2, 1, "two")]);
-    world.until("both are built", |inner| inner.builder.built.len() == 2).await;
+    world.commit([item(3, 1, "three")]);
+    world.until("all are built", |inner| inner.builder.built.len() == 3).await;
     assert!(world.lock().sinks["a"].content("items").is_empty());
     world.release("sink.a.flush");
     world.quiet().await;
@@ -96,6 +97,21 @@ async fn a_delete_and_an_insert_of_one_key_in_one_transaction_is_one_build() {
     world.commit([item(1, 1, "one"), super::kit::remove(ITEMS, 1), item(1, 2, "again")]);
     world.quiet().await;
     assert_eq!(world.lock().builder.built.last().map(Vec::len), Some(3));
+    world.assert_converged();
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn documents_that_a_reshaped_table_names_are_built_again() {
+    let world = World::new();
+    world.commit([group(1, "one"), group(2, "two")]);
+    let run = world.start(Options::default());
+    world.quiet().await;
+    let before = world.lock().builder.built.len();
+    world.commit([Edit::Reshape(GROUPS), item(1, 1, "a row")]);
+    world.quiet().await;
+    let built = world.lock().builder.built.split_off(before).concat();
+    assert_eq!(built, [(GROUPS, 1), (GROUPS, 2), (ITEMS, 1), (GROUPS, 1)]);
     world.assert_converged();
     run.stop().await.unwrap();
 }

@@ -43,17 +43,3 @@ async fn a_document_of_a_backfill_carries_the_version_that_was_polled_before_it_
     world.assert_converged();
     run.stop().await.unwrap();
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_transaction_that_nobody_sees_yet_is_waited_for() {
-    let world = World::new();
-    let run = world.start(Options::default());
-    world.quiet().await;
-    world.commit_hidden([item(1, 1, "one")]);
-    sleep(Duration::from_secs(5)).await;
-    assert_eq!(world.calls("builder.resolve"), 0);
-    world.reveal();
-    world.quiet().await;
-    world.assert_converged();
-    run.stop().await.unwrap();
-}

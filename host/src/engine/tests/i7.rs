@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::kit::{Edit, Fault, ITEMS, SinkSetup, World, item};
-use crate::engine::{EngineError, Options, Reseed};
+use crate::engine::{EngineError, OnError, Options, Reseed};
 
 fn rows(count: i64) -> impl Iterator<Item = Edit> {
     (0..count).map(|at| item(at, 1, "a row"))
@@ -30,6 +30,25 @@ async fn an_index_is_not_marked_seeded_while_a_part_of_it_is_not_flushed() {
     assert_eq!(world.lock().sinks["a"].seeded("items"), None);
     run.kill().await;
     let run = world.start(Options::default());
+    world.quiet().await;
+    world.assert_converged();
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_missing_from_a_snapshot_is_known_before_its_index_is_marked_seeded() {
+    let world = World::new();
+    world.commit([item(1, 1, "unbuildable"), item(2, 1, "two")]);
+    world.hold("snapshot.next");
+    let run = world.start(Options { on_error: OnError::Skip, ..Options::default() });
+    world
+        .until("it has begun", |inner| inner.state.keys().filter(|key| key.starts_with("seeding/")).count() == 2)
+        .await;
+    world.hold("state.apply");
+    world.release("snapshot.next");
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.lock().sinks["a"].seeded("items"), None);
+    world.release("state.apply");
     world.quiet().await;
     world.assert_converged();
     run.stop().await.unwrap();

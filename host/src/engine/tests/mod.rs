@@ -1,4 +1,95 @@
-//! One file an invariant.
+//! One file an invariant, and one each for batching, `--once`, backfill, retry and draining; `convergence` tells random
+//! stories. The stages are in `kit`; the clock is paused.
+//!
+//! Every test was seen failing against an engine broken on purpose:
+//!
+//! | test | what was broken |
+//! |---|---|
+//! | `i1::a_document_that_cannot_be_built_is_put_aside_before_its_position_is_confirmed` | what is put aside is not remembered |
+//! | `i1::an_idle_stream_moves_on` | a checkpoint without documents is dropped |
+//! | `i1::nothing_is_confirmed_while_its_flush_is_under_way` | a group counts as done before it is flushed |
+//! | `i1::the_slowest_sink_decides_what_is_confirmed` | the fastest sink decides |
+//! | `i1::the_source_hears_of_a_position_only_after_the_host_remembers_it` | the state is written behind the confirmation's back |
+//! | `i2::a_batch_boundary_inside_a_transaction_moves_nothing` | a full batch confirms its last change |
+//! | `i2::the_checkpoint_of_changes_that_touch_very_many_documents_goes_with_the_last_of_them` | the checkpoint goes with the first slice |
+//! | `i3::no_row_is_read_before_the_source_is_prepared` | a snapshot is opened before `prepare` |
+//! | `i3::rows_written_between_slot_and_snapshot_and_during_it_are_not_missed` | the version is taken after the build |
+//! | `i4::a_batch_is_resolved_in_one_call_and_built_in_one` | `build_many` with one document |
+//! | `i4::a_document_touched_many_times_in_a_batch_is_built_once` | the ids are not made distinct |
+//! | `i4::a_large_build_is_spread_over_the_instances_and_comes_back_in_order` | all documents go to one instance (and: the shares come back in reverse) |
+//! | `i5::an_older_read_of_a_backfill_does_not_bring_back_what_was_truncated` | a clearing is not noted |
+//! | `i5::an_older_read_of_a_backfill_does_not_stand_in_for_a_document_that_was_refused_since` | a read is always current |
+//! | `i5::an_older_read_of_a_backfill_never_lands_after_a_live_document` | a read is always current |
+//! | `i5::documents_are_flushed_in_the_order_of_their_changes` | a group is written in reverse |
+//! | `i6::a_document_of_two_generations_is_refused_once_also_at_the_promotion` | a rejection counts in each generation |
+//! | `i6::a_later_success_clears_the_entry_also_after_a_restart` | the quarantine is not read at start |
+//! | `i6::a_refused_document_is_put_aside_and_the_rest_of_its_batch_lands` | what is put aside is not remembered |
+//! | `i6::a_run_that_stops_at_a_refused_document_has_not_marked_its_index_seeded` | the mark comes before the policy |
+//! | `i6::a_sink_that_is_away_is_tried_again_and_nothing_is_confirmed_meanwhile` | a group counts as done before it is flushed |
+//! | `i6::a_stop_is_decided_before_anything_is_put_aside` | only the first refused document can stop the run |
+//! | `i6::what_was_written_since_the_last_good_flush_is_written_again_to_a_fresh_instance` | a group counts as done before it is flushed |
+//! | `i7::a_backfill_is_not_resumed_in_a_generation_that_another_attempt_began` | the attempt is not compared |
+//! | `i7::a_crash_between_promotion_and_mark_does_not_promote_an_empty_generation` | a promoted generation is taken for one under way |
+//! | `i7::a_crash_in_the_middle_of_a_generation_goes_on_with_it` | nothing makes room |
+//! | `i7::a_half_seeded_index_removed_behind_the_hosts_back_is_seeded_from_the_start` | an empty index is resumed |
+//! | `i7::a_host_that_forgot_everything_seeds_again_under_a_new_history` | a host that remembers nothing leaves the marks |
+//! | `i7::a_lost_slot_stops_the_run_unless_it_may_seed_again` | a lost history is begun anew without a word |
+//! | `i7::a_promotion_whose_answer_was_lost_is_recognised` | the target of `ensure_index` is not looked at |
+//! | `i7::a_sink_without_generations_is_cleared_before_it_is_seeded_again` | a sink without generations is not cleared |
+//! | `i7::a_slot_lost_while_it_is_followed_ends_the_run` | a lost history is tried again |
+//! | `i7::an_index_is_not_marked_seeded_while_a_part_of_it_is_not_flushed` | a group counts as done before it is flushed |
+//! | `i7::an_index_removed_behind_the_hosts_back_is_seeded_again` | `Seeded` is carried out before the flush |
+//! | `i7::what_is_missing_from_a_snapshot_is_known_before_its_index_is_marked_seeded` | what a seed could not build is remembered with its entry only |
+//! | `i8::a_crash_at_any_call_of_a_stage_loses_nothing` | a backfill begins in the middle of a group |
+//! | `i8::what_was_not_confirmed_comes_again_and_changes_nothing` | a transient error ends the run |
+//! | `i11::a_batch_larger_than_every_limit_passes_alone` | a batch asks for all the room it needs |
+//! | `i11::a_sink_leads_another_by_no_more_than_max_lead` | the lead is given back at once (and: is zero) |
+//! | `i11::checkpoints_alone_are_bounded_too` | only changes are counted |
+//! | `i11::the_queue_takes_no_more_than_its_limit_and_the_connection_is_kept_alive` | room in the queue is given back at once |
+//! | `i11::what_is_built_and_not_flushed_is_bounded` | the room in the lane is given back at once |
+//! | `i12::a_document_carries_the_version_that_was_polled_before_its_build` | the version is taken after the build |
+//! | `i12::a_document_of_a_backfill_carries_the_version_that_was_polled_before_it_was_read` | the version is taken when the chunk arrives |
+//! | `batching::a_delete_and_an_insert_of_one_key_in_one_transaction_is_one_build` | `build_many` with one document |
+//! | `batching::a_lone_change_does_not_wait_for_the_clock` | a batch always waits for the delay |
+//! | `batching::documents_that_a_reshaped_table_names_are_built_again` | the documents that `reshaped` names are dropped |
+//! | `batching::only_the_last_flush_before_it_is_quiet_is_told_that_it_is_caught_up` | `caught_up` is always true (and: never) |
+//! | `batching::the_next_batch_is_resolved_and_built_while_one_is_flushed` | an entry waits until the one before it is flushed |
+//! | `batching::the_rest_of_a_transaction_is_waited_for_no_longer_than_the_delay` | an open transaction is not waited for |
+//! | `batching::what_waits_together_goes_together_and_never_more_than_the_limit` | `max_changes` is not looked at |
+//! | `once::a_head_that_is_reached_already_ends_it` | a head that is behind is waited for |
+//! | `once::a_rebuild_that_is_asked_for_on_the_way_is_finished` | the worker ends before its seeds |
+//! | `once::it_seeds_follows_to_the_head_and_ends_with_everything_confirmed` | `--once` only follows |
+//! | `once::the_head_is_taken_when_the_last_seed_is_durable` | the first seed asks for the head |
+//! | `once::what_is_committed_after_the_head_was_taken_is_not_waited_for` | the head is asked for at every poll |
+//! | `backfill::a_backfill_comes_to_its_end_although_live_changes_never_stop` | a waiting read never gets a turn |
+//! | `backfill::a_range_whose_cursor_stands_still_is_not_read_for_ever` | a cursor that stands still is read on |
+//! | `backfill::a_sink_that_joins_later_is_seeded_alone` | a seed goes to every sink |
+//! | `backfill::an_interrupted_backfill_goes_on_after_what_was_durable` | no record is resumed |
+//! | `backfill::another_mapping_starts_again` | the mapping's hash is not compared |
+//! | `backfill::live_changes_are_confirmed_while_a_backfill_is_under_way` | `Seeded` is carried out before the flush |
+//! | `backfill::only_the_index_that_is_unseeded_is_seeded` | every index is seeded at every start |
+//! | `backfill::ranges_are_read_side_by_side` | one reading task |
+//! | `backfill::skip_backfill_goes_straight_to_live` | `skip_backfill` is not looked at |
+//! | `backfill::whole_ranges_are_preferred_to_keys` | the range builder is not asked for |
+//! | `retry::a_crash_now_and_then_does_not_use_up_the_budget` | a success heals nothing |
+//! | `retry::a_new_opening_is_not_told_what_an_older_one_handed_out` | the epoch of a position is not looked at |
+//! | `retry::a_source_that_is_away_is_opened_again_where_it_was_confirmed` | a new opening is prepared for nothing |
+//! | `retry::a_source_that_is_not_ready_is_waited_for_without_a_limit` | pending is an error |
+//! | `retry::a_source_that_somebody_holds_is_waited_for_with_patience` | twice the patience (and: a hundredth) |
+//! | `retry::a_stage_may_ask_for_a_longer_wait` | `retry_after` is not looked at |
+//! | `retry::a_stage_that_dies_again_and_again_ends_the_run` | fifty more crashes |
+//! | `retry::a_stage_that_stays_away_ends_the_run_after_the_timeout` | three times the timeout |
+//! | `retry::an_error_that_nothing_helps_against_ends_the_run_at_once` | every error is tried again |
+//! | `retry::the_wait_doubles_up_to_its_limit_and_a_success_heals_it` | the wait stays as it is |
+//! | `retry::what_was_queued_from_an_older_opening_is_dropped` | events of an older opening are kept |
+//! | `drain::a_stage_that_hangs_is_cut_off_at_the_deadline` | the drain takes a hundred times as long |
+//! | `drain::a_stop_does_not_wait_for_a_backfill` | a stop does not end the seeds |
+//! | `drain::a_stop_does_not_wait_for_a_source_that_is_away` | the wish to end is not heard while the source is away |
+//! | `drain::a_stop_under_load_confirms_what_is_in_flight` | the capture ends at once |
+//! | `drain::a_stop_while_it_starts_ends_it_at_once` | the start is not cut short |
+//! | `drain::an_idle_run_ends_at_once` | the capture ends at once |
+//! | `drain::the_connection_is_kept_alive_while_it_drains` | no poll while draining |
+//! | `convergence::every_sink_converges_whatever_happens_on_the_way` | a checkpoint goes with the first batch of its poll; and some thirty more |
 
 mod backfill;
 mod batching;

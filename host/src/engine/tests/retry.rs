@@ -84,6 +84,27 @@ async fn what_was_queued_from_an_older_opening_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_new_opening_is_not_told_what_an_older_one_handed_out() {
+    let world = World::new();
+    let run = world.start(Options::default());
+    world.quiet().await;
+    world.hold("state.apply");
+    world.commit([item(1, 1, "one")]);
+    world.until("it is flushed", |inner| inner.sinks["a"].content("items").len() == 1).await;
+    sleep(Duration::from_secs(1)).await;
+    world.hold("source.prepare");
+    world.script("source.poll", times(&Fault::away(), 1));
+    world.until("it is opened again", |inner| inner.faults.calls.get("source.prepare") == Some(&2)).await;
+    world.release("state.apply");
+    sleep(Duration::from_secs(1)).await;
+    world.release("source.prepare");
+    world.quiet().await;
+    // The source of the kit compares what it is told with what it has handed out.
+    world.assert_converged();
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stage_that_stays_away_ends_the_run_after_the_timeout() {
     for call in ["source.open", "source.poll", "builder.describe", "sink.a.open", "sink.a.flush", "snapshot.split"] {
         let world = World::new();

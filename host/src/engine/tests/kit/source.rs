@@ -72,6 +72,9 @@ impl Following {
     fn confirm(&mut self, confirmed: Option<&Position>) {
         let Some(confirmed) = confirmed.map(number) else { return };
         let mut inner = self.world.lock();
+        if self.at.is_some_and(|(handed_out, _)| handed_out < confirmed) {
+            inner.wrong.push(format!("an opening that is at {:?} was told {confirmed}", self.at));
+        }
         if self.told.is_some_and(|told| told > confirmed) {
             inner.wrong.push(format!("confirmed {confirmed} after {:?} in one epoch", self.told));
         }
