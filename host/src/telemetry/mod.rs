@@ -25,7 +25,7 @@ pub enum Lines {
 pub enum FilterError {
     /// A word that is taken for the name of a module that logs; nothing else would be shown.
     #[error(
-        "{0:?} is no level; there are error, warn, info, debug, trace, off, and filters such as info,flusso_host::plugin=debug"
+        "{0:?} is no level; there are error, warn, info, debug, trace, off, and filters such as info,flusso_host::engine=debug"
     )]
     Word(String),
     /// Not in the language of filters.

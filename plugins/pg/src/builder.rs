@@ -11,6 +11,7 @@ use crate::codec;
 use crate::error::{Error, Result};
 use crate::executor::Executor;
 use crate::known::Known;
+use crate::lookup::fits;
 use crate::query::Queries;
 use crate::session::{CALL, Session};
 use crate::settings::Settings;
@@ -151,8 +152,11 @@ fn by_key(
     // A key asked for twice is read once and answered twice.
     let mut wanted: HashMap<Vec<u8>, usize> = HashMap::with_capacity(places.len());
     let mut keys: Vec<(&[Value], Vec<usize>)> = Vec::with_capacity(places.len());
+    let root = index.plan.nodes.first().ok_or_else(|| Error::Fatal("a plan without a root".into()))?;
+    let table = index.known.of_plan(&root.table)?;
     for place in places {
-        let Some(id) = ids.get(*place) else { continue };
+        // A link may name what its own type can say and the key's cannot: there is no such document.
+        let Some(id) = ids.get(*place).filter(|id| fits(table, &root.key, &id.key)) else { continue };
         let known = *wanted.entry(codec::distinguish_key(&id.key)).or_insert_with(|| {
             keys.push((id.key.as_slice(), Vec::new()));
             keys.len() - 1

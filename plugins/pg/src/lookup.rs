@@ -133,7 +133,7 @@ impl PgLookup<'_> {
 
 /// Whether values can be read in the types of columns: those of another column may be too large, or no such thing at all,
 /// and then equal nothing there.
-fn fits(table: &Table, columns: &[String], values: &[Value]) -> bool {
+pub(crate) fn fits(table: &Table, columns: &[String], values: &[Value]) -> bool {
     columns.iter().zip(values).all(|(name, value)| {
         let (Ok(column), Some(text)) = (table.column(name), codec::encode(value)) else { return false };
         match column.base {
