@@ -200,3 +200,14 @@ fn a_running_host_prints_a_change_while_it_runs() {
     running.signal("TERM");
     running.wait().succeeded();
 }
+
+#[test]
+fn a_table_that_left_the_publication_for_a_while_is_seeded_again() {
+    let database = Postgres::with(SHOP);
+    let host = Host::on(&database.url());
+    assert_eq!(host.documents(&["--plugin", "pg.wasm", "--once"]).len(), 6);
+    database.sql("ALTER PUBLICATION flusso DROP TABLE users; INSERT INTO users VALUES (5, 'Missed')");
+    let again = host.documents(&["--plugin", "pg.wasm", "--once"]);
+    assert!(again.iter().any(|line| line.op == "upsert" && line.id == "5"), "{again:?}");
+    assert!(again.iter().all(|line| line.index == "users"), "{again:?}");
+}

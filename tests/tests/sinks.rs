@@ -74,3 +74,29 @@ fn a_read_only_folder_is_named() {
     assert_ne!(ended.code, Some(0));
     assert!(ended.log.contains("out"), "{}", ended.log);
 }
+
+#[test]
+fn a_sink_that_sat_out_a_run_misses_nothing() {
+    let database =
+        Postgres::with("CREATE TABLE a (id int PRIMARY KEY, s text); INSERT INTO a VALUES (1, 'old'), (2, 'gone')");
+    let host = Host::on(&database.url());
+    assert_eq!(host.documents(&["--plugin", "pg", "--once"]).len(), 2);
+    database.sql("UPDATE a SET s = 'new' WHERE id = 1; DELETE FROM a WHERE id = 2");
+    host.run(&["--plugin", "pg", "--plugin", "ndjson,path=out", "--once"]).succeeded();
+    let again = host.documents(&["--plugin", "pg", "--once"]);
+    let ops: Vec<_> = again.iter().map(|line| (line.op.as_str(), line.id.as_str())).collect();
+    assert_eq!(ops, [("clear", ""), ("upsert", "1")]);
+    assert_eq!(again[1].document["s"], "new");
+    assert!(host.documents(&["--plugin", "pg", "--once"]).is_empty());
+}
+
+#[test]
+fn two_sinks_do_not_share_a_folder() {
+    let database = Postgres::with("CREATE TABLE a (id int PRIMARY KEY)");
+    let host = Host::on(&database.url());
+    host.file(
+        "flusso.toml",
+        "[source]\ntype = \"postgres\"\n[sinks.one]\nplugin = \"ndjson\"\npath = \"out\"\n[sinks.two]\nplugin = \"ndjson\"\npath = \"./out\"\n",
+    );
+    host.run(&["--once"]).refused(2, &["one", "two", "folder of its own"]);
+}

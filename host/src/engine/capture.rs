@@ -114,7 +114,11 @@ impl CaptureTask {
         // I8: what was not confirmed comes again. Guarded by `tests::i8::a_crash_at_any_call_of_a_stage_loses_nothing`.
         let resume = self.confirmed.borrow().position.clone();
         let (mut capture, _) = open(&*self.source, &self.interest).await?;
-        let Inspection { history, continuity } = capture.inspect(resume.as_ref()).await?;
+        let Inspection { history, continuity, missed } = capture.inspect(resume.as_ref()).await?;
+        if !missed.is_empty() {
+            let message = "changes of a followed table were not recorded for a while; start again, and what reads it is seeded anew";
+            return Err(StageError::Fatal(message.to_owned()));
+        }
         match continuity {
             Continuity::Lost(reason) => return Err(StageError::HistoryLost(reason)),
             Continuity::Fresh if resume.is_some() => {

@@ -50,6 +50,8 @@ pub struct Inspection {
     pub history: Option<HistoryId>,
     /// Whether it can be.
     pub continuity: Continuity,
+    /// Watched tables whose changes are not recorded at present, until `prepare` sees to it.
+    pub missed: Vec<TableNumber>,
 }
 
 /// A source that is ready to be polled.

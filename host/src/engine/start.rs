@@ -11,8 +11,8 @@ use super::progress::{BackfillRecord, Followed, SourceRecord, seeded_since};
 use super::retry::Retry;
 use super::routes::Routes;
 use super::seeding::ToSeed;
-use super::stage::{Continuity, Description, Inspection, Mutation, Sink, State, Writer};
-use crate::model::{HistoryId, IndexNumber, Mapping, Position};
+use super::stage::{Builder, Continuity, Description, Inspection, Mutation, Sink, State, Writer};
+use crate::model::{HistoryId, IndexNumber, Mapping, Position, TableNumber};
 
 /// A sink that is open, its indexes ensured.
 pub(crate) struct OpenSink {
@@ -198,6 +198,36 @@ impl Opened {
         // What is left out now is kept up until the position moves, and dropped from the record together with that.
         followed.extend(self.follows());
         state.apply(vec![followed.store()?]).await.map_err(EngineError::State)
+    }
+
+    /// Indexes that missed changes of a table they read: their marks speak of a snapshot that was not kept up (I7). Before
+    /// the source is prepared, which is when it forgets that anything was missed. Guarded by
+    /// `tests::i7::what_reads_a_table_that_was_not_recorded_is_seeded_again`.
+    pub(crate) async fn unseed_what_was_missed(
+        &mut self,
+        missed: &[TableNumber],
+        description: &Description,
+        builder: &dyn Builder,
+        options: &Options,
+        observer: &dyn Observer,
+    ) -> Result<(), EngineError> {
+        let name = format!("builder {:?}", builder.name());
+        let mut retry = Retry::new(&name, options, observer);
+        let affected = loop {
+            match builder.reshaped(missed).await {
+                Ok(affected) => break affected,
+                Err(error) => retry.failed(error).await?,
+            }
+        };
+        let rooted = description.scopes.iter().filter(|scope| missed.contains(&scope.root)).map(|scope| scope.index);
+        let stale: Vec<IndexNumber> = affected.rebuild.into_iter().chain(rooted).collect();
+        let stale: Vec<&str> =
+            stale.iter().filter_map(|index| self.mappings.get(*index as usize)).map(|it| it.index.as_str()).collect();
+        for sink in &mut self.sinks {
+            sink.unseed(&self.mappings, options, observer, |mapping, _| stale.contains(&mapping.index.as_str()))
+                .await?;
+        }
+        Ok(())
     }
 
     async fn unseed(

@@ -89,7 +89,7 @@ fn release(session: &mut Session, publication: &str) -> Result<()> {
 }
 
 /// The tables it covers, as `schema.name`; partitioned ones by their root, whichever way the option stands.
-fn covered(session: &mut Session, publication: &str) -> Result<Vec<String>> {
+pub(crate) fn covered(session: &mut Session, publication: &str) -> Result<Vec<String>> {
     let rows = session.simple(&format!(
         "SELECT n.nspname || '.' || c.relname
          FROM pg_catalog.pg_publication p

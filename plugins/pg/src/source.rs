@@ -74,12 +74,13 @@ impl PgSource {
                 }
                 _ => None,
             };
-            return Ok(Inspection { history, continuity: Continuity::Fresh, extra: None });
+            return Ok(Inspection { history, continuity: Continuity::Fresh, missed: Vec::new(), extra: None });
         };
         let place = match Place::from_bytes(resume) {
             Ok(place) => place,
             Err(error) => {
-                return Ok(Inspection { history: None, continuity: Continuity::Lost(error.to_string()), extra: None });
+                let continuity = Continuity::Lost(error.to_string());
+                return Ok(Inspection { history: None, continuity, missed: Vec::new(), extra: None });
             }
         };
         let mut gap = self.gap(&place, found.as_ref());
@@ -89,8 +90,17 @@ impl PgSource {
                 self.settings.publication
             ));
         }
+        let missed = if gap.is_none() { self.missed()? } else { Vec::new() };
         let continuity = gap.map_or(Continuity::Continuous, Continuity::Lost);
-        Ok(Inspection { history: Some(self.history(place.origin)), continuity, extra: None })
+        Ok(Inspection { history: Some(self.history(place.origin)), continuity, missed, extra: None })
+    }
+
+    /// The tables that the publication does not cover: somebody took them out of it, or they are new.
+    fn missed(&mut self) -> Result<Vec<u32>> {
+        let covered = publication::covered(&mut self.control, &self.settings.publication)?;
+        let label = |one: &TableInterest| format!("{}.{}", one.table.schema, one.table.name);
+        let missed = (0..).zip(&self.interest).filter(|(_, one)| !covered.contains(&label(one)));
+        Ok(missed.map(|(number, _)| number).collect())
     }
 
     /// Why a place cannot be gone on from; `None` when it can.

@@ -10,7 +10,8 @@ mod server;
 
 use flusso_pg::builder::DocumentBuilder;
 use flusso_pg::catalog;
-use flusso_plugin::{Event, Op};
+use flusso_pg::source::PgSource;
+use flusso_plugin::{Continuity, Event, Op};
 use server::{Database, changes, drain, integers, interest, ready};
 
 /// What a host that was stopped at the start finds when it comes back after `statements`.
@@ -100,4 +101,20 @@ fn a_table_that_lost_its_key_leaves_the_publication() {
     session.simple("UPDATE t SET x = 'y'; DELETE FROM t; INSERT INTO u VALUES (2)").unwrap();
     let keys: Vec<_> = changes(drain(&mut source)).iter().map(|it| integers(&it.key)).collect();
     assert_eq!(keys, [[2]]);
+}
+
+#[test]
+fn a_table_that_left_the_publication_is_missed_until_it_is_back() {
+    let Some(database) = Database::create("missed") else { return };
+    let mut session = database.session();
+    session.simple("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)").unwrap();
+    let watched = || vec![interest("a", &["id"]), interest("b", &["id"])];
+    let (mut source, prepared) = ready(&database, watched(), None);
+    source.end(Some(&prepared.position)).unwrap();
+    let look = || PgSource::start(database.settings(), watched()).unwrap().look(Some(&prepared.position)).unwrap();
+    assert!(look().missed.is_empty());
+    session.simple("ALTER PUBLICATION flusso DROP TABLE b").unwrap();
+    let found = look();
+    assert!(matches!(found.continuity, Continuity::Continuous));
+    assert_eq!(found.missed, [1]);
 }

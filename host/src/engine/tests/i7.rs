@@ -251,3 +251,19 @@ async fn a_sink_that_was_left_out_while_nothing_moved_is_not_seeded_again() {
     run.stop().await.unwrap();
     assert_eq!(world.seen("SeedStarted").len(), 2, "one a seed of each index, in the first run");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_reads_a_table_that_was_not_recorded_is_seeded_again() {
+    let world = World::new();
+    world.commit(rows(3));
+    let run = world.start(Options::default());
+    world.quiet().await;
+    run.stop().await.unwrap();
+    let seeds = world.seen("SeedStarted").len();
+    world.lock().store.missed = vec![ITEMS];
+    let run = world.start(Options::default());
+    world.quiet().await;
+    run.stop().await.unwrap();
+    assert!(world.seen("SeedStarted").len() > seeds);
+    world.assert_converged();
+}

@@ -187,6 +187,7 @@ pub(super) fn inspection(found: exports::source::Inspection) -> Checked<stage::I
             exports::source::Continuity::Continuous => stage::Continuity::Continuous,
             exports::source::Continuity::Lost(detail) => stage::Continuity::Lost(plain(&detail, TEXT)),
         },
+        missed: found.missed,
     })
 }
 

@@ -145,7 +145,7 @@ impl Capture for Following {
         if let Some(lost) = self.gate("source.inspect").await? {
             return Err(lost);
         }
-        let inner = self.world.lock();
+        let mut inner = self.world.lock();
         let history = inner.store.slot.as_ref().map(|slot| slot.history.as_str().into());
         let continuity = match (&inner.store.slot, resume.map(number)) {
             (None, None) => Continuity::Fresh,
@@ -155,7 +155,8 @@ impl Capture for Following {
             }
             (Some(_), _) => Continuity::Continuous,
         };
-        Ok(Inspection { history, continuity })
+        let missed = std::mem::take(&mut inner.store.missed);
+        Ok(Inspection { history, continuity, missed })
     }
 
     async fn prepare(&mut self, resume: Option<&Position>) -> Result<Preparation> {
