@@ -41,6 +41,10 @@ fn workload(writer: u64, count: usize, random: &mut Random) -> String {
                 "INSERT INTO t VALUES ({id}, {value}, 'v{value}') ON CONFLICT (id) DO UPDATE SET n = excluded.n, s = excluded.s;"
             )
         };
+        if number % 2 == 0 {
+            // So slow that the stream outlasts the kills, also where a machine is quick.
+            sql.push_str("SELECT pg_sleep(0.001);\n");
+        }
         if number % 2_500 == 1_250 {
             let large = LARGE as u64;
             let first = random.below(IDS - large);

@@ -159,7 +159,8 @@ impl Deployment {
                 if access != Access::Write {
                     continue;
                 }
-                let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+                let path = path.canonicalize().unwrap_or(path);
                 if let Some((_, first)) = taken.iter().find(|(other, _)| *other == path) {
                     let (first, second) = (first.clone(), plugin.instance.clone());
                     return Err(AppError::SharedFolder { first, second, path });
