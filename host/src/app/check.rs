@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::plugins::{Plugins, requests};
-use super::{AppError, Folders, Reseed, RunOptions, options, state_folder};
+use super::plugins::Plugins;
+use super::{AppError, Deployment, Folders, Reseed, RunOptions, options, state_folder};
 use crate::config::{Config, PluginUse, Sink};
-use crate::engine::{self, Silent};
+use crate::engine::Silent;
 use crate::plugin::locate::Places;
-use crate::plugin::wasm::{GuestBuilder, GuestSource, Runtime};
+use crate::plugin::wasm::Runtime;
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -68,7 +68,7 @@ pub async fn check(config: Config, folders: &Folders, online: bool) -> Result<Ve
         findings.push(Finding { level: Level::Ok, subject: format!("sink {:?}", sink.name()), message });
     }
     if online && usable {
-        match ask(&config, folders, &mut plugins, &runtime, &placed).await {
+        match ask(&config, folders, &mut Deployment { plugins, runtime, placed }).await {
             Ok(said) => findings.extend(said),
             Err(error) => {
                 let subject = "source".to_owned();
@@ -92,23 +92,7 @@ async fn look(plugins: &mut Plugins, runtime: &Runtime, plugin: &PluginUse) -> R
 }
 
 /// Opens builder and source, and asks what they find.
-async fn ask(
-    config: &Config,
-    folders: &Folders,
-    plugins: &mut Plugins,
-    runtime: &Runtime,
-    placed: &crate::config::Placed,
-) -> Result<Vec<Finding>, AppError> {
-    let prepared = plugins.prepare(runtime, &placed.source).await?;
-    let source = plugins.plugin(prepared, &placed.source, None)?;
-    let builder = match &placed.builder {
-        Some(builder) => {
-            let prepared = plugins.prepare(runtime, builder).await?;
-            plugins.plugin(prepared, builder, None)?
-        }
-        None => source.clone(),
-    };
-    let builder = GuestBuilder::new(builder, Some(source.clone()), requests(config), 1);
+async fn ask(config: &Config, folders: &Folders, deployment: &mut Deployment) -> Result<Vec<Finding>, AppError> {
     let run = RunOptions {
         once: true,
         timeout: Some(PATIENCE),
@@ -116,9 +100,7 @@ async fn ask(
         skip_backfill: true,
         drain: Duration::ZERO,
     };
-    let source = GuestSource::new(source);
-    let connected =
-        engine::connect(Arc::new(source), Arc::new(builder), Arc::new(Silent), options(config, run)).await?;
+    let connected = deployment.connect(config, Arc::new(Silent), options(config, run)).await?;
     let state = state_folder(config, folders, connected.identity())?;
     let mut findings = vec![Finding {
         level: Level::Ok,
