@@ -7,16 +7,16 @@ mod plugins;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
 pub use check::{Finding, Level, check};
 pub use error::AppError;
 
-use crate::config::{Config, OnError, Placed, Sink};
+use crate::config::{Config, OnError, OnHistoryLoss, Placed, Sink};
 use crate::engine::stage;
-use crate::engine::{self, Connected, Finished, Observer, Options, Reseed};
+use crate::engine::{self, Connected, EngineError, Finished, Observer, Options, Reseed};
 use crate::plugin::capability::Access;
 use crate::plugin::locate::Places;
 use crate::plugin::manifest::Role;
@@ -73,17 +73,58 @@ pub async fn run(
     observer: Arc<dyn Observer>,
     shutdown: watch::Receiver<bool>,
 ) -> Result<Finished, AppError> {
-    let mut shutdown = engine::Shutdown::from(shutdown);
     let options = options(&config, run);
     let mut deployment = Deployment::prepare(&config, folders).await?;
-    let connected = tokio::select! {
-        connected = deployment.connect(&config, observer, options) => connected?,
-        // Nothing is in flight yet.
-        () = shutdown.asked() => return Ok(Finished::Drained),
-    };
-    let state = StateFolder::open(&state_folder(&config, folders, connected.identity())?)?;
-    let sinks = deployment.sinks(&state).await?;
-    Ok(connected.run(sinks, Arc::new(state.host()), shutdown).await?)
+    let mut again = Again::default();
+    // Held over all rounds, so that no other host comes in between.
+    let mut held: Option<(PathBuf, StateFolder)> = None;
+    loop {
+        let mut shutdown = engine::Shutdown::from(shutdown.clone());
+        let connected = tokio::select! {
+            connected = deployment.connect(&config, Arc::clone(&observer), options.clone()) => connected?,
+            // Nothing is in flight yet.
+            () = shutdown.asked() => return Ok(Finished::Drained),
+        };
+        let folder = state_folder(&config, folders, connected.identity())?;
+        let state = match held.take() {
+            Some((same, state)) if same == folder => state,
+            _ => StateFolder::open(&folder)?,
+        };
+        let sinks = deployment.sinks(&state).await?;
+        let round = Instant::now();
+        let ended = connected.run(sinks, Arc::new(state.host()), shutdown).await;
+        held = Some((folder, state));
+        match ended {
+            Ok(finished) => return Ok(finished),
+            Err(error) if again.may(&error, round.elapsed(), &options) => {
+                tracing::warn!("the run begins again: {error}");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Whether a run that ended may begin again by itself.
+#[derive(Default)]
+struct Again {
+    in_a_row: u32,
+}
+
+impl Again {
+    /// A round that lasted so long had a reason of its own to end.
+    const HEALED: Duration = Duration::from_secs(60);
+    /// The most rounds in a row that end before that.
+    const BUDGET: u32 = 5;
+
+    fn may(&mut self, error: &EngineError, lasted: Duration, options: &Options) -> bool {
+        let may = match error {
+            EngineError::StartAgain { .. } => true,
+            EngineError::HistoryLost { .. } => options.on_history_loss == engine::OnHistoryLoss::Reseed,
+            _ => false,
+        };
+        self.in_a_row = if lasted >= Self::HEALED { 1 } else { self.in_a_row + 1 };
+        may && self.in_a_row <= Self::BUDGET
+    }
 }
 
 /// Removes what the source keeps for this host, and the host's state. Says what was removed, a line each.
@@ -204,6 +245,10 @@ fn options(config: &Config, run: RunOptions) -> Options {
         drain: run.drain,
         skip_backfill: run.skip_backfill,
         reseed: run.reseed,
+        on_history_loss: match config.on_history_loss {
+            OnHistoryLoss::Stop => engine::OnHistoryLoss::Stop,
+            OnHistoryLoss::Reseed => engine::OnHistoryLoss::Reseed,
+        },
         once: run.once,
         ..Options::default()
     }

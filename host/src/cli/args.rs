@@ -7,7 +7,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit;
-use crate::config::{Overrides, PluginFlag, Time};
+use crate::config::{OnHistoryLoss, Overrides, PluginFlag, Time};
 
 /// Keeps search indexes in step with a database, through sandboxed plugins.
 #[derive(Debug, Parser)]
@@ -71,6 +71,10 @@ pub struct Common {
     /// Prepended to every index name at the sink
     #[arg(long, global = true, env = "FLUSSO_INDEX_PREFIX", value_name = "PREFIX")]
     pub index_prefix: Option<String>,
+    /// What happens when the source cannot go on where the host left off: end and say why, or seed everything again
+    /// [default: stop]
+    #[arg(long, global = true, env = "FLUSSO_ON_HISTORY_LOSS", value_name = "WHAT")]
+    pub on_history_loss: Option<OnHistoryLoss>,
     /// How log lines are written to standard error
     #[arg(long, global = true, env = "FLUSSO_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
@@ -88,7 +92,12 @@ impl Common {
         take("slot", self.slot.clone());
         take("publication", self.publication.clone());
         take("manage_publication", self.manage_publication.map(|manage| manage.to_string()));
-        Overrides { plugins: self.plugin.clone(), source, prefix: self.index_prefix.clone() }
+        Overrides {
+            plugins: self.plugin.clone(),
+            source,
+            prefix: self.index_prefix.clone(),
+            on_history_loss: self.on_history_loss,
+        }
     }
 }
 

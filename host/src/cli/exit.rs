@@ -78,7 +78,7 @@ impl Exit {
             EngineError::Configuration { .. } | EngineError::Stage { cause: StageError::Denied(_), .. } => Self::Usage,
             EngineError::Rejected { .. } => Self::Rejected,
             EngineError::Crashed { .. } => Self::Plugin,
-            EngineError::Stage { .. } | EngineError::State(_) => Self::Failed,
+            EngineError::StartAgain { .. } | EngineError::Stage { .. } | EngineError::State(_) => Self::Failed,
         }
     }
 }

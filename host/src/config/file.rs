@@ -19,6 +19,8 @@ use super::units::{Bytes, Time};
 pub struct File {
     /// What happens to a document that cannot be built or is rejected.
     pub on_error: Option<OnError>,
+    /// What happens when the source cannot go on where the host left off.
+    pub on_history_loss: Option<OnHistoryLoss>,
     /// Prepended to every index name at the sink.
     pub prefix: Option<String>,
     /// Where changes come from.
@@ -47,6 +49,30 @@ pub enum OnError {
     Stop,
     /// The document goes to the quarantine and the run goes on.
     Skip,
+}
+
+/// What happens when the source cannot go on where the host left off: its slot was dropped or invalidated, another
+/// database stands behind the address, the host's state is gone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnHistoryLoss {
+    /// The run ends and says why; nothing is created.
+    #[default]
+    Stop,
+    /// A new history begins and every index is seeded again.
+    Reseed,
+}
+
+impl std::str::FromStr for OnHistoryLoss {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "stop" => Ok(Self::Stop),
+            "reseed" => Ok(Self::Reseed),
+            _ => Err(format!("`{text}` is neither `stop` nor `reseed`")),
+        }
+    }
 }
 
 /// `[batch]`.

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::{ConfigError, Place, nearest};
-pub use file::{Allow, OnError};
+pub use file::{Allow, OnError, OnHistoryLoss};
 pub use place::{Known, Placed};
 pub use plugin_flag::PluginFlag;
 pub use settings::{Reference, Resolved, Settings};
@@ -33,6 +33,8 @@ pub struct Overrides {
     pub source: Vec<(&'static str, String)>,
     /// `--index-prefix`.
     pub prefix: Option<String>,
+    /// `--on-history-loss`.
+    pub on_history_loss: Option<OnHistoryLoss>,
 }
 
 /// A whole deployment.
@@ -58,6 +60,8 @@ pub struct Config {
     pub batch: Batch,
     /// The policy where no index has its own.
     pub on_error: OnError,
+    /// What happens when the source cannot go on where the host left off.
+    pub on_history_loss: OnHistoryLoss,
     /// The enabled indexes. Empty: each table with a primary key becomes an index of its own rows.
     pub indexes: Vec<Index>,
     /// What was accepted but does nothing, a sentence each; to be logged once.

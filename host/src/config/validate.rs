@@ -85,6 +85,7 @@ impl Config {
             builder_instances,
             batch,
             on_error: file.on_error.unwrap_or_default(),
+            on_history_loss: overrides.on_history_loss.or(file.on_history_loss).unwrap_or_default(),
             indexes,
             notes,
             path,

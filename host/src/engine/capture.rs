@@ -116,8 +116,8 @@ impl CaptureTask {
         let (mut capture, _) = open(&*self.source, &self.interest).await?;
         let Inspection { history, continuity, missed } = capture.inspect(resume.as_ref()).await?;
         if !missed.is_empty() {
-            let message = "changes of a followed table were not recorded for a while; start again, and what reads it is seeded anew";
-            return Err(StageError::Fatal(message.to_owned()));
+            let reason = "changes of a followed table were not recorded for a while";
+            return Err(StageError::StartAgain(reason.to_owned()));
         }
         match continuity {
             Continuity::Lost(reason) => return Err(StageError::HistoryLost(reason)),

@@ -20,6 +20,9 @@ pub enum StageError {
     /// What should be resumed is gone.
     #[error("{0}")]
     HistoryLost(String),
+    /// Some indexes have to be seeded again, which only a start can find out which.
+    #[error("{0}")]
+    StartAgain(String),
     /// A setting is wrong.
     #[error("{0}")]
     Configuration(String),
@@ -66,9 +69,17 @@ pub enum EngineError {
     #[error("{0}")]
     Busy(String),
     /// The source cannot go on where the host left off.
-    #[error("the history of the source is lost: {reason}; every index must be seeded again: start once with --reseed")]
+    #[error(
+        "the history of the source is lost: {reason}; every index must be seeded again: start once with --reseed, or set on_history_loss = \"reseed\""
+    )]
     HistoryLost {
         /// What is missing.
+        reason: String,
+    },
+    /// A new run finds out what this one cannot; safe at any time.
+    #[error("{reason}; start again, and what it concerns is seeded anew")]
+    StartAgain {
+        /// What happened.
         reason: String,
     },
     /// A setting is wrong.
@@ -127,6 +138,7 @@ impl EngineError {
             StageError::Configuration(message) => Self::Configuration { what, message },
             StageError::Busy(message) => Self::Busy(message),
             StageError::HistoryLost(reason) => Self::HistoryLost { reason },
+            StageError::StartAgain(reason) => Self::StartAgain { reason },
             cause => Self::Stage { what, cause },
         }
     }

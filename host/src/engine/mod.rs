@@ -42,7 +42,7 @@ mod worker;
 pub use connect::{Connected, connect};
 pub use error::{EngineError, StageError};
 pub use observer::{Observation, Observer, Silent};
-pub use options::{OnError, Options, Reseed};
+pub use options::{OnError, OnHistoryLoss, Options, Reseed};
 pub use pipeline::Finished;
 pub use policy::{QUARANTINE, Quarantined};
 pub use shutdown::{Shutdown, Stop, shutdown};

@@ -27,6 +27,11 @@ pub enum Observation<'a> {
         /// What the source keeps outside, a line each.
         holds: &'a [String],
     },
+    /// The source cannot go on where the host left off, and the run may begin a new history: every index is seeded again.
+    HistoryLost {
+        /// What is missing.
+        reason: &'a str,
+    },
     /// Every index of every sink is seeded.
     NothingToSeed {
         /// How many indexes.

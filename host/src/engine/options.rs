@@ -24,6 +24,16 @@ pub enum Reseed {
     Indexes(Vec<String>),
 }
 
+/// What a run does when the source cannot go on where the host left off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnHistoryLoss {
+    /// It ends with the reason, and nothing is created.
+    #[default]
+    Stop,
+    /// It begins a new history and seeds every index again.
+    Reseed,
+}
+
 /// How a pipeline runs.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -71,6 +81,9 @@ pub struct Options {
     pub on_error: OnError,
     /// What it does in some indexes, by name.
     pub on_error_of: Vec<(String, OnError)>,
+    /// What happens at a start that finds the source's history lost. A loss while the source is followed always ends the
+    /// run.
+    pub on_history_loss: OnHistoryLoss,
     /// Go straight to the live changes.
     pub skip_backfill: bool,
     /// Seed again what is seeded.
@@ -104,6 +117,7 @@ impl Default for Options {
             drain: Duration::from_secs(20),
             on_error: OnError::default(),
             on_error_of: Vec::new(),
+            on_history_loss: OnHistoryLoss::default(),
             skip_backfill: false,
             reseed: Reseed::default(),
             once: false,

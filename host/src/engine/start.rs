@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::error::{EngineError, StageError};
 use super::lane::Scope;
 use super::observer::{Observation, Observer};
-use super::options::{Options, Reseed};
+use super::options::{OnHistoryLoss, Options, Reseed};
 use super::progress::{BackfillRecord, Followed, SourceRecord, seeded_since};
 use super::retry::Retry;
 use super::routes::Routes;
@@ -150,8 +150,11 @@ impl Opened {
                 self.unseed_what_was_left_out(state, options, observer).await?;
                 Ok(position)
             }
-            Some(reason) if options.reseed != Reseed::Everything => Err(EngineError::HistoryLost { reason }),
-            Some(_) => {
+            Some(reason) if options.reseed != Reseed::Everything && options.on_history_loss == OnHistoryLoss::Stop => {
+                Err(EngineError::HistoryLost { reason })
+            }
+            Some(reason) => {
+                observer.observe(Observation::HistoryLost { reason: &reason });
                 // I7. Guarded by `tests::i7::a_lost_slot_stops_the_run_unless_it_may_seed_again`.
                 self.unseed(state, options, observer).await?;
                 Ok(None)

@@ -67,6 +67,9 @@ impl Observer for Telemetry {
                 let ready_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 tracing::info!(position, %history, ready_ms, "ready");
             }
+            Observation::HistoryLost { reason } => {
+                tracing::warn!("the history of the source is lost: {reason}; every index is seeded again");
+            }
             Observation::NothingToSeed { indexes, since } => match since {
                 Some(since) => tracing::info!(
                     indexes,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::kit::{Edit, Fault, ITEMS, SinkSetup, World, item};
-use crate::engine::{EngineError, OnError, Options, Reseed};
+use crate::engine::{EngineError, OnError, OnHistoryLoss, Options, Reseed};
 
 fn rows(count: i64) -> impl Iterator<Item = Edit> {
     (0..count).map(|at| item(at, 1, "a row"))
@@ -67,6 +67,23 @@ async fn a_lost_slot_stops_the_run_unless_it_may_seed_again() {
     world.commit(rows(5));
     let run = world.start(Options { reseed: Reseed::Everything, ..Options::default() });
     world.quiet().await;
+    world.assert_converged();
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_slot_is_replaced_where_the_operator_allowed_it_beforehand() {
+    let world = World::new();
+    world.commit(rows(3));
+    let options = Options { on_history_loss: OnHistoryLoss::Reseed, ..Options::default() };
+    let run = world.start(options.clone());
+    world.quiet().await;
+    run.stop().await.unwrap();
+    world.lock().store.slot = None;
+    world.commit(rows(5));
+    let run = world.start(options);
+    world.quiet().await;
+    assert_eq!(world.seen("HistoryLost").len(), 1);
     world.assert_converged();
     run.stop().await.unwrap();
 }
