@@ -82,3 +82,27 @@ fn check_finds_what_run_would_refuse() {
     let said = bad.lines.join("\n") + &bad.log;
     assert!(said.contains("slto") && said.contains("slot"), "{said}");
 }
+
+#[test]
+fn the_json_schemas_of_both_files_are_printed() {
+    let host = Host::new();
+    let parsed = |words: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&host.run(words).succeeded().lines.join("\n")).unwrap()
+    };
+    let config = parsed(&["schema", "config"]);
+    assert!(config["properties"]["on_history_loss"].is_object(), "{config:#}");
+    // The settings of the plugins at hand are completed too.
+    assert!(config["$defs"]["settings_pg"]["properties"]["publication"].is_object(), "{config:#}");
+    let index = parsed(&["schema", "index"]);
+    assert!(
+        index["properties"]["soft_delete"].is_object() && index["$defs"]["field_has_many"].is_object(),
+        "{index:#}"
+    );
+    assert_eq!(parsed(&["schema", "index", "--plugin", "pg"]), index);
+}
+
+#[test]
+fn without_a_builder_at_hand_the_schema_of_an_index_says_what_is_missing() {
+    let host = Host::new().with("FLUSSO_PLUGIN_DIR", "nowhere");
+    host.run(&["schema", "index"]).refused(3, &["--plugin", "plugin build"]);
+}

@@ -35,6 +35,9 @@ pub enum Command {
     Drop(Drop),
     /// Show it working: a throw-away PostgreSQL with a small shop, and documents that follow its rows
     Demo(Demo),
+    /// Print the JSON Schema of a file, with which editors complete and check it
+    #[command(subcommand)]
+    Schema(Schema),
     /// List, inspect and build plugins
     #[command(subcommand)]
     Plugin(Plugin),
@@ -169,6 +172,15 @@ pub struct Demo {
     /// Install PostgreSQL with the system's package manager if it is missing
     #[arg(long, env = "FLUSSO_DEMO_INSTALL", value_parser = FalseyValueParser::new())]
     pub install: bool,
+}
+
+/// Which file's JSON Schema.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum Schema {
+    /// Of flusso.toml, with the settings of the plugins that are found
+    Config,
+    /// Of *.schema.yml, as the builder in use reads it
+    Index,
 }
 
 /// What to do with plugins.

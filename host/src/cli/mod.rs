@@ -8,6 +8,7 @@ mod discard;
 pub mod exit;
 mod plugin;
 mod run;
+mod schema;
 mod signal;
 
 use std::io::Write;
@@ -81,6 +82,7 @@ async fn execute(cli: Cli, screen: Screen) -> ExitCode {
         Some(Command::Check(check)) => check::check(&common, &check).await,
         Some(Command::Drop(drop)) => discard::discard(&common, &drop, telemetry).await,
         Some(Command::Demo(demo)) => demo::demo(&common, demo).await,
+        Some(Command::Schema(which)) => schema::schema(&common, which),
         Some(Command::Plugin(Plugin::List { format })) => plugin::list(&common, format),
         Some(Command::Plugin(Plugin::Inspect { artifact, format })) => plugin::inspect(&common, &artifact, format),
         Some(Command::Plugin(Plugin::Build { dir, out })) => build::build(&common, &dir, &out).await,

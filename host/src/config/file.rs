@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
@@ -14,7 +15,7 @@ use super::error::{ConfigError, Place, nearest};
 use super::units::{Bytes, Time};
 
 /// The whole file.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct File {
     /// What happens to a document that cannot be built or is rejected.
@@ -41,7 +42,7 @@ pub struct File {
 }
 
 /// What happens to a document that cannot be built or is rejected by a sink.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnError {
     /// The run stops.
@@ -53,7 +54,7 @@ pub enum OnError {
 
 /// What happens when the source cannot go on where the host left off: its slot was dropped or invalidated, another
 /// database stands behind the address, the host's state is gone.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnHistoryLoss {
     /// The run ends and says why; nothing is created.
@@ -76,7 +77,7 @@ impl std::str::FromStr for OnHistoryLoss {
 }
 
 /// `[batch]`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Batch {
     /// The most changes in a live batch.
@@ -88,7 +89,7 @@ pub struct Batch {
 }
 
 /// One `[[index]]`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Index {
     /// Its name, without the prefix.
@@ -102,7 +103,7 @@ pub struct Index {
 }
 
 /// `[server]`, as the ancestor wrote it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
     /// `/healthz`, `/readyz`, `/status`, `/metrics`.
@@ -112,7 +113,7 @@ pub struct Server {
 }
 
 /// `limits` of a plugin.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// The most memory a guest may have.
@@ -124,7 +125,7 @@ pub struct Limits {
 }
 
 /// `allow` of a plugin: what it is granted beside what its settings imply.
-#[derive(Debug, Default, Clone, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Allow {
     /// `HOST:PORT` or `unix:PATH` that it may connect to.
@@ -139,7 +140,7 @@ pub struct Allow {
 }
 
 /// `allow.filesystem` of a plugin.
-#[derive(Debug, Default, Clone, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AllowFiles {
     /// What it may read.

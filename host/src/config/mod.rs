@@ -7,6 +7,7 @@ mod error;
 pub mod file;
 mod place;
 mod plugin_flag;
+mod schema;
 mod settings;
 mod units;
 mod validate;
@@ -18,6 +19,7 @@ pub use error::{ConfigError, Place, nearest};
 pub use file::{Allow, OnError, OnHistoryLoss};
 pub use place::{Known, Placed};
 pub use plugin_flag::PluginFlag;
+pub use schema::{KnownPlugin, json_schema};
 pub use settings::{Reference, Resolved, Settings};
 pub use units::{Bytes, Time};
 

@@ -18,6 +18,9 @@ pub const CONTRACT: &str = "0.1.0";
 /// The most bytes of a manifest that are read.
 const MAX_MANIFEST: u64 = 1 << 20;
 
+/// The custom section with the JSON Schema of schema files.
+const INDEX_SCHEMA: &str = "flusso:index-schema";
+
 /// What a plugin can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -183,6 +186,16 @@ fn semver_parts(text: &str) -> Option<(u64, u64)> {
     parts.next().is_none().then_some((major, minor))
 }
 
+fn refused(error: sections::Error, path: &Path) -> Refusal {
+    let path = path.to_path_buf();
+    match error {
+        sections::Error::Io(source) => Refusal::Unreadable { path, source },
+        sections::Error::NotWasm => Refusal::NotWasm { path },
+        sections::Error::CoreModule => Refusal::CoreModule { path },
+        sections::Error::Damaged(reason) => Refusal::Damaged { path, reason },
+    }
+}
+
 impl Manifest {
     /// Reads and checks the manifest of a file.
     pub fn read(path: &Path) -> Result<Self, Refusal> {
@@ -197,14 +210,23 @@ impl Manifest {
         Self::read_from(path, std::io::Cursor::new(bytes), u64::try_from(bytes.len()).unwrap_or(u64::MAX))
     }
 
+    /// The JSON Schema of the schema files that a plugin's builder reads, if the plugin has one.
+    pub fn index_schema(path: &Path) -> Result<Option<serde_json::Value>, Refusal> {
+        let own = || path.to_path_buf();
+        let unreadable = |source| Refusal::Unreadable { path: own(), source };
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let length = file.metadata().map_err(unreadable)?.len();
+        let sections = sections::read(std::io::BufReader::new(file), length, INDEX_SCHEMA, MAX_MANIFEST)
+            .map_err(|error| refused(error, path))?;
+        let parsed = sections.custom.as_deref().map(serde_json::from_slice).transpose();
+        parsed
+            .map_err(|error| Refusal::Damaged { path: own(), reason: format!("its section `{INDEX_SCHEMA}`: {error}") })
+    }
+
     fn read_from<R: Read + Seek>(path: &Path, input: R, length: u64) -> Result<Self, Refusal> {
         let own = || path.to_path_buf();
-        let sections = sections::read(input, length, "flusso:manifest", MAX_MANIFEST).map_err(|error| match error {
-            sections::Error::Io(source) => Refusal::Unreadable { path: own(), source },
-            sections::Error::NotWasm => Refusal::NotWasm { path: own() },
-            sections::Error::CoreModule => Refusal::CoreModule { path: own() },
-            sections::Error::Damaged(reason) => Refusal::Damaged { path: own(), reason },
-        })?;
+        let sections =
+            sections::read(input, length, "flusso:manifest", MAX_MANIFEST).map_err(|error| refused(error, path))?;
         let text = sections.custom.as_deref().ok_or_else(|| Refusal::NoManifest { path: own() })?;
         let manifest: Self = serde_json::from_slice(text)
             .map_err(|error| Refusal::BadManifest { path: own(), reason: error.to_string() })?;

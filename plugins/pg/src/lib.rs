@@ -52,6 +52,7 @@ use source::PgSource;
 
 flusso_plugin::plugin! {
     manifest: include_str!("../manifest.json"),
+    index_schema: flusso_schema::JSON_SCHEMA,
     source: PgSource,
     snapshot: PgSnapshot,
     reader: PgReader,

@@ -7,6 +7,9 @@ use crate::language::{
 };
 use serde_json::{Map, Value as Json, json};
 
+/// What [`json_schema`] gives, as text: for those who need it as a constant.
+pub const JSON_SCHEMA: &str = include_str!("../index.schema.json");
+
 /// The JSON Schema of one file.
 pub fn json_schema() -> Json {
     let mut defs = Map::new();

@@ -39,7 +39,7 @@ mod read;
 mod tests;
 mod yaml;
 
-pub use json_schema::json_schema;
+pub use json_schema::{JSON_SCHEMA, json_schema};
 pub use model::{
     Aggregate, AggregateLink, AggregateOp, Comparison, Direction, Field, FieldKind, Filter, Geo, Identifier, Join, Key,
     LeafType, Link, Literal, MapField, OrderBy, Scalar, ScalarType, Schema, SoftDelete, TableName, Through, Transform,

@@ -134,9 +134,22 @@ pub const fn manifest_bytes<const N: usize>(manifest: &str) -> [u8; N] {
 ///
 /// `manifest` is a string constant (`include_str!("../manifest.json")`). Then any of `source` and `snapshot` (together),
 /// `reader`, `builder`, `range_builder` (the builder's own type), `sink`, each with its type; apart from `range_builder`, no
-/// type serves two roles. Outside a WebAssembly target the macro makes nothing but a check that the types fit.
+/// type serves two roles. A builder that reads schema files may give their JSON Schema after the manifest, as
+/// `index_schema`, for editors. Outside a WebAssembly target the macro makes nothing but a check that the types fit.
 #[macro_export]
 macro_rules! plugin {
+    (manifest: $manifest:expr, index_schema: $schema:expr $(, $role:ident: $type:ty)+ $(,)?) => {
+        #[doc(hidden)]
+        #[allow(unsafe_code, reason = "a section of a component, generated")]
+        mod __flusso_index_schema {
+            const SCHEMA: &str = $schema;
+
+            #[used]
+            #[cfg_attr(target_family = "wasm", unsafe(link_section = "flusso:index-schema"))]
+            static SECTION: [u8; SCHEMA.len()] = $crate::manifest_bytes(SCHEMA);
+        }
+        $crate::plugin!(manifest: $manifest $(, $role: $type)+);
+    };
     (manifest: $manifest:expr $(, $role:ident: $type:ty)+ $(,)?) => {
         #[doc(hidden)]
         #[allow(unsafe_code, missing_docs, unreachable_pub, reason = "exports of a component, generated")]

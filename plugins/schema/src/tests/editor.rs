@@ -2,10 +2,10 @@
 //! `rules.txt`, refuses what is not.
 
 use super::{EXAMPLE, rules};
-use crate::json_schema;
 use crate::language::{self, TYPE_KEYS};
 use crate::problem::Report;
 use crate::yaml;
+use crate::{JSON_SCHEMA, json_schema};
 use serde_json::Value as Json;
 
 fn as_json(text: &str) -> Option<Json> {
@@ -52,5 +52,16 @@ fn every_word_of_the_language_is_in_the_schema_with_its_description() {
     }
     for sibling in language::TOP {
         assert_eq!(schema["properties"][sibling.name]["description"], sibling.about);
+    }
+}
+
+/// After a change of the language: `FLUSSO_WRITE=1 cargo test -p flusso-schema` writes it.
+#[test]
+fn the_file_beside_the_sources_is_what_the_language_says() {
+    let text = format!("{:#}\n", json_schema());
+    if std::env::var_os("FLUSSO_WRITE").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/index.schema.json"), &text).unwrap();
+    } else {
+        assert_eq!(JSON_SCHEMA, text, "index.schema.json is old: FLUSSO_WRITE=1 cargo test -p flusso-schema writes it");
     }
 }
