@@ -2,9 +2,12 @@
 //!
 //! Nothing here knows the inside of the host. A test that needs the server fails without it; it is never skipped.
 
+mod ancestor;
+pub mod deployment;
 mod host;
 mod postgres;
 
+pub use ancestor::Ancestor;
 pub use host::{Ended, Host, Running};
 pub use postgres::Postgres;
 

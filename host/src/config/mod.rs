@@ -5,6 +5,7 @@
 
 mod error;
 pub mod file;
+mod indexes;
 mod place;
 mod plugin_flag;
 mod schema;

@@ -97,6 +97,14 @@ fn the_whole_surface_is_read() {
 }
 
 #[test]
+fn the_name_of_an_index_is_folded_where_a_schema_says_its_table() {
+    let text = "[[index]]\nname = \"Users\"\nschema = \"users.schema.yml\"\n[[index]]\nname = \"Orders\"\n";
+    let config = load(text, Overrides::default()).unwrap();
+    assert_eq!(config.indexes.iter().map(|index| index.name.as_str()).collect::<Vec<_>>(), ["users", "Orders"]);
+    assert_eq!(config.notes, ["the index `Users` is read as `users`: names are lower case; write it so"]);
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_with_its_place() {
     for (text, wanted) in [
         ("prefix = \"Dev\"", "lower case"),

@@ -1,13 +1,12 @@
 //! From the mirrored file and the overrides to the validated form.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::{
-    Allow, Batch, Config, ConfigError, DEFAULT_FILE, Index, Limits, OnError, Overrides, Place, PluginFlag, PluginRef,
-    PluginUse, Schema, Settings, Sink, Time, file, nearest,
+    Allow, Batch, Config, ConfigError, DEFAULT_FILE, Limits, Overrides, Place, PluginFlag, PluginRef, PluginUse,
+    Settings, Sink, Time, file, indexes, nearest,
 };
 
 impl Config {
@@ -74,7 +73,8 @@ impl Config {
             flags.push(from_flag(flag)?);
         }
         let batch = batch(&file.batch).map_err(|message| ConfigError::wrong(place("[batch]"), message))?;
-        let indexes = indexes(file.indexes, file.on_error.unwrap_or_default(), &base, path.as_deref())?;
+        let on_error = file.on_error.unwrap_or_default();
+        let indexes = indexes::indexes(file.indexes, on_error, &base, path.as_deref(), &mut notes)?;
         Ok(Self {
             prefix,
             source,
@@ -96,7 +96,7 @@ impl Config {
 /// Two share the work of two cores, and each costs a connection to the source.
 const DEFAULT_BUILDER_INSTANCES: usize = 2;
 
-fn read(what: &'static str, path: &Path) -> Result<String, ConfigError> {
+pub(super) fn read(what: &'static str, path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { what, path: path.to_path_buf(), source })
 }
 
@@ -114,45 +114,6 @@ fn batch(file: &file::Batch) -> Result<Batch, String> {
             file.backfill_documents.unwrap_or(default.backfill_documents),
         )?,
     })
-}
-
-fn indexes(
-    written: Vec<file::Index>,
-    on_error: OnError,
-    base: &Path,
-    path: Option<&Path>,
-) -> Result<Vec<Index>, ConfigError> {
-    let any = !written.is_empty();
-    let mut names = BTreeSet::new();
-    let mut indexes = Vec::new();
-    for index in written {
-        let place = || Place::part(path, format!("[[index]] {}", index.name));
-        if index.name.is_empty() || index.name.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(ConfigError::wrong(place(), "an index needs a name without spaces"));
-        }
-        if !names.insert(index.name.clone()) {
-            return Err(ConfigError::wrong(place(), "this name is given to two indexes; rename one of them"));
-        }
-        if index.enabled == Some(false) {
-            continue;
-        }
-        let schema = match &index.schema {
-            Some(schema) => {
-                let path = base.join(schema);
-                let text = read("the schema file", &path)?;
-                Some(Schema { path, text })
-            }
-            None => None,
-        };
-        indexes.push(Index { name: index.name, schema, on_error: index.on_error.unwrap_or(on_error) });
-    }
-    if any && indexes.is_empty() {
-        return Err(ConfigError::wrong(
-            Place::part(path, "[[index]]"),
-            "every index is disabled; enable one, or remove them all to get an index for each table with a primary key",
-        ));
-    }
-    Ok(indexes)
 }
 
 fn limits(file: &file::Limits) -> Limits {

@@ -1,5 +1,9 @@
 //! Values, as PostgreSQL prints them, straight into the bytes of a document.
 
+mod held;
+
+pub(crate) use held::is_number;
+
 /// How a column's text becomes JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Render {
@@ -19,8 +23,16 @@ pub enum Render {
     Moment,
     /// The same without a zone.
     LocalMoment,
+    /// A time of day, the fraction in three or six digits; one with a zone as it is.
+    Clock,
     /// Bytes as base64.
     Base64,
+    /// A number that a text holds.
+    HeldNumber,
+    /// A uuid that a text holds.
+    HeldUuid,
+    /// A date that a text holds.
+    HeldDate,
     /// JSON already; line breaks between its parts are dropped, because a document is one line.
     Json,
 }
@@ -41,7 +53,16 @@ impl Render {
             Self::TimestampTz => timestamp(text, true, false, out),
             Self::LocalMoment => timestamp(text, false, true, out),
             Self::Moment => timestamp(text, true, true, out),
+            Self::Clock if text.iter().any(|byte| matches!(byte, b'+' | b'-')) => quoted(text, out),
+            Self::Clock => {
+                out.push(b'"');
+                clock(text, false, true, out);
+                out.push(b'"');
+            }
             Self::Base64 => base64(text, out),
+            Self::HeldNumber => held::number(text, out),
+            Self::HeldUuid => held::uuid(text, out),
+            Self::HeldDate => held::date(text, out),
             Self::Json => out.extend(text.iter().filter(|byte| !matches!(byte, b'\n' | b'\r'))),
         }
     }
@@ -224,6 +245,19 @@ mod tests {
             assert_eq!(local, format!("\"2020-01-02T03:04:05{shown}\""));
         }
         assert_eq!(render(Render::Moment, "infinity"), "\"infinity\"");
+    }
+
+    #[test]
+    fn a_time_of_day_has_three_or_six_digits_or_none() {
+        for (time, shown) in [
+            ("03:04:05", "03:04:05"),
+            ("03:04:05.2", "03:04:05.200"),
+            ("03:04:05.1234", "03:04:05.123400"),
+            ("24:00:00", "24:00:00"),
+            ("03:04:05.2+02", "03:04:05.2+02"),
+        ] {
+            assert_eq!(render(Render::Clock, time), format!("\"{shown}\""));
+        }
     }
 
     #[test]

@@ -148,17 +148,15 @@ const ONE_FOREIGN_KEY: Sibling = optional("foreign_key", Shape::Columns, FOREIGN
 const ONE_THROUGH: Sibling = optional("through", Shape::Through, THROUGH.about);
 const REDUCED: Sibling = required("column", Shape::Identifier, "the related table's column that is reduced");
 
-/// Keys of scalars that are text.
-const TEXTS: &[Sibling] = &[COLUMN, REQUIRED, DEFAULT, TRANSFORMS, OPTIONS];
+/// Keys of scalars. Any may be read from a text column, and a text can be transformed.
+const VALUES: &[Sibling] = &[COLUMN, REQUIRED, DEFAULT, TRANSFORMS, OPTIONS];
 const ENUMS: &[Sibling] = &[COLUMN, REQUIRED, DEFAULT, TRANSFORMS, OPTIONS, VARIANTS];
-const VALUES: &[Sibling] = &[COLUMN, REQUIRED, DEFAULT, OPTIONS];
 const BINARIES: &[Sibling] = &[COLUMN, REQUIRED, OPTIONS];
 
 const fn scalar(ty: LeafType, about: &'static str) -> TypeKey {
     let siblings = match ty {
         LeafType::Enum => ENUMS,
         LeafType::Binary => BINARIES,
-        _ if ty.is_text() => TEXTS,
         _ => VALUES,
     };
     TypeKey { name: ty.word(), family: Family::Scalar(ty), siblings, about }
@@ -422,18 +420,27 @@ pub(crate) fn misplaced(word: &str, family: Family) -> Option<&'static str> {
             Verb::HasMany => "`has_many` is found by `foreign_key`, the related table's column that points at this row",
             Verb::ManyToMany => "`many_to_many` is found by `through`, the junction and its two keys",
         },
-        ("column", Family::Aggregate(Op::Count)) => "rows are counted, not values; filter with `is_not_null` instead",
         ("column" | "value_type", Family::Aggregate(_)) => {
             "`ids` collects primary keys, typed by `element_type`; remove it"
         }
         ("element_type", _) => "only `ids` has elements; remove it",
-        ("transforms", _) => "only text can be transformed; remove it",
+        ("transforms", _) => "bytes are not transformed; remove it",
         ("default", Family::Scalar(_)) => "bytes have no default; remove it",
         ("variants", _) => "only `enum` has variants; remove it",
         ("postgres" | "opensearch", _) => "only `custom` names types of its own; remove it",
         ("primary_key", Family::Aggregate(_)) => "an aggregate takes the related table's own primary key; remove it",
         _ => "remove it",
     })
+}
+
+/// Why a word beside this type key means nothing, where flusso 0.15 let it stand; it is read over.
+pub(crate) fn meaningless(word: &str, family: Family) -> Option<&'static str> {
+    match (word, family) {
+        ("column", Family::Aggregate(Op::Count)) => {
+            Some("this means nothing: rows are counted, not values; remove it, or filter with `is_not_null`")
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

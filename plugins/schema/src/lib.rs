@@ -46,4 +46,4 @@ pub use model::{
 };
 pub use plan::{Hop, MappedField, Place, Reads, Role, TableUse, tables};
 pub use problem::{Problem, Problems};
-pub use read::parse;
+pub use read::{parse, parse_with_notes};

@@ -9,7 +9,7 @@ pub(crate) struct Mark {
     pub(crate) column: usize,
 }
 
-/// One thing that is wrong.
+/// One thing that is wrong, or is read otherwise than it is written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{origin}:{line}:{column}: {key}: {message}")]
 pub struct Problem {
@@ -64,31 +64,38 @@ impl std::error::Error for Problems {}
 pub(crate) struct Report {
     origin: String,
     list: Vec<Problem>,
+    notes: Vec<Problem>,
 }
 
 impl Report {
     pub(crate) fn new(origin: &str) -> Self {
-        Self { origin: origin.to_owned(), list: Vec::new() }
+        Self { origin: origin.to_owned(), list: Vec::new(), notes: Vec::new() }
     }
 
     /// Notes a problem. What a key or value holds is cut, so that a message stays one line.
     pub(crate) fn add(&mut self, at: Mark, key: &str, message: impl Into<String>) {
-        let problem = Problem {
-            origin: self.origin.clone(),
-            line: at.line,
-            column: at.column,
-            key: shown(key),
-            message: message.into(),
-        };
+        let problem = self.problem(at, key, message.into());
         self.list.push(problem);
     }
 
-    /// The value, if nothing was found wrong on the way to it.
-    pub(crate) fn finish<T>(mut self, value: Option<T>) -> Result<T, Problems> {
+    /// Notes what is no problem, but is not as it is written.
+    pub(crate) fn note(&mut self, at: Mark, key: &str, message: impl Into<String>) {
+        let note = self.problem(at, key, message.into());
+        self.notes.push(note);
+    }
+
+    fn problem(&self, at: Mark, key: &str, message: String) -> Problem {
+        Problem { origin: self.origin.clone(), line: at.line, column: at.column, key: shown(key), message }
+    }
+
+    /// The value and the notes, if nothing was found wrong on the way to it.
+    pub(crate) fn finish<T>(mut self, value: Option<T>) -> Result<(T, Vec<Problem>), Problems> {
+        self.notes.sort_by_key(|note| (note.line, note.column));
+        self.notes.dedup();
         self.list.sort_by_key(|problem| (problem.line, problem.column));
         self.list.dedup();
         match value {
-            Some(value) if self.list.is_empty() => Ok(value),
+            Some(value) if self.list.is_empty() => Ok((value, self.notes)),
             _ => {
                 if self.list.is_empty() {
                     self.add(Mark { line: 1, column: 1 }, "yaml", "the file cannot be understood");

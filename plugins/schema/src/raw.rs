@@ -116,6 +116,10 @@ impl<'n> RawField<'n> {
         let mut unknown = Vec::new();
         for (key, value) in entries.iter().filter(|(key, _)| key.text != ty.name) {
             if !siblings.take(key, value, ty.siblings) {
+                if let Some(why) = language::meaningless(&key.text, ty.family) {
+                    report.note(key.at, &key.text, why);
+                    continue;
+                }
                 report.add(key.at, &key.text, Self::unknown(&key.text, ty));
                 if language::misplaced(&key.text, ty.family).is_none() {
                     unknown.push(key.text.as_str());

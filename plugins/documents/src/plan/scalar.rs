@@ -2,7 +2,7 @@
 
 use super::{Cell, Reduction};
 use crate::form::{Column, Form};
-use crate::render::Render;
+use crate::render::{Render, is_number};
 use flusso_schema::{AggregateOp, LeafType, Scalar, ScalarType};
 use serde_json::Value as Json;
 
@@ -16,11 +16,15 @@ pub(super) struct Written {
 
 pub(super) fn written(scalar: &Scalar, column: &Column) -> Written {
     let mut cell = cell(scalar.column.as_str(), column);
-    let mut none = scalar.default.to_string().into_bytes();
+    let mut none = stands_in(&scalar.default, column.form);
     if !scalar.transforms.is_empty() {
         cell.json = false;
         cell.transforms.clone_from(&scalar.transforms);
-        return Written { cell, render: Render::Quoted, none };
+        let render = match &scalar.ty {
+            ScalarType::Leaf(ty) => typed(*ty, Form::Text),
+            ScalarType::Ranked(_) | ScalarType::Custom { .. } => Render::Quoted,
+        };
+        return Written { cell, render, none };
     }
     // A moment that stands in for null is printed as the column's own are.
     if let (Json::String(text), Form::Date | Form::Timestamp | Form::TimestampTz) = (&scalar.default, column.form) {
@@ -32,6 +36,25 @@ pub(super) fn written(scalar: &Scalar, column: &Column) -> Written {
         ScalarType::Ranked(_) | ScalarType::Custom { .. } => natural(column.form),
     };
     Written { cell, render, none }
+}
+
+/// A default where the column is null: what the column itself could hold is shown as the column shows it, so that `"{}"`
+/// beside a json column is an object, and `"0"` beside a number a number.
+fn stands_in(default: &Json, form: Form) -> Vec<u8> {
+    if let Json::String(text) = default {
+        let held = match form {
+            Form::Integer | Form::Number => is_number(text.as_bytes()),
+            Form::Boolean => matches!(text.as_str(), "true" | "false"),
+            Form::Json => serde_json::from_str::<Json>(text).is_ok(),
+            _ => false,
+        };
+        if held {
+            let mut out = Vec::with_capacity(text.len());
+            Render::Json.render(text.trim().as_bytes(), &mut out);
+            return out;
+        }
+    }
+    default.to_string().into_bytes()
 }
 
 /// A column, asked for in the way its form wants.
@@ -56,7 +79,11 @@ fn typed(ty: LeafType, form: Form) -> Render {
     match (ty, form) {
         (LeafType::Timestamp, Form::TimestampTz) => Render::Moment,
         (LeafType::Timestamp, Form::Timestamp) => Render::LocalMoment,
+        (LeafType::Timestamp, Form::Time) => Render::Clock,
         (LeafType::Binary, Form::Bytes) => Render::Base64,
+        (LeafType::Decimal, Form::Text) => Render::HeldNumber,
+        (LeafType::Uuid, Form::Text) => Render::HeldUuid,
+        (LeafType::Date, Form::Text) => Render::HeldDate,
         _ => natural(form),
     }
 }
@@ -66,16 +93,26 @@ pub(super) fn misfit(scalar: &Scalar, column: &Column) -> Option<String> {
     let is = column.type_names.first().map_or("unknown", String::as_str);
     let name = &scalar.column;
     match &scalar.ty {
+        ScalarType::Leaf(ty) if !scalar.transforms.is_empty() && !ty.is_text() && column.form != Form::Text => {
+            Some(format!("the column `{name}` is of type {is}, and only text is transformed; remove `transforms`"))
+        }
         ScalarType::Leaf(ty) if !column.form.fits(*ty) => {
             Some(format!("the column `{name}` is of type {is}, which is no `{}`; declare another type", ty.word()))
         }
         ScalarType::Custom { postgres, .. } => {
-            let known = |name: &String| column.type_names.iter().any(|known| known.eq_ignore_ascii_case(name.trim()));
+            let known =
+                |name: &String| column.type_names.iter().any(|known| base(known).eq_ignore_ascii_case(base(name)));
             (!postgres.iter().any(known))
                 .then(|| format!("the column `{name}` is of type {is}, which is not in `postgres`: add it there"))
         }
         ScalarType::Leaf(_) | ScalarType::Ranked(_) => None,
     }
+}
+
+/// A type's name without its modifier, and of a list that of its elements.
+fn base(name: &str) -> &str {
+    let name = name.trim().trim_end_matches("[]");
+    name.split('(').next().unwrap_or(name).trim()
 }
 
 /// How an aggregate is asked for and rendered, and what stands where there are no rows.

@@ -7,7 +7,7 @@ use crate::known::{Known, described};
 use crate::query::Queries;
 use crate::session::Session;
 use flusso_documents::{Plan, rows_of_table};
-use flusso_plugin::IndexRequest;
+use flusso_plugin::{IndexRequest, log};
 
 /// The indexes of some requests; none: each table that can be followed.
 pub(super) fn indexes(session: &mut Session, requests: &[IndexRequest]) -> Result<Vec<Index>> {
@@ -39,8 +39,11 @@ impl Index {
     fn of_schema(session: &mut Session, request: &IndexRequest, text: &str) -> Result<Self> {
         let setting = format!("index.{}", request.name);
         let origin = request.origin.clone().unwrap_or_else(|| format!("the schema of {}", request.name));
-        let schema = flusso_schema::parse(text, &origin)
+        let (schema, notes) = flusso_schema::parse_with_notes(text, &origin)
             .map_err(|problems| Error::configuration(&setting, problems.to_string()))?;
+        for note in notes {
+            log::warn(&note.to_string(), &[("index", &request.name)]);
+        }
         let known = Known::of_schema(session, &schema)?;
         let (plan, queries) = planned(&setting, &origin, &schema, &known)?;
         try_out(session, &setting, &origin, &plan, &queries)?;

@@ -2,8 +2,9 @@
 
 use super::Rules;
 use crate::language::Op;
-use crate::model::{Aggregate, AggregateLink, AggregateOp, Key};
+use crate::model::{Aggregate, AggregateLink, AggregateOp, Key, LeafType};
 use crate::raw::RawField;
+use crate::yaml::Value;
 
 impl Rules<'_> {
     pub(super) fn aggregate(&mut self, raw: &RawField<'_>, key: &str, op: Op, row: &Key) -> Option<Aggregate> {
@@ -17,15 +18,17 @@ impl Rules<'_> {
     fn op(&mut self, raw: &RawField<'_>, op: Op) -> Option<AggregateOp> {
         let siblings = &raw.siblings;
         let column = siblings.get("column").map(|node| self.identifier("column", node));
-        // `count` and `avg` may name the type they have anyway; another is refused here.
-        let value_type = siblings.get("value_type").map(|_| self.leaf_type(siblings, "value_type", raw.ty.siblings));
+        let value_type = match op {
+            Op::Count | Op::Avg => self.own_type(raw, op).then_some(None),
+            _ => siblings.get("value_type").map(|_| self.leaf_type(siblings, "value_type", raw.ty.siblings)),
+        };
         Some(match op {
             Op::Count => {
-                value_type.unwrap_or(Some(crate::model::LeafType::Long))?;
+                value_type?;
                 AggregateOp::Count
             }
             Op::Avg => {
-                value_type.unwrap_or(Some(crate::model::LeafType::Double))?;
+                value_type?;
                 AggregateOp::Avg { column: column?? }
             }
             Op::Sum => AggregateOp::Sum { column: column??, value_type: value_type?? },
@@ -33,6 +36,22 @@ impl Rules<'_> {
             Op::Max => AggregateOp::Max { column: column??, value_type: value_type?? },
             Op::Ids => AggregateOp::Ids { element_type: self.leaf_type(siblings, "element_type", raw.ty.siblings)? },
         })
+    }
+
+    /// Whether the type that `count` or `avg` names is one: it is what it is, whatever is written.
+    fn own_type(&mut self, raw: &RawField<'_>, op: Op) -> bool {
+        let Some(node) = raw.siblings.get("value_type") else { return true };
+        let own = if op == Op::Count { LeafType::Long } else { LeafType::Double };
+        if let Value::Text(text) = &node.value
+            && let Some(written) = LeafType::from_word(text)
+        {
+            if written != own {
+                let message = format!("`{}` is always a `{}`; remove it", raw.ty.name, own.word());
+                self.report.note(node.at, "value_type", message);
+            }
+            return true;
+        }
+        self.leaf_type(&raw.siblings, "value_type", raw.ty.siblings).is_some()
     }
 
     fn aggregate_link(&mut self, raw: &RawField<'_>, key: &str, row: &Key) -> Option<AggregateLink> {

@@ -12,7 +12,7 @@ mod value;
 use crate::language::{SOFT_DELETE, TOP};
 use crate::model::{Field, FieldKind, Identifier, Key, Schema, SoftDelete};
 use crate::nearest::hint;
-use crate::problem::{Problems, Report};
+use crate::problem::{Problem, Problems, Report};
 use crate::raw::Raw;
 use crate::yaml;
 
@@ -32,6 +32,24 @@ use crate::yaml;
 ///
 /// Everything that is wrong with it, as far as it can be told at once.
 pub fn parse(text: &str, origin: &str) -> Result<Schema, Problems> {
+    parse_with_notes(text, origin).map(|(schema, _)| schema)
+}
+
+/// The same, and what of the file is read otherwise than it is written: what flusso 0.15 let pass. It is for the operator,
+/// who should write it as it is read.
+///
+/// ```
+/// let text = "version: 1\ntable: Users\nfields:\n  - long: id\n";
+/// let (schema, notes) = flusso_schema::parse_with_notes(text, "users.schema.yml")?;
+/// assert_eq!(schema.table.to_string(), "public.users");
+/// assert_eq!(notes[0].to_string(), "users.schema.yml:2:8: table: `Users` is read as `users`: names are lower case; write it so");
+/// # Ok::<(), flusso_schema::Problems>(())
+/// ```
+///
+/// # Errors
+///
+/// Everything that is wrong with it, as far as it can be told at once.
+pub fn parse_with_notes(text: &str, origin: &str) -> Result<(Schema, Vec<Problem>), Problems> {
     let mut report = Report::new(origin);
     let root = yaml::parse(text, &mut report);
     let schema = root.and_then(|root| {
@@ -121,19 +139,27 @@ impl Rules<'_> {
     /// The column that a field of the document reads.
     fn column_of(&mut self, key: &str, node: &yaml::Node, fields: &[Field]) -> Option<Identifier> {
         let mut scalars = Vec::new();
-        for field in fields {
-            if let FieldKind::Scalar(scalar) = &field.kind {
-                if field.key == key {
-                    return Some(scalar.column.clone());
-                }
-                scalars.push(field.key.as_str());
-            }
+        same_row(fields, &mut scalars);
+        if let Some((_, column)) = scalars.iter().find(|(name, _)| *name == key) {
+            return Some((*column).clone());
         }
+        let scalars: Vec<&str> = scalars.into_iter().map(|(name, _)| name).collect();
         let message = match scalars.is_empty() {
             true => format!("`{key}` is no field of this document that reads a column; write `column` instead"),
             false => format!("`{key}` is no field of this document that reads a column; {}", hint(key, scalars)),
         };
         self.report.add(node.at, "field", message);
         None
+    }
+}
+
+/// The fields that read a column of the row at hand, those of objects too, each with its column.
+fn same_row<'f>(fields: &'f [Field], out: &mut Vec<(&'f str, &'f Identifier)>) {
+    for field in fields {
+        match &field.kind {
+            FieldKind::Scalar(scalar) => out.push((field.key.as_str(), &scalar.column)),
+            FieldKind::Object(members) => same_row(members, out),
+            _ => {}
+        }
     }
 }

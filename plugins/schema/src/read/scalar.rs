@@ -15,8 +15,10 @@ impl Rules<'_> {
             None => Some(Json::Null),
         };
         let ty = match siblings.get("variants") {
-            Some(node) => self.texts("variants", node).map(ScalarType::Ranked),
-            None => Some(ScalarType::Leaf(ty)),
+            Some(node) if !matches!(&node.value, Value::List(items) if items.is_empty()) => {
+                self.texts("variants", node).map(ScalarType::Ranked)
+            }
+            _ => Some(ScalarType::Leaf(ty)),
         };
         self.read_column(siblings, key, ty, default, row)
     }
@@ -109,13 +111,11 @@ impl Rules<'_> {
             LeafType::Uuid => {
                 (written(node).filter(|text| is_uuid(text)).map(|text| Json::String(text.to_lowercase())), "a uuid")
             }
-            LeafType::Boolean => (Some(node.to_json()).filter(Json::is_boolean), "`true` or `false`"),
+            LeafType::Boolean => (boolean(node), "`true` or `false`"),
             LeafType::Short => (whole(node, i16::MIN.into(), i16::MAX.into()), "a whole number of 16 bits"),
             LeafType::Integer => (whole(node, i32::MIN.into(), i32::MAX.into()), "a whole number of 32 bits"),
             LeafType::Long => (whole(node, i64::MIN, i64::MAX), "a whole number of 64 bits"),
-            LeafType::Float | LeafType::Double | LeafType::Decimal => {
-                (Some(node.to_json()).filter(Json::is_number), "a number")
-            }
+            LeafType::Float | LeafType::Double | LeafType::Decimal => (number(node), "a number"),
             LeafType::Date => {
                 (written(node).filter(|text| is_date(text)).map(Json::String), "a date, such as `2024-01-31`")
             }
@@ -151,9 +151,32 @@ fn written(node: &Node) -> Option<String> {
     }
 }
 
+/// A number of this range, in quotes or not.
 fn whole(node: &Node, least: i64, most: i64) -> Option<Json> {
-    let Value::Number(number, _) = &node.value else { return None };
-    number.as_i64().filter(|value| (least..=most).contains(value)).map(Json::from)
+    let value = match &node.value {
+        Value::Number(number, _) => number.as_i64(),
+        Value::Text(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    value.filter(|value| (least..=most).contains(value)).map(Json::from)
+}
+
+/// A number, in quotes or not.
+fn number(node: &Node) -> Option<Json> {
+    match &node.value {
+        Value::Number(number, _) => Some(Json::Number(number.clone())),
+        Value::Text(text) => text.trim().parse().ok().map(Json::Number),
+        _ => None,
+    }
+}
+
+/// `true` or `false`, in quotes or not.
+fn boolean(node: &Node) -> Option<Json> {
+    match written(node)?.trim() {
+        "true" => Some(Json::Bool(true)),
+        "false" => Some(Json::Bool(false)),
+        _ => None,
+    }
 }
 
 fn is_uuid(text: &str) -> bool {

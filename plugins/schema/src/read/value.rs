@@ -28,14 +28,26 @@ impl Rules<'_> {
     }
 
     fn named(&mut self, key: &str, node: &Node, text: &str) -> Option<Identifier> {
-        let identifier = Identifier::new(text);
-        if identifier.is_none() {
-            let rule = "names are lower case letters, digits and `_`, not beginning with a digit, at most 63";
-            let lower = text.trim().to_lowercase();
-            let meant = Identifier::new(&lower).map(|name| format!("; write `{name}`")).unwrap_or_default();
-            self.report.add(node.at, key, format!("`{}` is no name: {rule}{meant}", crate::problem::shown(text)));
+        if let Some(identifier) = Identifier::new(text) {
+            return Some(identifier);
         }
-        identifier
+        // As the database folds a name without quotes, and as flusso 0.15 did.
+        let folded = Identifier::new(&text.trim().to_lowercase());
+        let shown = crate::problem::shown(text);
+        match &folded {
+            Some(name) => {
+                self.report.note(
+                    node.at,
+                    key,
+                    format!("`{shown}` is read as `{name}`: names are lower case; write it so"),
+                );
+            }
+            None => {
+                let rule = "names are lower case letters, digits and `_`, not beginning with a digit, at most 63";
+                self.report.add(node.at, key, format!("`{shown}` is no name: {rule}"));
+            }
+        }
+        folded
     }
 
     /// One column, or a list of them.
@@ -91,10 +103,18 @@ impl Rules<'_> {
             node,
             "a document key, such as `fullName`; put a word that YAML takes for a value in quotes",
         )?;
-        let mut bytes = text.bytes();
+        let name = text.trim();
+        let mut bytes = name.bytes();
         let first = bytes.next().is_some_and(|b| b == b'_' || b.is_ascii_alphabetic());
-        if first && bytes.all(|b| b == b'_' || b.is_ascii_alphanumeric()) && text.len() <= Identifier::MAX {
-            return Some(text.to_owned());
+        if first && bytes.all(|b| b == b'_' || b.is_ascii_alphanumeric()) && name.len() <= Identifier::MAX {
+            if name != text {
+                self.report.note(
+                    node.at,
+                    key,
+                    format!("`{}` is read without the space around it; write `{name}`", crate::problem::shown(text)),
+                );
+            }
+            return Some(name.to_owned());
         }
         let rule = "document keys are letters, digits and `_`, not beginning with a digit, at most 63";
         self.report.add(node.at, key, format!("`{}` is no document key: {rule}", crate::problem::shown(text)));

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 fn as_json(text: &str) -> Option<Json> {
     let mut report = Report::new("f.yml");
     let node = yaml::parse(text, &mut report);
-    report.finish(node).ok().map(|node| node.to_json())
+    report.finish(node).ok().map(|(node, _)| node.to_json())
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod documents;
 mod editor;
 mod hostile;
 mod mapping;
+mod notes;
 mod rules;
 mod same;
 mod watched;
