@@ -1,6 +1,7 @@
 //! The live capture: messages of the stream become events, held back until their transaction is visible (I12).
 
 mod translate;
+pub mod watch;
 
 use crate::error::Result;
 use crate::position::{Lsn, Origin, Place};
@@ -12,6 +13,7 @@ use flusso_plugin::{Checkpoint, Event};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use watch::Watch;
 
 /// How long a poll sleeps before it asks again whether a transaction has become visible. It takes microseconds as a rule.
 const HELD: Duration = Duration::from_micros(300);
@@ -38,7 +40,7 @@ pub struct Capture {
     idle: Option<Lsn>,
     idle_at: Instant,
     target: Option<Lsn>,
-    shapes_at: Instant,
+    watch: Watch,
 }
 
 struct Transaction {
@@ -67,7 +69,7 @@ pub struct Limits {
 
 impl Capture {
     /// Over a stream that was just started.
-    pub fn new(stream: Stream, origin: Origin, watched: Vec<Watched>) -> Self {
+    pub fn new(stream: Stream, origin: Origin, watched: Vec<Watched>, watch: Watch) -> Self {
         Self {
             version: stream.confirmed().0,
             stream,
@@ -82,7 +84,7 @@ impl Capture {
             idle: None,
             idle_at: Instant::now(),
             target: None,
-            shapes_at: Instant::now(),
+            watch,
         }
     }
 
@@ -103,8 +105,19 @@ impl Capture {
         self.stream.status(true)
     }
 
+    /// Everything up to here is durable.
+    pub fn confirm(&mut self, confirmed: Option<Lsn>) -> Result<()> {
+        if let Some(lsn) = confirmed {
+            self.watch.confirmed(lsn)?;
+        }
+        self.stream.confirm(confirmed)
+    }
+
     /// The next events. `session` is asked what is visible.
     pub fn poll(&mut self, session: &mut Session, limits: &Limits) -> Result<Vec<Event>> {
+        if self.watch.is_due() {
+            self.look(session)?;
+        }
         let deadline = Instant::now() + limits.wait;
         loop {
             self.read(session, limits, deadline)?;
@@ -152,7 +165,6 @@ impl Capture {
                             self.stream.status(true)?;
                         }
                     } else {
-                        self.look_at_shapes(session)?;
                         self.stream.fill(left)?;
                         self.stream.confirm(None)?;
                     }
@@ -180,6 +192,7 @@ impl Capture {
             }
             if let Some(queued) = self.queue.pop_front() {
                 self.bytes = self.bytes.saturating_sub(queued.bytes);
+                self.watch.handed_out(&queued.event);
                 events.push(queued.event);
             }
         }
@@ -189,7 +202,9 @@ impl Capture {
             self.idle_at = Instant::now();
             self.version = self.version.max(lsn.0);
             self.target = self.target.filter(|target| *target > lsn);
-            events.push(self.checkpoint(lsn, None));
+            let checkpoint = self.checkpoint(lsn, None);
+            self.watch.handed_out(&checkpoint);
+            events.push(checkpoint);
         }
         Ok(events)
     }

@@ -17,6 +17,8 @@ pub mod catalog;
 pub mod codec;
 pub mod error;
 pub mod keyed;
+pub mod memory;
+pub mod outline;
 pub mod pgoutput;
 pub mod position;
 pub mod reader;

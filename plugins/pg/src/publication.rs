@@ -55,7 +55,7 @@ pub(crate) fn ensure(session: &mut Session, publication: &str, tables: &[&Table]
 
 /// A table that was published while it had a replica identity and has none any more: as long as it stays, the application's
 /// own updates and deletes of it fail.
-fn release(session: &mut Session, publication: &str) -> Result<()> {
+pub(crate) fn release(session: &mut Session, publication: &str) -> Result<()> {
     let rows = session.simple(&format!(
         "SELECT n.nspname, c.relname
          FROM pg_catalog.pg_publication p JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid

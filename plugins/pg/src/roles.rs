@@ -2,6 +2,7 @@
 
 use crate::builder::DocumentBuilder;
 use crate::error::Error;
+use crate::memory;
 use crate::position::Place;
 use crate::reader::PgReader;
 use crate::settings::Settings;
@@ -38,7 +39,7 @@ fn size(number: u32) -> usize {
 
 impl Source for PgSource {
     fn open(given: contract::Settings, interest: Vec<TableInterest>) -> Result<Self> {
-        Ok(Self::start(settings(&given)?, interest)?)
+        Ok(Self::start(settings(&given)?, interest)?.remembering(memory::Host))
     }
     fn identity(&mut self) -> Result<String> {
         Ok(self.name())

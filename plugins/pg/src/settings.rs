@@ -6,6 +6,10 @@ mod url;
 use crate::error::{Error, Result};
 use serde::Deserialize;
 use serde_json::Value;
+use std::time::Duration;
+
+/// How often the catalogue is looked at, unless the operator says otherwise.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Everything an instance is opened with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +24,8 @@ pub struct Settings {
     pub manage_publication: bool,
     /// Whether the replica identity of tables is set here, where the old links of rows are not told.
     pub manage_replica_identity: bool,
+    /// How often the catalogue is looked at.
+    pub look_every: Duration,
 }
 
 /// Where a database is and who asks.
@@ -66,6 +72,7 @@ struct Raw {
     publication: Option<String>,
     manage_publication: Option<bool>,
     manage_replica_identity: Option<bool>,
+    look_every: Option<String>,
     sslrootcert: Option<String>,
 }
 
@@ -123,8 +130,22 @@ impl Settings {
             publication: raw.publication.filter(|name| !name.is_empty()).unwrap_or_else(|| "flusso".into()),
             manage_publication: raw.manage_publication.unwrap_or(true),
             manage_replica_identity: raw.manage_replica_identity.unwrap_or(false),
+            look_every: raw.look_every.as_deref().map_or(Ok(LOOK_EVERY), duration)?,
         })
     }
+}
+
+/// Reads `30s`.
+fn duration(text: &str) -> Result<Duration> {
+    let digits = text.trim_end_matches(|it: char| it.is_ascii_alphabetic());
+    let unit = match text.get(digits.len()..) {
+        Some("ms") => Some(Duration::from_millis(1)),
+        Some("s") => Some(Duration::from_secs(1)),
+        Some("m") => Some(Duration::from_secs(60)),
+        _ => None,
+    };
+    let time = digits.parse().ok().and_then(|count: u32| unit?.checked_mul(count)).filter(|time| !time.is_zero());
+    time.ok_or_else(|| Error::configuration("look_every", format!("`{text}` is no time; write 30s, 500ms or 5m")))
 }
 
 impl Default for Connection {

@@ -1,8 +1,11 @@
 //! Which of the stream's relations are watched, where their keys and links stand, and what changed about them.
 
+use crate::capture::watch::gone;
 use crate::catalog::{self, Table};
 use crate::codec::Kind;
 use crate::error::{Error, Result};
+use crate::memory::label;
+use crate::outline::Outline;
 use crate::pgoutput::{Cell, Relation, Tuple};
 use crate::session::Session;
 use flusso_plugin::{TableInterest, Value};
@@ -15,6 +18,8 @@ pub struct Watched {
     pub interest: TableInterest,
     /// How the catalogue showed it last.
     pub known: Table,
+    /// The same without what only rows need; what changed since is told by comparing.
+    pub outline: Outline,
 }
 
 /// A watched relation as it stands in the stream now: column places by purpose.
@@ -34,23 +39,21 @@ pub struct Shape {
 
 impl Watched {
     /// Looks the tables of an interest up.
-    pub fn all(session: &mut Session, interest: &[TableInterest]) -> Result<Vec<Self>> {
+    pub fn all(session: &mut Session, publication: &str, interest: &[TableInterest]) -> Result<Vec<Self>> {
         // A table that stands there once more is named by another key as a root; its changes come under the first number.
         let first = |(number, one): &(u32, &TableInterest)| {
             !interest.iter().take(*number as usize).any(|before| before.table == one.table)
         };
-        (0..)
-            .zip(interest)
-            .filter(first)
-            .map(|(number, interest)| {
-                let known =
-                    catalog::table(session, &interest.table.schema, &interest.table.name)?.ok_or_else(|| {
-                        Error::Transient(format!(
-                            "the table {}.{} is gone: the tables are looked up again",
-                            interest.table.schema, interest.table.name
-                        ))
-                    })?;
-                Ok(Self { number, interest: interest.clone(), known })
+        let wanted: Vec<_> = (0..).zip(interest).filter(first).collect();
+        // Outlines first: what is altered between the two is noticed by the next look.
+        let outlines = Outline::all(session, publication, wanted.iter().map(|(_, interest)| *interest))?;
+        wanted
+            .into_iter()
+            .zip(outlines)
+            .map(|((number, interest), outline)| {
+                let known = catalog::table(session, &interest.table.schema, &interest.table.name)?;
+                let (Some(outline), Some(known)) = (outline, known) else { return Err(gone(&label(interest))) };
+                Ok(Self { number, interest: interest.clone(), known, outline })
             })
             .collect()
     }
@@ -67,33 +70,11 @@ impl Watched {
         streamed == relation.columns
     }
 
-    /// Reads the catalogue again; what changed, for a person.
-    pub fn refresh(&mut self, session: &mut Session) -> Result<Option<String>> {
-        let Some(fresh) = catalog::table(session, &self.interest.table.schema, &self.interest.table.name)? else {
-            return Ok(Some("the table is gone".to_owned()));
-        };
-        if fresh.oid != self.known.oid {
-            return Err(Error::Fatal(format!(
-                "the table {} is another one under the same name (it was made again, or renamed); start again to have it followed and seeded",
-                fresh.label()
-            )));
-        }
-        let columns = |table: &Table| {
-            table.columns.iter().map(|column| format!("{} {}", column.name, column.declared)).collect::<Vec<_>>()
-        };
-        let (before, after) = (columns(&self.known), columns(&fresh));
-        let rekeyed = self.known.key != fresh.key;
-        self.known = fresh;
-        if before == after && !rekeyed {
-            return Ok(None);
-        }
-        let gone = before.iter().filter(|column| !after.contains(column)).map(|column| format!("-{column}"));
-        let come = after.iter().filter(|column| !before.contains(column)).map(|column| format!("+{column}"));
-        let mut words: Vec<String> = gone.chain(come).collect();
-        if rekeyed {
-            words.push(format!("primary key is ({})", self.known.key.join(", ")));
-        }
-        Ok(Some(if words.is_empty() { "the columns' order".to_owned() } else { words.join(", ") }))
+    /// Reads the catalogue again.
+    pub fn refresh(&mut self, session: &mut Session) -> Result<()> {
+        let found = catalog::table(session, &self.interest.table.schema, &self.interest.table.name)?;
+        self.known = found.ok_or_else(|| gone(&label(&self.interest)))?;
+        Ok(())
     }
 
     /// Where the wanted columns stand in the stream's rows; `None` when the key's are not all among them.

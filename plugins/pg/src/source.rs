@@ -2,9 +2,11 @@
 
 mod names;
 
+use crate::capture::watch::{Watch, mark_stale};
 use crate::capture::{Capture, Limits};
 use crate::error::{Error, Result};
 use crate::identity;
+use crate::memory::{self, Memory, Tables, label};
 use crate::position::{Lsn, Origin, Place};
 use crate::publication;
 use crate::session::{CALL, Mode, Session};
@@ -28,6 +30,8 @@ pub struct PgSource {
     slot: String,
     birth: Option<Birth>,
     capture: Option<Capture>,
+    /// Where it is remembered how the tables stood; the capture's, once there is one.
+    memory: Option<Box<dyn Memory>>,
 }
 
 impl PgSource {
@@ -43,7 +47,13 @@ impl PgSource {
                 _ => names::slot(&server.name),
             },
         };
-        Ok(Self { settings, interest, control, server, slot, birth: None, capture: None })
+        Ok(Self { settings, interest, control, server, slot, birth: None, capture: None, memory: None })
+    }
+
+    /// Remembers there how the tables stood.
+    #[must_use]
+    pub fn remembering(self, memory: impl Memory + 'static) -> Self {
+        Self { memory: Some(Box::new(memory)), ..self }
     }
 
     /// Server, database and slot, fit for a file's name.
@@ -95,11 +105,13 @@ impl PgSource {
         Ok(Inspection { history: Some(self.history(place.origin)), continuity, missed, extra: None })
     }
 
-    /// The tables that the publication does not cover: somebody took them out of it, or they are new.
+    /// The tables that the publication does not cover: somebody took them out of it, or they are new. Not those that are
+    /// remembered: what happened to them is found by comparing, and told as events.
     fn missed(&mut self) -> Result<Vec<u32>> {
         let covered = publication::covered(&mut self.control, &self.settings.publication)?;
-        let label = |one: &TableInterest| format!("{}.{}", one.table.schema, one.table.name);
-        let missed = (0..).zip(&self.interest).filter(|(_, one)| !covered.contains(&label(one)));
+        let known = self.memory.as_mut().map_or_else(|| Ok(Tables::new()), |memory| memory.load())?;
+        let unseen = |one: &TableInterest| !covered.contains(&label(one)) && !known.contains_key(&label(one));
+        let missed = (0..).zip(&self.interest).filter(|(_, one)| unseen(one));
         Ok(missed.map(|(number, _)| number).collect())
     }
 
@@ -125,13 +137,20 @@ impl PgSource {
             return self.wait_for(birth);
         }
         self.server.check(&self.settings.connection.user)?;
-        let mut watched = Watched::all(&mut self.control, &self.interest)?;
+        let publication = self.settings.publication.clone();
+        let mut watched = Watched::all(&mut self.control, &publication, &self.interest)?;
+        if let (Some(memory), true) = (self.memory.as_deref_mut(), resume.is_some()) {
+            mark_stale(memory, &watched)?;
+        }
         let manage = self.settings.manage_replica_identity;
         if let Some(reason) = identity::ensure(&mut self.control, &mut watched, manage)? {
             return Ok(Preparation::Pending(reason));
         }
         for watched in &watched {
             if let Some(reason) = watched.obstacle() {
+                if self.settings.manage_publication {
+                    publication::release(&mut self.control, &publication)?;
+                }
                 return Err(Error::configuration(
                     "",
                     format!("the table {} cannot be followed: {reason}", watched.known.label()),
@@ -139,23 +158,18 @@ impl PgSource {
             }
         }
         let tables: Vec<_> = watched.iter().map(|watched| &watched.known).collect();
-        let young = publication::ensure(
-            &mut self.control,
-            &self.settings.publication,
-            &tables,
-            self.settings.manage_publication,
-        )?;
+        let young = publication::ensure(&mut self.control, &publication, &tables, self.settings.manage_publication)?;
         let Some(slot) = Slot::find(&mut self.control, &self.slot)? else { return self.give_birth() };
         slot.check(&self.slot, &self.server)?;
         slot.check_free(&mut self.control, &self.slot, &self.server)?;
         let place = resume.and_then(|resume| Place::from_bytes(resume).ok());
         let gap = place.as_ref().and_then(|place| self.gap(place, Some(&slot)));
         match (place, gap) {
-            (Some(place), None) if !young => self.follow(place, watched, None),
+            (Some(place), None) if !young => self.follow(place, None, true),
             // Nothing to resume: what the slot holds back is a history of its own.
             (None, _) if resume.is_none() && !slot.lost && !young => {
                 let origin = self.server.origin(slot.confirmed);
-                self.follow(Place { origin, lsn: slot.confirmed }, watched, None)
+                self.follow(Place { origin, lsn: slot.confirmed }, None, false)
             }
             // A slot that does not fit would give the new history an old name.
             _ => {
@@ -183,13 +197,13 @@ impl PgSource {
             }
             Ok((point, session)) => {
                 log::info(&format!("the slot `{}` was created at {point}", self.slot), &[("slot", &self.slot)]);
-                let watched = Watched::all(&mut self.control, &self.interest)?;
-                self.follow(Place { origin: self.server.origin(point), lsn: point }, watched, Some(session))
+                self.follow(Place { origin: self.server.origin(point), lsn: point }, Some(session), false)
             }
         }
     }
 
-    fn follow(&mut self, place: Place, watched: Vec<Watched>, session: Option<Session>) -> Result<Preparation> {
+    /// Starts the stream. Documents were built of these tables before (`resumed`), or none is yet.
+    fn follow(&mut self, place: Place, session: Option<Session>, resumed: bool) -> Result<Preparation> {
         let session = match session {
             Some(session) => session,
             None => Session::open(&self.settings.connection, Mode::Replication)?,
@@ -201,7 +215,16 @@ impl PgSource {
             }
             _ => error,
         })?;
-        self.capture = Some(Capture::new(stream, place.origin, watched));
+        // As they stand now that everything is mended, and before any row is read.
+        let watched = Watched::all(&mut self.control, &self.settings.publication, &self.interest)?;
+        let watch = Watch::new(&self.settings, self.memory.take().unwrap_or_else(|| Box::new(memory::Nothing)));
+        let mut capture = Capture::new(stream, place.origin, watched, watch);
+        if resumed {
+            capture.compare_with_memory()?
+        } else {
+            capture.remember_all()?
+        }
+        self.capture = Some(capture);
         Ok(Preparation::Ready(Prepared {
             history: self.history(place.origin),
             position: place.to_bytes(),
@@ -222,7 +245,7 @@ impl PgSource {
         self.control.within(CALL);
         let confirmed = request.confirmed.as_deref().map(Place::from_bytes).transpose()?;
         let capture = self.capture.as_mut().ok_or_else(|| Error::Fatal("polled before it was prepared".into()))?;
-        capture.stream.confirm(confirmed.map(|place| place.lsn))?;
+        capture.confirm(confirmed.map(|place| place.lsn))?;
         if request.max == 0 {
             return Ok(Vec::new());
         }

@@ -7,10 +7,6 @@ use crate::session::Session;
 use crate::shape::{Shape, Watched};
 use flusso_plugin::{Change, Event, Key, Op, Row, TableChanged};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
-
-/// The tables' shapes are compared with the catalogue this often.
-const SHAPES: Duration = Duration::from_secs(30);
 
 /// What is told of a row beside its key: its links before and after, and what changed.
 #[derive(Default)]
@@ -132,20 +128,25 @@ impl Capture {
         };
         let place = self.watched.iter().position(|watched| watched.known.oid == relation.oid);
         let place = place.or_else(|| self.watched.iter().position(named));
-        let Some(watched) = place.and_then(|place| self.watched.get_mut(place)) else {
+        let Some(place) = place else {
             self.relations.insert(relation.oid, None);
             return Ok(());
         };
-        let changed = if watched.fits(relation) { None } else { watched.refresh(session)? };
-        let number = watched.number;
-        let Some(shape) = watched.shape(relation) else {
-            return self.outgrown(session, relation.oid, number);
-        };
-        self.relations.insert(relation.oid, Some(Rc::new(shape)));
-        if let Some(detail) = changed {
-            self.push(Event::TableChanged(TableChanged { table: number, detail, extra: None }), 128);
+        if self.watched.get(place).is_some_and(|watched| !watched.fits(relation)) {
+            self.look(session)?;
+            if let Some(watched) = self.watched.get_mut(place) {
+                watched.refresh(session)?;
+            }
         }
-        Ok(())
+        let Some(watched) = self.watched.get(place) else { return Ok(()) };
+        let number = watched.number;
+        match watched.shape(relation) {
+            Some(shape) => {
+                self.relations.insert(relation.oid, Some(Rc::new(shape)));
+                Ok(())
+            }
+            None => self.outgrown(session, relation.oid, number),
+        }
     }
 
     /// Changes of a relation have another key than the table has now: they are older than it. They are left out until the
@@ -157,22 +158,6 @@ impl Capture {
         self.relations.insert(relation, None);
         let detail = "it changed before its primary key was what it is now".to_owned();
         self.push(Event::TableChanged(TableChanged { table: number, detail, extra: None }), 128);
-        Ok(())
-    }
-
-    /// Every now and then: a change of shape that no row has followed yet.
-    pub(super) fn look_at_shapes(&mut self, session: &mut Session) -> Result<()> {
-        if self.shapes_at.elapsed() < SHAPES {
-            return Ok(());
-        }
-        self.shapes_at = Instant::now();
-        let mut found = Vec::new();
-        for watched in &mut self.watched {
-            if let Some(detail) = watched.refresh(session)? {
-                found.push(TableChanged { table: watched.number, detail, extra: None });
-            }
-        }
-        found.into_iter().for_each(|changed| self.push(Event::TableChanged(changed), 128));
         Ok(())
     }
 }

@@ -53,6 +53,7 @@ impl Database {
             publication: "flusso".into(),
             manage_publication: true,
             manage_replica_identity: false,
+            look_every: Duration::from_secs(30),
         }
     }
 
