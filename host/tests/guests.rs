@@ -49,7 +49,7 @@ fn setup(prepared: &Prepared, settings: serde_json::Value, state: &StateFolder) 
     schema.check(&settings).unwrap_or_else(|problems| panic!("{problems:?}"));
     let mut grants = Grants::none();
     schema.grant(&settings, &mut grants).unwrap_or_else(|problem| panic!("{problem}"));
-    let state = Some(state.plugin(&prepared.manifest().name, "primary", 1 << 20));
+    let state = state.plugin(&prepared.manifest().name, "primary", 1 << 20).into();
     Setup { settings, grants, state, ..Setup::bare("primary") }
 }
 

@@ -8,6 +8,7 @@ use super::{AppError, Deployment, Folders, Reseed, RunOptions, options, state_fo
 use crate::config::{Config, PluginUse, Sink};
 use crate::engine::Silent;
 use crate::plugin::locate::Places;
+use crate::plugin::state::LateScope;
 use crate::plugin::wasm::Runtime;
 
 /// How much a finding matters.
@@ -68,7 +69,9 @@ pub async fn check(config: Config, folders: &Folders, online: bool) -> Result<Ve
         findings.push(Finding { level: Level::Ok, subject: format!("sink {:?}", sink.name()), message });
     }
     if online && usable {
-        match ask(&config, folders, &mut Deployment { plugins, runtime, placed }).await {
+        match ask(&config, folders, &mut Deployment { plugins, runtime, placed, remembered: LateScope::default() })
+            .await
+        {
             Ok(said) => findings.extend(said),
             Err(error) => {
                 let subject = "source".to_owned();
@@ -82,7 +85,7 @@ pub async fn check(config: Config, folders: &Folders, online: bool) -> Result<Ve
 /// Compiles and links a plugin, checks its settings, and says what it was granted.
 async fn look(plugins: &mut Plugins, runtime: &Runtime, plugin: &PluginUse) -> Result<String, AppError> {
     let prepared = plugins.prepare(runtime, plugin).await?;
-    let setup = plugins.setup(plugin, None)?;
+    let setup = plugins.setup(plugin, LateScope::default())?;
     let network = setup.grants.network().map(ToString::to_string);
     let folders = setup.grants.folders().map(|(path, access)| format!("{access} {}", path.display()));
     let granted: Vec<_> = network.chain(folders).collect();

@@ -20,7 +20,7 @@ use crate::engine::{self, Connected, EngineError, Finished, Observer, Options, R
 use crate::plugin::capability::Access;
 use crate::plugin::locate::Places;
 use crate::plugin::manifest::Role;
-use crate::plugin::state::StateFolder;
+use crate::plugin::state::{LateScope, StateFolder};
 use crate::plugin::wasm::{GuestBuilder, GuestSink, GuestSource, Runtime};
 use crate::stdout::Stdout;
 use plugins::{Plugins, requests};
@@ -59,6 +59,8 @@ struct Deployment {
     plugins: Plugins,
     runtime: Runtime,
     placed: Placed,
+    /// What the source keeps, once its folder is known.
+    remembered: LateScope,
 }
 
 /// Runs until it is done, asked to stop, or cannot go on.
@@ -90,6 +92,7 @@ pub async fn run(
             Some((same, state)) if same == folder => state,
             _ => StateFolder::open(&folder)?,
         };
+        deployment.remember_in(&state)?;
         let sinks = deployment.sinks(&state).await?;
         let round = Instant::now();
         let ended = connected.run(sinks, Arc::new(state.host()), shutdown).await;
@@ -166,7 +169,7 @@ impl Deployment {
         }
         let cache = folders.cache.clone().or_else(crate::plugin::wasm::default_cache);
         let runtime = Runtime::new(cache.as_deref())?;
-        Ok(Self { plugins, runtime, placed })
+        Ok(Self { plugins, runtime, placed, remembered: LateScope::default() })
     }
 
     /// Opens source and builder.
@@ -178,11 +181,13 @@ impl Deployment {
     ) -> Result<Connected, AppError> {
         let source = self.placed.source.clone();
         let prepared = self.plugins.prepare(&self.runtime, &source).await?;
-        let source = self.plugins.plugin(prepared, &source, None)?;
+        // Another opening may be of another database, with another folder.
+        self.remembered = LateScope::default();
+        let source = self.plugins.plugin(prepared, &source, self.remembered.clone())?;
         let builder = match self.placed.builder.clone() {
             Some(builder) => {
                 let prepared = self.plugins.prepare(&self.runtime, &builder).await?;
-                self.plugins.plugin(prepared, &builder, None)?
+                self.plugins.plugin(prepared, &builder, LateScope::default())?
             }
             None => source.clone(),
         };
@@ -191,12 +196,20 @@ impl Deployment {
         Ok(engine::connect(Arc::new(source), Arc::new(builder), observer, options).await?)
     }
 
+    /// From now on the source keeps what it has to remember in this folder.
+    fn remember_in(&mut self, state: &StateFolder) -> Result<(), AppError> {
+        let source = self.placed.source.clone();
+        let name = self.plugins.check(&source.plugin)?.manifest().name.clone();
+        self.remembered.set(state.plugin(&name, &source.instance, source.limits.state.0));
+        Ok(())
+    }
+
     /// No two sinks write into one folder: each would cut and append behind the other's back.
     fn check_folders(&mut self) -> Result<(), AppError> {
         let mut taken: Vec<(PathBuf, String)> = Vec::new();
         for sink in &self.placed.sinks {
             let Sink::Plugin(plugin) = sink else { continue };
-            for (path, access) in self.plugins.setup(plugin, None)?.grants.folders() {
+            for (path, access) in self.plugins.setup(plugin, LateScope::default())?.grants.folders() {
                 if access != Access::Write {
                     continue;
                 }
@@ -221,7 +234,7 @@ impl Deployment {
                 Sink::Plugin(plugin) => {
                     let prepared = self.plugins.prepare(&self.runtime, &plugin).await?;
                     let scope = state.plugin(&prepared.manifest().name, &plugin.instance, plugin.limits.state.0);
-                    Arc::new(GuestSink::new(self.plugins.plugin(prepared, &plugin, Some(scope))?))
+                    Arc::new(GuestSink::new(self.plugins.plugin(prepared, &plugin, scope.into())?))
                 }
             });
         }

@@ -13,7 +13,7 @@ use crate::plugin::locate::Places;
 use crate::plugin::manifest::Role;
 use crate::plugin::metrics::Metrics;
 use crate::plugin::settings::Schema;
-use crate::plugin::state::Scope;
+use crate::plugin::state::LateScope;
 use crate::plugin::wasm::{Checked, Limits, Plugin, Prepared, Runtime, Said, Setup};
 
 /// The plugins of one run: each file is read, and each content compiled, once.
@@ -85,14 +85,14 @@ impl Plugins {
         &mut self,
         prepared: Prepared,
         plugin: &PluginUse,
-        state: Option<Scope>,
+        state: LateScope,
     ) -> Result<Plugin, AppError> {
         let setup = self.setup(plugin, state)?;
         Ok(Plugin::new(prepared, setup))
     }
 
     /// Settings with secrets filled in and checked, and everything that is granted.
-    pub(super) fn setup(&mut self, plugin: &PluginUse, state: Option<Scope>) -> Result<Setup, AppError> {
+    pub(super) fn setup(&mut self, plugin: &PluginUse, state: LateScope) -> Result<Setup, AppError> {
         let metrics = self.metrics.clone();
         let manifest = self.check(&plugin.plugin)?.manifest();
         let part = plugin.settings.part();

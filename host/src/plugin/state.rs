@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError};
 
@@ -125,6 +125,30 @@ pub struct Scope {
     database: Arc<Database>,
     name: Arc<str>,
     quota: u64,
+}
+
+/// A scope for a plugin that is opened before the folder is known: the source says what the folder is called.
+#[derive(Clone, Default)]
+pub struct LateScope(Arc<OnceLock<Scope>>);
+
+impl LateScope {
+    /// The scope, unless it has one already.
+    pub fn set(&self, scope: Scope) {
+        let _ = self.0.set(scope);
+    }
+
+    /// The scope; none as long as there is none.
+    pub fn get(&self) -> Option<&Scope> {
+        self.0.get()
+    }
+}
+
+impl From<Scope> for LateScope {
+    fn from(scope: Scope) -> Self {
+        let late = Self::default();
+        late.set(scope);
+        late
+    }
 }
 
 /// Keys with their values, in order.

@@ -3,7 +3,7 @@
 mod translate;
 pub mod watch;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::position::{Lsn, Origin, Place};
 use crate::session::Session;
 use crate::shape::{Shape, Watched};
@@ -111,6 +111,14 @@ impl Capture {
             self.watch.confirmed(lsn)?;
         }
         self.stream.confirm(confirmed)
+    }
+
+    /// Confirms once more and ends the stream.
+    pub fn close(mut self, confirmed: Option<Lsn>) -> Result<()> {
+        if let Some(lsn) = confirmed {
+            self.watch.confirmed(lsn)?;
+        }
+        self.stream.close(confirmed)
     }
 
     /// The next events. `session` is asked what is visible.
@@ -227,4 +235,15 @@ impl Capture {
         self.bytes += bytes;
         self.queue.push_back(Queued { event, xid, bytes });
     }
+}
+
+/// Moves the log on, and says where to. The commit of a transactional message flushes the log up to it and wakes the walsender;
+/// where the role may not, the server's own writer does so within a fraction of a second.
+pub fn nudge(session: &mut Session) -> Result<Lsn> {
+    let emitted = match session.one("SELECT pg_catalog.pg_logical_emit_message(true, 'flusso', '')") {
+        Ok(answer) => answer,
+        Err(Error::Server(_)) => session.one("SELECT pg_catalog.pg_current_wal_insert_lsn()")?,
+        Err(error) => return Err(error),
+    };
+    Lsn::parse(&emitted.unwrap_or_default())
 }

@@ -3,11 +3,11 @@
 mod names;
 
 use crate::capture::watch::{Watch, mark_stale};
-use crate::capture::{Capture, Limits};
+use crate::capture::{Capture, Limits, nudge};
 use crate::error::{Error, Result};
 use crate::identity;
 use crate::memory::{self, Memory, Tables, label};
-use crate::position::{Lsn, Origin, Place};
+use crate::position::{Origin, Place};
 use crate::publication;
 use crate::session::{CALL, Mode, Session};
 use crate::settings::Settings;
@@ -220,9 +220,9 @@ impl PgSource {
         let watch = Watch::new(&self.settings, self.memory.take().unwrap_or_else(|| Box::new(memory::Nothing)));
         let mut capture = Capture::new(stream, place.origin, watched, watch);
         if resumed {
-            capture.compare_with_memory()?
+            capture.compare_with_memory(&mut self.control)?;
         } else {
-            capture.remember_all()?
+            capture.remember_all()?;
         }
         self.capture = Some(capture);
         Ok(Preparation::Ready(Prepared {
@@ -263,14 +263,7 @@ impl PgSource {
         self.control.within(CALL);
         let capture =
             self.capture.as_mut().ok_or_else(|| Error::Fatal("asked for its head before it was prepared".into()))?;
-        // The commit of a transactional message flushes the log up to it and wakes the walsender; where the role may not, the
-        // server's own writer does so within a fraction of a second.
-        let emitted = match self.control.one("SELECT pg_catalog.pg_logical_emit_message(true, 'flusso', '')") {
-            Ok(answer) => answer,
-            Err(Error::Server(_)) => self.control.one("SELECT pg_catalog.pg_current_wal_insert_lsn()")?,
-            Err(error) => return Err(error),
-        };
-        let lsn = Lsn::parse(&emitted.unwrap_or_default())?;
+        let lsn = nudge(&mut self.control)?;
         capture.aim(lsn)?;
         Ok(Place { origin: capture.origin(), lsn })
     }
@@ -286,7 +279,7 @@ impl PgSource {
     pub fn end(&mut self, confirmed: Option<&[u8]>) -> Result<()> {
         let confirmed = confirmed.map(Place::from_bytes).transpose()?.map(|place| place.lsn);
         match self.capture.take() {
-            Some(capture) => capture.stream.close(confirmed),
+            Some(capture) => capture.close(confirmed),
             None => Ok(()),
         }
     }

@@ -12,7 +12,7 @@ use super::reader::Reader;
 use super::said::{Said, Speaker};
 use crate::plugin::capability::Grants;
 use crate::plugin::metrics::{self, Metrics};
-use crate::plugin::state::Scope;
+use crate::plugin::state::LateScope;
 
 /// How an operator uses a plugin: one table of the configuration. Not printable: settings and secrets are in it.
 #[derive(Clone)]
@@ -27,8 +27,8 @@ pub struct Setup {
     pub grants: Grants,
     /// What it may take.
     pub limits: Limits,
-    /// What it keeps over restarts; none: `state` answers that there is none.
-    pub state: Option<Scope>,
+    /// What it keeps over restarts; as long as none is set `state` answers that there is none.
+    pub state: LateScope,
     /// Where its numbers go.
     pub metrics: Metrics,
     /// What its guests said lately.
@@ -44,7 +44,7 @@ impl Setup {
             secrets: BTreeMap::new(),
             grants: Grants::none(),
             limits: Limits::default(),
-            state: None,
+            state: LateScope::default(),
             metrics: Metrics::default(),
             said: Said::default(),
         }

@@ -1,7 +1,7 @@
 //! The look at the catalogue: every now and then, and where the stream describes a table as nobody knew it. What no change of
 //! the stream tells becomes a `table-changed`, and is forgotten only when that is confirmed.
 
-use super::Capture;
+use super::{Capture, nudge};
 use crate::error::{Error, Result};
 use crate::memory::{Memory, Remembered, label};
 use crate::outline::Outline;
@@ -109,7 +109,7 @@ impl Capture {
     }
 
     /// Compares the tables with what is remembered of them.
-    pub fn compare_with_memory(&mut self) -> Result<()> {
+    pub fn compare_with_memory(&mut self, session: &mut Session) -> Result<()> {
         let mut known = self.watch.memory.load()?;
         let (mut quiet, mut changed) = (Vec::new(), Vec::new());
         for watched in &self.watched {
@@ -129,8 +129,7 @@ impl Capture {
         if !quiet.is_empty() {
             self.watch.memory.store(quiet)?;
         }
-        changed.into_iter().for_each(|(table, name, outline, why)| self.note(table, name, outline, why));
-        Ok(())
+        self.note(session, changed)
     }
 
     /// Looks at every table. What changed for the documents is queued; what has to be mended first (a table made again, or
@@ -175,14 +174,23 @@ impl Capture {
         if !quiet.is_empty() {
             self.watch.memory.store(quiet)?;
         }
-        changed.into_iter().for_each(|(table, name, outline, why)| self.note(table, name, outline, why));
-        Ok(())
+        self.note(session, changed)
     }
 
-    fn note(&mut self, table: u32, name: String, outline: Outline, detail: String) {
-        log::warn(&format!("the table {name} changed ({detail}): what reads it is built anew"), &[("table", &name)]);
-        self.watch.noted.push(Noted { table, name, outline, way: Way::Queued });
-        self.push(Event::TableChanged(TableChanged { table, detail, extra: None }), 128);
+    fn note(&mut self, session: &mut Session, changed: Vec<(u32, String, Outline, String)>) -> Result<()> {
+        if changed.is_empty() {
+            return Ok(());
+        }
+        for (table, name, outline, detail) in changed {
+            log::warn(
+                &format!("the table {name} changed ({detail}): what reads it is built anew"),
+                &[("table", &name)],
+            );
+            self.watch.noted.push(Noted { table, name, outline, way: Way::Queued });
+            self.push(Event::TableChanged(TableChanged { table, detail, extra: None }), 128);
+        }
+        // So that a checkpoint comes behind it, however quiet the database is.
+        nudge(session).map(|_| ())
     }
 }
 

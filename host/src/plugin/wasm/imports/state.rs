@@ -18,7 +18,12 @@ fn wrong(error: StateError) -> Error {
 }
 
 fn scope(context: &Context) -> Result<Scope, Error> {
-    context.setup.state.clone().ok_or_else(|| Error::Denied("state: this host keeps none for this plugin".to_owned()))
+    context
+        .setup
+        .state
+        .get()
+        .cloned()
+        .ok_or_else(|| Error::Denied("state: this host keeps none for this plugin".to_owned()))
 }
 
 impl state::Host for Context {
