@@ -34,6 +34,7 @@ mod shutdown;
 pub mod stage;
 mod start;
 mod tasks;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod touched;

@@ -149,6 +149,7 @@ impl Connected {
             position: &printed,
             holds: &prepared.holds,
         });
+        opened.renew(&prepared.history, &*state, &self.options, &*self.observer).await?;
         let to_seed = to_seed(&mut opened, &prepared.history, &*state, &self.options, &*self.observer).await?;
         self.spawn(sinks, state, prepared, resume, opened, to_seed).await
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::error::StageError;
 use super::lane::Begin;
 use super::stage::{Ensured, Mutation, State, StateError, Writer};
+use super::terms::Terms;
 use crate::model::{HistoryId, IndexNumber, Mapping, Target};
 
 /// The state's key of the note on a sink's index.
@@ -45,6 +46,7 @@ pub(crate) struct Routes {
     sink: String,
     state: Arc<dyn State>,
     targets: Vec<Targets>,
+    pub(crate) terms: Terms,
     live: Arc<[Vec<Target>]>,
     seed: Arc<[Vec<Target>]>,
 }
@@ -66,7 +68,9 @@ impl Routes {
             let live = writer.ensure_index(mapping).await?;
             targets.push(Targets { live, generation: None, begun: None });
         }
-        let mut routes = Self { sink: sink.to_owned(), state, targets, live: Arc::default(), seed: Arc::default() };
+        let terms = Terms::load(sink, &*state, mappings).await.map_err(of_state)?;
+        let mut routes =
+            Self { sink: sink.to_owned(), state, targets, terms, live: Arc::default(), seed: Arc::default() };
         routes.compute();
         Ok(routes)
     }
@@ -86,10 +90,9 @@ impl Routes {
                 None => None,
             };
             if target != targets.live.target || generation != targets.generation {
-                return Err(StageError::Fatal(format!(
-                    "index {:?} was removed from it while it was written to; start again to have it seeded",
-                    mapping.index
-                )));
+                let reason =
+                    format!("index {:?} was removed from sink {:?} while it was written to", mapping.index, self.sink);
+                return Err(StageError::StartAgain(reason));
             }
         }
         self.compute();
@@ -221,7 +224,7 @@ impl Routes {
             targets.live.target = generation;
             targets.generation = None;
         }
-        writer.mark_seeded(targets.live.target, history).await?;
+        writer.mark_seeded(targets.live.target, &self.terms.write(index as usize, history)).await?;
         targets.live.empty = false;
         targets.begun = None;
         self.compute();

@@ -12,6 +12,7 @@ use super::retry::Retry;
 use super::routes::Routes;
 use super::seeding::ToSeed;
 use super::stage::{Builder, Continuity, Description, Inspection, Mutation, Sink, State, Writer};
+use super::terms::Mark;
 use crate::model::{HistoryId, IndexNumber, Mapping, Position, TableNumber};
 
 /// A sink that is open, its indexes ensured.
@@ -20,7 +21,7 @@ pub(crate) struct OpenSink {
     pub(crate) writer: Box<dyn Writer>,
     pub(crate) routes: Routes,
     /// The sink's word, by index.
-    seeded: Vec<Option<HistoryId>>,
+    seeded: Vec<Option<Mark>>,
 }
 
 /// All sinks.
@@ -62,7 +63,8 @@ async fn open_sink(sink: &Arc<dyn Sink>, state: &Arc<dyn State>, mappings: &[Map
     let mut seeded = Vec::with_capacity(mappings.len());
     for index in indexes(mappings.len()) {
         let target = routes.found(index).map(|found| found.target).unwrap_or_default();
-        seeded.push(writer.seeded(target).await?);
+        let mark = writer.seeded(target).await?;
+        seeded.push(mark.map(|mark| routes.terms.read(index as usize, &mark)));
     }
     Ok(OpenSink { sink: Arc::clone(sink), writer, routes, seeded })
 }
@@ -148,6 +150,7 @@ impl Opened {
         match lost {
             None => {
                 self.unseed_what_was_left_out(state, options, observer).await?;
+                self.unseed_what_was_restored(options, observer).await?;
                 Ok(position)
             }
             Some(reason) if options.reseed != Reseed::Everything && options.on_history_loss == OnHistoryLoss::Stop => {
@@ -201,6 +204,77 @@ impl Opened {
         // What is left out now is kept up until the position moves, and dropped from the record together with that.
         followed.extend(self.follows());
         state.apply(vec![followed.store()?]).await.map_err(EngineError::State)
+    }
+
+    /// An index that was restored from a backup lacks what was written since (I7). Guarded by
+    /// `tests::i7::an_index_restored_from_a_backup_is_not_taken_for_what_the_host_left_behind`.
+    async fn unseed_what_was_restored(
+        &mut self,
+        options: &Options,
+        observer: &dyn Observer,
+    ) -> Result<(), EngineError> {
+        for sink in &mut self.sinks {
+            let marks = sink.seeded.iter().zip(&self.names);
+            let outdated: Vec<String> = marks
+                .filter(|(mark, _)| mark.as_ref().is_some_and(|mark| mark.outdated))
+                .map(|(_, name)| name.clone())
+                .collect();
+            if outdated.is_empty() {
+                continue;
+            }
+            let reason = format!(
+                "in sink {:?}, {} {} older than what this host left behind; it was restored from a backup",
+                sink.sink.name(),
+                outdated.join(", "),
+                if outdated.len() == 1 { "is" } else { "are" },
+            );
+            let accepted = match &options.reseed {
+                Reseed::Everything => true,
+                Reseed::Indexes(wanted) => outdated.iter().all(|name| wanted.contains(name)),
+                Reseed::Nothing => options.on_history_loss == OnHistoryLoss::Reseed,
+            };
+            if !accepted {
+                return Err(EngineError::HistoryLost { reason });
+            }
+            observer.observe(Observation::HistoryLost { reason: &reason });
+            let names = &self.names;
+            let mappings = &self.mappings;
+            sink.unseed(mappings, options, observer, |mapping, _| {
+                let name = mappings.iter().position(|it| it.index == mapping.index).and_then(|at| names.get(at));
+                name.is_some_and(|name| outdated.contains(name))
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Every mark that counts gets the term of this run.
+    pub(crate) async fn renew(
+        &mut self,
+        history: &HistoryId,
+        state: &dyn State,
+        options: &Options,
+        observer: &dyn Observer,
+    ) -> Result<(), EngineError> {
+        let mut remember = Vec::with_capacity(self.sinks.len());
+        for sink in &mut self.sinks {
+            sink.routes.terms.begin(&*sink.writer);
+            for index in indexes(self.mappings.len()) {
+                let mark = sink.seeded.get(index as usize).and_then(Option::as_ref);
+                let (Some(mark), Some(found)) = (mark, sink.routes.found(index)) else { continue };
+                if mark.history != *history {
+                    continue;
+                }
+                let mark = sink.routes.terms.write(index as usize, history);
+                let name = format!("sink {:?}", sink.sink.name());
+                let mut retry = Retry::new(&name, options, observer);
+                while let Err(error) = sink.writer.mark_seeded(found.target, &mark).await {
+                    sink.again(error, &mut retry, &self.mappings).await?;
+                }
+            }
+            remember.extend(sink.routes.terms.renewed());
+        }
+        state.apply(remember).await.map_err(EngineError::State)
     }
 
     /// Indexes that missed changes of a table they read: their marks speak of a snapshot that was not kept up (I7). Before
@@ -274,7 +348,8 @@ pub(crate) async fn to_seed(
         let mut scope = Scope::default();
         let mut sinks = Vec::new();
         for (number, sink) in opened.sinks.iter().enumerate() {
-            if again || sink.seeded.get(at).and_then(Option::as_ref) != Some(history) {
+            let mark = sink.seeded.get(at).and_then(Option::as_ref);
+            if again || mark.is_none_or(|mark| mark.history != *history) {
                 scope.insert(number);
                 sinks.push(sink.sink.name().to_owned());
             }

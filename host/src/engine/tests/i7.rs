@@ -108,7 +108,7 @@ async fn a_host_that_forgot_everything_seeds_again_under_a_new_history() {
     world.lock().state.clear();
     let run = world.start(Options::default());
     world.quiet().await;
-    assert_eq!(world.lock().sinks["a"].seeded("items").map(String::as_str), Some("history 2"));
+    assert_eq!(world.lock().sinks["a"].seeded("items"), Some("history 2"));
     world.assert_converged();
     run.stop().await.unwrap();
 }
@@ -127,6 +127,62 @@ async fn an_index_removed_behind_the_hosts_back_is_seeded_again() {
     run.stop().await.unwrap();
 }
 
+/// Two runs, and then the sink is what it was after the first.
+async fn restored(world: &std::sync::Arc<World>) {
+    world.commit(rows(3));
+    let run = world.start(Options::default());
+    world.quiet().await;
+    run.stop().await.unwrap();
+    let backup = world.lock().sinks["a"].places.clone();
+    let run = world.start(Options::default());
+    world.commit(rows(5));
+    world.quiet().await;
+    run.stop().await.unwrap();
+    world.lock().sinks.get_mut("a").unwrap().places = backup;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_index_restored_from_a_backup_is_not_taken_for_what_the_host_left_behind() {
+    let world = World::new();
+    restored(&world).await;
+    let lost = world.start(Options::default()).end().await.unwrap_err();
+    assert!(matches!(&lost, EngineError::HistoryLost { reason } if reason.contains("backup")), "{lost}");
+    // Documents that were durable are not any more.
+    world.lock().touched.clear();
+    let run = world.start(Options { on_history_loss: OnHistoryLoss::Reseed, ..Options::default() });
+    world.quiet().await;
+    world.assert_converged();
+    run.stop().await.unwrap();
+    let seeds = world.seen("SeedStarted").len();
+    let run = world.start(Options::default());
+    world.quiet().await;
+    run.stop().await.unwrap();
+    assert_eq!(world.seen("SeedStarted").len(), seeds, "once is enough");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_dies_between_new_marks_and_remembering_them_is_no_backup() {
+    let world = World::new();
+    world.commit(rows(3));
+    let run = world.start(Options::default());
+    world.quiet().await;
+    run.stop().await.unwrap();
+    let seeds = world.seen("SeedStarted").len();
+    // One of two marks is written, then both, and not remembered.
+    for call in ["sink.a.mark", "state.apply"] {
+        world.script(call, [Fault::Slow(Duration::from_millis(1)), Fault::Hang]);
+        let run = world.start(Options::default());
+        sleep(Duration::from_secs(5)).await;
+        run.kill().await;
+        world.lock().faults.forget(call);
+    }
+    let run = world.start(Options::default());
+    world.quiet().await;
+    run.stop().await.unwrap();
+    assert_eq!(world.seen("SeedStarted").len(), seeds);
+    world.assert_converged();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_half_seeded_index_removed_behind_the_hosts_back_is_seeded_from_the_start() {
     let world = World::new();
@@ -143,14 +199,14 @@ async fn a_half_seeded_index_removed_behind_the_hosts_back_is_seeded_from_the_st
     run.stop().await.unwrap();
 }
 
-/// Seeds, then seeds again into a generation beside the live index, with a fault on the way.
-async fn rebuilt(call: &str, fault: Fault, kill: bool) {
+/// Seeds, then seeds again into a generation beside the live index, with faults on the way.
+async fn rebuilt(call: &str, faults: impl IntoIterator<Item = Fault>, kill: bool) {
     let world = World::new();
     world.commit(rows(6));
     let run = world.start(Options::default());
     world.quiet().await;
     run.stop().await.unwrap();
-    world.script(call, [fault]);
+    world.script(call, faults);
     let reseed = Reseed::Indexes(vec!["items".to_owned()]);
     let run = world.start(Options { reseed, backfill_documents: 2, ..Options::default() });
     let begun = |inner: &super::kit::Inner| inner.sinks["a"].journal.iter().filter(|it| *it == "begin items").count();
@@ -174,17 +230,19 @@ async fn rebuilt(call: &str, fault: Fault, kill: bool) {
 
 #[tokio::test(start_paused = true)]
 async fn a_promotion_whose_answer_was_lost_is_recognised() {
-    rebuilt("sink.a.promote", Fault::lost(), false).await;
+    rebuilt("sink.a.promote", [Fault::lost()], false).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_between_promotion_and_mark_does_not_promote_an_empty_generation() {
-    rebuilt("sink.a.mark", Fault::Hang, true).await;
+    // The start renews the marks of two indexes first.
+    let moment = || Fault::Slow(Duration::from_millis(1));
+    rebuilt("sink.a.mark", [moment(), moment(), Fault::Hang], true).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_in_the_middle_of_a_generation_goes_on_with_it() {
-    rebuilt("sink.a.promote", Fault::Hang, true).await;
+    rebuilt("sink.a.promote", [Fault::Hang], true).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,6 +38,9 @@
 //! | `i7::a_sink_without_generations_is_cleared_before_it_is_seeded_again` | a sink without generations is not cleared |
 //! | `i7::a_slot_lost_while_it_is_followed_ends_the_run` | a lost history is tried again |
 //! | `i7::an_index_is_not_marked_seeded_while_a_part_of_it_is_not_flushed` | a group counts as done before it is flushed |
+//! | `i7::a_lost_slot_is_replaced_where_the_operator_allowed_it_beforehand` | the setting is not looked at |
+//! | `i7::a_start_that_dies_between_new_marks_and_remembering_them_is_no_backup` | only the remembered term counts |
+//! | `i7::an_index_restored_from_a_backup_is_not_taken_for_what_the_host_left_behind` | the term is not compared |
 //! | `i7::an_index_removed_behind_the_hosts_back_is_seeded_again` | `Seeded` is carried out before the flush |
 //! | `i7::what_is_missing_from_a_snapshot_is_known_before_its_index_is_marked_seeded` | what a seed could not build is remembered with its entry only |
 //! | `i8::a_crash_at_any_call_of_a_stage_loses_nothing` | a backfill begins in the middle of a group |

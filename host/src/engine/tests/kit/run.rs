@@ -192,7 +192,7 @@ impl World {
     pub(crate) async fn quiet(&self) {
         self.until("everything is seeded and confirmed", |inner| {
             let Some(slot) = &inner.store.slot else { return false };
-            let seeded = |sink: &SinkState| NAMES.iter().all(|name| sink.seeded(name) == Some(&slot.history));
+            let seeded = |sink: &SinkState| NAMES.iter().all(|name| sink.seeded(name) == Some(slot.history.as_str()));
             let prepared = inner.seen[inner.seen_before..].iter().any(|seen| seen.starts_with("Prepared"));
             prepared && slot.confirmed == inner.store.log.len() as u64 && inner.sinks.values().all(seeded)
         })

@@ -1,6 +1,6 @@
 //! Sinks: what is written is buffered and void after any error; what was flushed is durable and survives everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +54,8 @@ pub(crate) struct SinkState {
     targets: Target,
     /// What was made durable, in order: index, id, version; a deletion has no body.
     pub(crate) applied: Vec<(String, String, Version, Option<String>)>,
+    /// What it ever rejected: index and id.
+    pub(crate) rejected: BTreeSet<(String, String)>,
     /// Calls that a test may want to see in their order.
     pub(crate) journal: Vec<String>,
 }
@@ -67,6 +69,7 @@ impl SinkState {
             generations: BTreeMap::new(),
             targets: 0,
             applied: Vec::new(),
+            rejected: BTreeSet::new(),
             journal: Vec::new(),
         }
     }
@@ -75,8 +78,10 @@ impl SinkState {
         self.places.get(self.live.get(index)?)
     }
 
-    pub(crate) fn seeded(&self, index: &str) -> Option<&String> {
-        self.live(index)?.seeded.as_ref()
+    /// The history of its mark, without the term.
+    pub(crate) fn seeded(&self, index: &str) -> Option<&str> {
+        let mark = self.live(index)?.seeded.as_deref()?;
+        Some(mark.rsplit_once('#').map_or(mark, |(history, _)| history))
     }
 
     /// What a reader of the index finds, without the note of the builder.
@@ -123,6 +128,7 @@ impl SinkState {
                 let Document { id, version, body, .. } = document;
                 let body = body.map(|body| String::from_utf8(body).unwrap());
                 if body.as_ref().is_some_and(|body| body.contains("poison")) {
+                    self.rejected.insert((place.index.clone(), id.clone()));
                     let failure = Failure { class: "poison".to_owned(), reason: "it says so".to_owned() };
                     return Ok(Some(Rejection { target, id, failure }));
                 }
