@@ -1,0 +1,187 @@
+//! The body of one bulk request: two lines a document, one a deletion. Bodies are put in as they are.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
+use std::ops::Range;
+use std::rc::Rc;
+
+use flusso_plugin::{Target, Version};
+
+/// One document of a chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Item {
+    pub(crate) target: Target,
+    pub(crate) id: String,
+    /// Its lines.
+    place: Range<usize>,
+    /// Stands for target and id.
+    key: u64,
+}
+
+/// Documents that go out in one request.
+#[derive(Clone, Debug)]
+pub(crate) struct Chunk {
+    /// The name in the request's path: what is written there need not say so in its line.
+    pub(crate) gate: String,
+    target: Target,
+    bytes: Rc<Vec<u8>>,
+    pub(crate) items: Vec<Item>,
+    keys: HashSet<u64>,
+    /// How often some of it was tried.
+    pub(crate) attempt: u32,
+}
+
+/// Numbers for documents, the same throughout one instance.
+#[derive(Clone, Default)]
+pub(crate) struct Keys(RandomState);
+
+impl Keys {
+    fn of(&self, target: Target, id: &str) -> u64 {
+        self.0.hash_one((target, id))
+    }
+}
+
+impl Chunk {
+    /// An empty one, for documents of `target` in the first place.
+    pub(crate) fn new(target: Target, gate: &str) -> Self {
+        Self {
+            gate: gate.to_owned(),
+            target,
+            bytes: Rc::default(),
+            items: Vec::new(),
+            keys: HashSet::new(),
+            attempt: 0,
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> Rc<Vec<u8>> {
+        Rc::clone(&self.bytes)
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Adds a document; without a body it is deleted.
+    pub(crate) fn add(
+        &mut self,
+        keys: &Keys,
+        target: Target,
+        gate: &str,
+        id: &str,
+        version: Version,
+        body: Option<&[u8]>,
+    ) {
+        let own = target == self.target;
+        let bytes = Rc::make_mut(&mut self.bytes);
+        let start = bytes.len();
+        bytes.reserve(id.len() + body.map_or(0, <[u8]>::len) + 128);
+        bytes.extend_from_slice(if body.is_some() { b"{\"index\":{" } else { b"{\"delete\":{" });
+        if !own {
+            bytes.extend_from_slice(b"\"_index\":");
+            string(bytes, gate);
+            bytes.push(b',');
+        }
+        bytes.extend_from_slice(b"\"_id\":");
+        string(bytes, id);
+        // Versions are signed in the cluster.
+        let version = version.min(i64::MAX as u64);
+        bytes.extend_from_slice(format!(",\"version\":{version},\"version_type\":\"external_gte\"}}}}\n").as_bytes());
+        if let Some(body) = body {
+            one_line(bytes, body);
+            bytes.push(b'\n');
+        }
+        let key = keys.of(target, id);
+        let place = start..bytes.len();
+        self.keys.insert(key);
+        self.items.push(Item { target, id: id.to_owned(), place, key });
+    }
+
+    /// Whether both hold some document.
+    pub(crate) fn shares(&self, other: &Self) -> bool {
+        let (few, many) = if self.keys.len() < other.keys.len() { (self, other) } else { (other, self) };
+        few.keys.iter().any(|key| many.keys.contains(key))
+    }
+
+    /// Some of its documents, in the same order.
+    pub(crate) fn part(&self, places: impl IntoIterator<Item = usize>) -> Self {
+        let mut part = Self { attempt: self.attempt, ..Self::new(self.target, &self.gate) };
+        let bytes = Rc::make_mut(&mut part.bytes);
+        for item in places.into_iter().filter_map(|place| self.items.get(place)) {
+            let start = bytes.len();
+            bytes.extend_from_slice(self.bytes.get(item.place.clone()).unwrap_or_default());
+            part.keys.insert(item.key);
+            part.items.push(Item { place: start..bytes.len(), ..item.clone() });
+        }
+        part
+    }
+}
+
+/// A body as it is. A line end in JSON stands between tokens only, where a space means the same.
+fn one_line(to: &mut Vec<u8>, body: &[u8]) {
+    let start = to.len();
+    to.extend_from_slice(body);
+    if body.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+        to.iter_mut().skip(start).filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+    }
+}
+
+/// A JSON string.
+fn string(to: &mut Vec<u8>, text: &str) {
+    to.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => to.extend_from_slice(&[b'\\', byte]),
+            0..b' ' => to.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            _ => to.push(byte),
+        }
+    }
+    to.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(chunk: &Chunk) -> String {
+        String::from_utf8_lossy(&chunk.bytes()).into_owned()
+    }
+
+    #[test]
+    fn a_document_is_two_lines_and_a_deletion_is_one() {
+        let (keys, mut chunk) = (Keys::default(), Chunk::new(1, "u_w"));
+        chunk.add(&keys, 1, "u_w", "4\"2\n", 7, Some(b"{\r\n\"a\":1}"));
+        chunk.add(&keys, 2, "o_w", "x", u64::MAX, None);
+        assert_eq!(
+            text(&chunk),
+            "{\"index\":{\"_id\":\"4\\\"2\\u000a\",\"version\":7,\"version_type\":\"external_gte\"}}\n{  \"a\":1}\n\
+             {\"delete\":{\"_index\":\"o_w\",\"_id\":\"x\",\"version\":9223372036854775807,\"version_type\":\"external_gte\"}}\n"
+        );
+    }
+
+    #[test]
+    fn a_part_has_the_lines_of_its_documents() {
+        let (keys, mut chunk) = (Keys::default(), Chunk::new(1, "u_w"));
+        for id in ["a", "b", "c"] {
+            chunk.add(&keys, 1, "u_w", id, 1, Some(format!("{{\"{id}\":1}}").as_bytes()));
+        }
+        let part = chunk.part([0, 2]);
+        let ids: Vec<&str> = part.items.iter().map(|item| item.id.as_str()).collect();
+        assert_eq!((ids.as_slice(), text(&part).matches('\n').count()), (&["a", "c"][..], 4));
+        assert!(text(&part).contains("{\"a\":1}") && !text(&part).contains("{\"b\":1}"));
+        let again = part.part([1]);
+        assert!(text(&again).starts_with("{\"index\":{\"_id\":\"c\"") && text(&again).ends_with("{\"c\":1}\n"));
+    }
+
+    #[test]
+    fn chunks_share_a_document_of_the_same_index_only() {
+        let keys = Keys::default();
+        let one = |target, id: &str| {
+            let mut chunk = Chunk::new(1, "u_w");
+            chunk.add(&keys, target, "g", id, 1, None);
+            chunk
+        };
+        assert!(one(1, "a").shares(&one(1, "a")));
+        assert!(!one(1, "a").shares(&one(2, "a")) && !one(1, "a").shares(&one(1, "b")));
+    }
+}

@@ -1,0 +1,263 @@
+//! Writing documents: what is buffered, what is on its way, what was refused for now.
+//!
+//! Requests go out as soon as they are full and there is room; waiting happens in a flush alone, which has a time limit.
+//! Requests that are on their way together never hold the same document, and what waits to be tried again counts as on its
+//! way: so of two documents with one id the later wins, however often the earlier is tried.
+
+mod chunk;
+mod pace;
+mod verdict;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::Instant;
+
+use flusso_plugin::{Document, Error, Failure, Rejection, Result, Target, Version};
+
+use crate::clear;
+use crate::client::{Client, Sent};
+use crate::http::{Answer, Kind};
+use crate::indexes::{Generation, Indexes};
+use crate::refusal::Refusal;
+use crate::settings::Settings;
+use crate::url::encode;
+pub(crate) use chunk::{Chunk, Keys};
+use pace::{Pace, backoff};
+use verdict::{FILTER, Verdict, class, verdicts};
+
+/// Why documents of a request were not taken; none: they were.
+pub(crate) fn leftover(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Items {
+        #[serde(default)]
+        items: Vec<serde::de::IgnoredAny>,
+    }
+    let count = serde_json::from_slice::<Items>(body).map_or(0, |all| all.items.len());
+    match verdicts(body, count) {
+        Err(nonsense) => Some(nonsense.0),
+        Ok(said) => said.into_iter().flatten().find_map(|verdict| match verdict {
+            Verdict::Applied => None,
+            Verdict::Busy(cause) | Verdict::Gone(cause) | Verdict::Refused(cause) | Verdict::Forbidden(_, cause) => {
+                Some(cause.text())
+            }
+        }),
+    }
+}
+
+/// The longest id, in bytes, by the cluster's rules. One that is longer would have its whole request refused.
+const ID: usize = 512;
+
+enum Step {
+    Write(Chunk),
+    Clear(Target, Version),
+}
+
+/// The writer.
+pub(crate) struct Bulk {
+    batch_size: usize,
+    max_bytes: usize,
+    /// Behind the `?` of every request.
+    query: String,
+    keys: Keys,
+    random: RandomState,
+    /// Being filled.
+    open: Option<Chunk>,
+    queue: VecDeque<Step>,
+    flying: VecDeque<(Sent, Chunk)>,
+    /// To be tried again, and when.
+    waiting: Vec<(Instant, Chunk)>,
+    pace: Pace,
+    rejected: Vec<Rejection>,
+    /// Written since their last refresh.
+    dirty: BTreeSet<Target>,
+}
+
+impl Bulk {
+    pub(crate) fn new(settings: &Settings, gates: bool) -> Self {
+        let mut query = format!("filter_path={FILTER}");
+        if gates {
+            query.push_str("&require_alias=true");
+        }
+        if let Some(pipeline) = &settings.pipeline {
+            query.push_str(&format!("&pipeline={}", encode(pipeline)));
+        }
+        Self {
+            batch_size: settings.batch_size.max(1),
+            max_bytes: settings.max_bytes,
+            query,
+            keys: Keys::default(),
+            random: RandomState::new(),
+            open: None,
+            queue: VecDeque::new(),
+            flying: VecDeque::new(),
+            waiting: Vec::new(),
+            pace: Pace::new(settings.requests_in_flight),
+            rejected: Vec::new(),
+            dirty: BTreeSet::new(),
+        }
+    }
+
+    /// Takes a document.
+    pub(crate) fn add(&mut self, generation: &Generation, document: &Document) {
+        let Document { target, id, version, body } = document;
+        if id.is_empty() || id.len() > ID {
+            let reason = format!("its id has {} bytes; the cluster takes ids of 1 to {ID}", id.len());
+            self.reject(*target, id, "id", reason);
+            return;
+        }
+        let more = id.len() + generation.gate.len() + body.as_ref().map_or(0, Vec::len) + 128;
+        if self.open.as_ref().is_some_and(|open| open.size() + more > self.max_bytes) {
+            self.seal();
+        }
+        let open = self.open.get_or_insert_with(|| Chunk::new(*target, &generation.gate));
+        open.add(&self.keys, *target, &generation.gate, id, *version, body.as_deref());
+        if open.items.len() >= self.batch_size {
+            self.seal();
+        }
+    }
+
+    /// Takes the wish that everything before it is removed.
+    pub(crate) fn clear(&mut self, target: Target, version: Version) {
+        self.seal();
+        self.queue.push_back(Step::Clear(target, version));
+    }
+
+    /// Sends what is full, as far as there is room; waits for nothing.
+    pub(crate) fn dispatch(&mut self, client: &mut Client) -> Result<()> {
+        let now = Instant::now();
+        while self.pace.has_room(self.flying.len()) {
+            let due = self.waiting.iter().position(|(due, _)| *due <= now);
+            let chunk = match (due, self.queue.front()) {
+                (Some(place), _) => self.waiting.swap_remove(place).1,
+                (None, Some(Step::Write(next))) if !self.is_underway(next) => match self.queue.pop_front() {
+                    Some(Step::Write(next)) => next,
+                    _ => return Ok(()),
+                },
+                _ => return Ok(()),
+            };
+            self.send(client, chunk)?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything durable that was taken, or says what is rejected.
+    pub(crate) fn flush(&mut self, client: &mut Client, indexes: &Indexes) -> Result<Vec<Rejection>> {
+        self.seal();
+        loop {
+            self.dispatch(client)?;
+            if let Some((sent, chunk)) = self.flying.pop_front() {
+                let answer = client.receive(sent)?;
+                self.settle(client, &answer, chunk)?;
+            } else if let Some(due) = self.waiting.iter().map(|(due, _)| *due).min() {
+                let wait = due.saturating_duration_since(Instant::now());
+                if wait >= client.left() {
+                    return Err(Error::transient(format!("the cluster at {} is too busy", client.address())));
+                }
+                std::thread::sleep(wait);
+            } else {
+                match self.queue.pop_front() {
+                    Some(Step::Clear(target, version)) => {
+                        let removed = clear::clear(client, indexes.get(target)?, version, &self.keys, &self.query)?;
+                        if removed > 0 {
+                            self.dirty.insert(target);
+                        }
+                    }
+                    // It was not sent although nothing is underway: there is always room for one.
+                    Some(Step::Write(chunk)) => self.send(client, chunk)?,
+                    None => return Ok(std::mem::take(&mut self.rejected)),
+                }
+            }
+        }
+    }
+
+    /// What was written and cannot be searched yet.
+    pub(crate) fn dirty(&mut self) -> BTreeSet<Target> {
+        std::mem::take(&mut self.dirty)
+    }
+
+    fn seal(&mut self) {
+        if let Some(open) = self.open.take() {
+            self.queue.push_back(Step::Write(open));
+        }
+    }
+
+    fn is_underway(&self, next: &Chunk) -> bool {
+        let flying = self.flying.iter().map(|(_, chunk)| chunk);
+        flying.chain(self.waiting.iter().map(|(_, chunk)| chunk)).any(|other| other.shares(next))
+    }
+
+    fn send(&mut self, client: &mut Client, chunk: Chunk) -> Result<()> {
+        let target = format!("/{}/_bulk?{}", encode(&chunk.gate), self.query);
+        let sent = client.send("POST", &target, Kind::Lines, Some(chunk.bytes()))?;
+        self.flying.push_back((sent, chunk));
+        Ok(())
+    }
+
+    fn settle(&mut self, client: &Client, answer: &Answer, chunk: Chunk) -> Result<()> {
+        if answer.status == 413 {
+            return self.too_large(client, chunk);
+        }
+        if !(200..300).contains(&answer.status) {
+            return Err(client.refused(answer, "writing documents"));
+        }
+        let said = verdicts(&answer.body, chunk.items.len()).map_err(|nonsense| {
+            Error::transient(format!("the answer of {} to documents makes no sense: {}", client.address(), nonsense.0))
+        })?;
+        self.dirty.extend(chunk.items.iter().map(|item| item.target));
+        let Some(said) = said else {
+            self.pace.taken();
+            return Ok(());
+        };
+        let mut busy = Vec::new();
+        for (place, (verdict, item)) in said.into_iter().zip(&chunk.items).enumerate() {
+            match verdict {
+                Verdict::Applied => {}
+                Verdict::Busy(_) => busy.push(place),
+                Verdict::Refused(cause) => self.reject(item.target, &item.id, &class(&cause), cause.text()),
+                Verdict::Gone(cause) => {
+                    let text = format!("index {} is gone: {}; it is looked for again", chunk.gate, cause.text());
+                    return Err(Error::transient(text));
+                }
+                Verdict::Forbidden(status, cause) => {
+                    let refusal = Refusal { status, cause, retry_after: None };
+                    return Err(client.explain(&refusal, "writing documents"));
+                }
+            }
+        }
+        if busy.is_empty() {
+            self.pace.taken();
+            return Ok(());
+        }
+        self.pace.refused();
+        let mut again = chunk.part(busy);
+        let wait = backoff(again.attempt, self.random.hash_one((again.size(), Instant::now())));
+        again.attempt += 1;
+        self.waiting.push((Instant::now() + wait, again));
+        Ok(())
+    }
+
+    /// Half of it may do; a document that is too large alone is rejected.
+    fn too_large(&mut self, client: &Client, chunk: Chunk) -> Result<()> {
+        let count = chunk.items.len();
+        if let ([item], size) = (chunk.items.as_slice(), chunk.size()) {
+            let reason =
+                format!("it has {size} bytes with its address, more than {} takes in one request", client.address());
+            self.reject(item.target, &item.id, "too-large", reason);
+            return Ok(());
+        }
+        // From now on no chunk is as large as this one.
+        self.max_bytes = self.max_bytes.min(chunk.size() / 2).max(1_024);
+        let now = Instant::now();
+        let halves = [chunk.part(0..count / 2), chunk.part(count / 2..count)];
+        // One after the other: the same document may be in both. The second comes before everything that was written later.
+        let [first, second] = halves;
+        self.queue.push_front(Step::Write(second));
+        self.waiting.push((now, first));
+        Ok(())
+    }
+
+    fn reject(&mut self, target: Target, id: &str, class: &str, reason: String) {
+        let failure = Failure { class: class.to_owned(), reason, extra: None };
+        self.rejected.push(Rejection { target, id: id.to_owned(), failure });
+    }
+}

@@ -1,0 +1,194 @@
+//! A client of one server: connections that are kept, requests that are sent before the one before was answered (each on
+//! a connection of its own), time limits, and one silent repetition where the server had closed a kept connection.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use flusso_plugin::{Error, Result};
+
+use crate::http::{Answer, Decoder, Head, Kind, gzip};
+use crate::refusal::Refusal;
+use crate::settings::Settings;
+use crate::transport::{Broken, Tls, Transport, connect};
+use crate::url::Url;
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Bytes of one read.
+const READ: usize = 1 << 20;
+/// A body up to this goes out together with its head.
+const TOGETHER: usize = 16 << 10;
+
+/// The client.
+pub(crate) struct Client {
+    url: Url,
+    head: Head,
+    tls: Option<Tls>,
+    compress_from: Option<usize>,
+    timeout: Duration,
+    /// The setting to correct when credentials are refused.
+    setting: &'static str,
+    idle: Vec<Box<dyn Transport>>,
+    /// When everything that is asked must be over.
+    until: Instant,
+}
+
+/// A request on its way.
+pub(crate) struct Sent {
+    transport: Box<dyn Transport>,
+    /// The connection was used before: that it is closed says nothing about this request.
+    reused: bool,
+    head: Rc<Vec<u8>>,
+    body: Rc<Vec<u8>>,
+    what: String,
+    decoder: Decoder,
+    until: Instant,
+}
+
+impl Client {
+    /// A client of the cluster that the settings name. Connects to nothing.
+    pub(crate) fn new(settings: &Settings) -> Result<Self> {
+        let url = Url::parse(&settings.url)?;
+        let credentials = settings.credentials(&url)?;
+        let tls = Tls { verify: settings.tls_verify, authorities: settings.authorities()? };
+        Ok(Self {
+            head: Head { path: url.path.clone(), host: url.address(), authorization: credentials.header },
+            tls: url.tls.then_some(tls),
+            compress_from: settings.compress_from(&url),
+            timeout: settings.timeout(),
+            setting: credentials.setting,
+            idle: Vec::new(),
+            until: Instant::now() + settings.timeout(),
+            url,
+        })
+    }
+
+    /// Whether credentials go out in the open, to another machine.
+    pub(crate) fn shows_credentials(&self) -> bool {
+        self.head.authorization.is_some() && self.tls.is_none() && !self.url.is_this_machine()
+    }
+
+    /// The cluster's address, for messages.
+    pub(crate) fn address(&self) -> &str {
+        &self.head.host
+    }
+
+    /// Everything that is asked from here on must be over in this time.
+    pub(crate) fn within(&mut self, time: Duration) {
+        self.until = Instant::now() + time;
+    }
+
+    /// How much of that time is left.
+    pub(crate) fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    /// Sends a request and returns at once.
+    pub(crate) fn send(&mut self, method: &str, target: &str, kind: Kind, body: Option<Rc<Vec<u8>>>) -> Result<Sent> {
+        let what = format!("{method} {}", target.split('?').next().unwrap_or_default());
+        let until = self.until.min(Instant::now() + self.timeout);
+        let (body, zipped) = match body {
+            Some(body) if self.compress_from.is_some_and(|from| body.len() >= from) => match gzip(&body) {
+                Ok(zipped) => (Some(Rc::new(zipped)), true),
+                Err(_) => (Some(body), false),
+            },
+            body => (body, false),
+        };
+        let head = self.head.bytes(method, target, kind, body.as_ref().map(|body| body.len()), zipped);
+        let (head, body) = (Rc::new(head), body.unwrap_or_default());
+        let sent = |transport, reused| {
+            let (head, body, decoder) = (Rc::clone(&head), Rc::clone(&body), Decoder::default());
+            Sent { transport, reused, head, body, what: what.clone(), decoder, until }
+        };
+        if let Some(transport) = self.idle.pop() {
+            let mut sent = sent(transport, true);
+            if sent.write().is_ok() {
+                return Ok(sent);
+            }
+            // The server closed it meanwhile, and likely the others as well.
+            self.idle.clear();
+        }
+        let mut sent = sent(self.connect()?, false);
+        // A server may answer (too large, say) and close before it has read everything: its answer is looked for.
+        if sent.write().is_err() {
+            sent.until = sent.until.min(Instant::now() + Duration::from_secs(2));
+        }
+        Ok(sent)
+    }
+
+    /// Waits for the answer.
+    pub(crate) fn receive(&mut self, mut sent: Sent) -> Result<Answer> {
+        loop {
+            // What was sent during an earlier call is waited for as long as this one may take.
+            let wait = sent.until.min(self.until).saturating_duration_since(Instant::now());
+            if wait.is_zero() {
+                return Err(Error::transient(format!("{} at {} was not answered in time", sent.what, self.address())));
+            }
+            let answer = match sent.transport.read(READ, wait) {
+                Ok(bytes) => sent.decoder.feed(&bytes).map_err(|malformed| {
+                    let text =
+                        format!("the answer of {} to {} cannot be read: {}", self.address(), sent.what, malformed.0);
+                    Error::transient(text)
+                })?,
+                Err(broken) => match sent.decoder.ended() {
+                    Some(answer) => Some(answer),
+                    None if sent.reused && sent.decoder.is_untouched() => {
+                        self.idle.clear();
+                        sent = self.again(sent)?;
+                        None
+                    }
+                    None => return Err(self.lost(&sent.what, &broken)),
+                },
+            };
+            if let Some(answer) = answer {
+                if answer.keep {
+                    self.idle.push(sent.transport);
+                }
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Asks and waits for the answer, whatever it is.
+    pub(crate) fn ask(&mut self, method: &str, target: &str, body: Option<&serde_json::Value>) -> Result<Answer> {
+        let body = body.map(|body| Rc::new(body.to_string().into_bytes()));
+        let sent = self.send(method, target, Kind::Json, body)?;
+        self.receive(sent)
+    }
+
+    /// What an answer that is no success means.
+    pub(crate) fn refused(&self, answer: &Answer, doing: &str) -> Error {
+        self.explain(&Refusal::of(answer), doing)
+    }
+
+    /// What a refusal means.
+    pub(crate) fn explain(&self, refusal: &Refusal, doing: &str) -> Error {
+        refusal.error(&format!("{doing} at {}", self.address()), self.setting)
+    }
+
+    fn connect(&self) -> Result<Box<dyn Transport>> {
+        let time = CONNECT.min(self.left()).max(Duration::from_millis(1));
+        connect(&self.url.address(), &self.url.host, self.tls.as_ref(), time)
+    }
+
+    /// The same request on a fresh connection.
+    fn again(&self, sent: Sent) -> Result<Sent> {
+        let mut sent = Sent { transport: self.connect()?, reused: false, decoder: Decoder::default(), ..sent };
+        sent.write().map_err(|broken| self.lost(&sent.what, &broken))?;
+        Ok(sent)
+    }
+
+    fn lost(&self, what: &str, broken: &Broken) -> Error {
+        Error::transient(format!("{what} at {} was cut off: {}", self.address(), broken.0))
+    }
+}
+
+impl Sent {
+    fn write(&mut self) -> std::result::Result<(), Broken> {
+        if self.body.len() <= TOGETHER {
+            return self.transport.write(&[self.head.as_slice(), self.body.as_slice()].concat());
+        }
+        self.transport.write(&self.head)?;
+        self.transport.write(&self.body)
+    }
+}

@@ -1,0 +1,280 @@
+//! What is asked of the cluster beside bulk requests: indexes, aliases, marks. One function a request.
+
+use std::collections::BTreeMap;
+
+use flusso_plugin::{Error, Result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::http::Answer;
+use crate::url::encode;
+
+/// An index as it is found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Found {
+    /// Tells this index from any other that had or will have its name.
+    pub(crate) token: String,
+    pub(crate) aliases: Vec<String>,
+    /// Whether refreshing is off, as while seeding.
+    pub(crate) sleeps: bool,
+}
+
+/// What is remembered of an index: one document of the meta index, under the alias with the mapping's hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    /// For people: the generation's name.
+    pub(crate) active_generation: String,
+    pub(crate) seeded: bool,
+    /// Of what index this speaks. One that was removed and made again, or restored from a backup, is another.
+    #[serde(default)]
+    pub(crate) token: String,
+    #[serde(default)]
+    pub(crate) history: String,
+}
+
+/// What the cluster is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Version {
+    pub(crate) number: String,
+    /// `opensearch`, or empty.
+    pub(crate) distribution: String,
+}
+
+impl Version {
+    /// Whether writing only to an alias can be asked for: everything but Elasticsearch before 7.10.
+    pub(crate) fn can_require_alias(&self) -> bool {
+        let mut parts = self.number.split('.').map(|part| part.parse::<u32>().unwrap_or(u32::MAX));
+        let (major, minor) = (parts.next().unwrap_or(u32::MAX), parts.next().unwrap_or(u32::MAX));
+        self.distribution == "opensearch" || self.number.is_empty() || (major, minor) >= (7, 10)
+    }
+}
+
+fn read<T: DeserializeOwned>(client: &Client, answer: &Answer, doing: &str) -> Result<T> {
+    serde_json::from_slice(&answer.body).map_err(|error| {
+        Error::transient(format!(
+            "{doing}: the answer of {} makes no sense ({error}); is it a search cluster?",
+            client.address()
+        ))
+    })
+}
+
+fn is_fine(answer: &Answer) -> bool {
+    (200..300).contains(&answer.status)
+}
+
+/// What the cluster says of itself. One that does not say (a managed one, a user with few rights) is taken for a new one.
+pub(crate) fn version(client: &mut Client) -> Result<Version> {
+    #[derive(Deserialize)]
+    struct Root {
+        version: Version,
+    }
+    let answer = client.ask("GET", "/", None)?;
+    match answer.status {
+        200..300 => Ok(serde_json::from_slice::<Root>(&answer.body).map(|root| root.version).unwrap_or_default()),
+        403 | 404 => Ok(Version::default()),
+        _ => Err(client.refused(&answer, "greeting")),
+    }
+}
+
+/// The ingest pipeline that documents go through must be there: each document would be refused for it otherwise.
+pub(crate) fn check_pipeline(client: &mut Client, name: &str) -> Result<()> {
+    let answer = client.ask("GET", &format!("/_ingest/pipeline/{}", encode(name)), None)?;
+    match answer.status {
+        404 => Err(Error::configuration(
+            "pipeline",
+            format!("the cluster has no ingest pipeline {name:?}; create it there"),
+        )),
+        // Without the right to look, the first document will tell.
+        200..300 | 403 => Ok(()),
+        _ => Err(client.refused(&answer, "looking for the ingest pipeline")),
+    }
+}
+
+/// The indexes whose names begin with `prefix`, by name.
+pub(crate) fn indexes(client: &mut Client, prefix: &str) -> Result<BTreeMap<String, Found>> {
+    #[derive(Deserialize)]
+    struct Entry {
+        #[serde(default)]
+        aliases: BTreeMap<String, Value>,
+        #[serde(default)]
+        settings: Value,
+    }
+    let keys = ["uuid", "history", "refresh_interval"].map(|key| format!("*.settings.index.{key}")).join(",");
+    let target = format!("/{}*?expand_wildcards=open,closed&filter_path=*.aliases,{keys}", encode(prefix));
+    let answer = client.ask("GET", &target, None)?;
+    if answer.status == 404 {
+        return Ok(BTreeMap::new());
+    }
+    if !is_fine(&answer) {
+        return Err(client.refused(&answer, "looking for indexes"));
+    }
+    let entries: BTreeMap<String, Entry> = read(client, &answer, "looking for indexes")?;
+    let found = |Entry { aliases, settings }: Entry| {
+        let text = |pointer| settings.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        // A backup that is restored over an index keeps its number, but gets another history.
+        let token = format!("{}.{}", text("/index/uuid"), text("/index/history/uuid"));
+        Found { token, aliases: aliases.into_keys().collect(), sleeps: text("/index/refresh_interval") == "-1" }
+    };
+    Ok(entries.into_iter().map(|(name, entry)| (name, found(entry))).collect())
+}
+
+/// The indexes behind an alias, or an index of that name itself.
+pub(crate) fn behind(client: &mut Client, alias: &str) -> Result<Vec<String>> {
+    let target = format!("/{}?filter_path=*.settings.index.uuid&expand_wildcards=open,closed", encode(alias));
+    let answer = client.ask("GET", &target, None)?;
+    match answer.status {
+        404 => Ok(Vec::new()),
+        200..300 => {
+            Ok(read::<BTreeMap<String, Value>>(client, &answer, "looking behind an alias")?.into_keys().collect())
+        }
+        _ => Err(client.refused(&answer, "looking behind an alias")),
+    }
+}
+
+/// Makes an index.
+pub(crate) fn create(client: &mut Client, name: &str, body: &Value) -> Result<()> {
+    let answer = client.ask("PUT", &format!("/{}", encode(name)), Some(body))?;
+    if is_fine(&answer) {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&answer.body);
+    if text.contains("resource_already_exists_exception") {
+        // Its answer was lost, or another host makes the same: what is there is looked at again.
+        return Err(Error::transient(format!(
+            "index {name} was made by somebody else at this moment; it is looked for again"
+        )));
+    }
+    if text.contains("invalid_alias_name_exception") {
+        let message = format!(
+            "an index in the cluster has the name of an alias that index {name} needs; rename or remove it there"
+        );
+        return Err(Error::fatal(message));
+    }
+    if answer.status == 400 && text.contains("icu_") {
+        let message = "the cluster does not have icu; install its plugin analysis-icu on every node, or set `text_analysis = \"builtin\"`";
+        return Err(Error::configuration("text_analysis", message));
+    }
+    Err(client.refused(&answer, &format!("making index {name}")))
+}
+
+/// Removes an index; one that is not there is fine.
+pub(crate) fn remove(client: &mut Client, name: &str) -> Result<()> {
+    let answer = client.ask("DELETE", &format!("/{}", encode(name)), None)?;
+    if is_fine(&answer) || answer.status == 404 {
+        Ok(())
+    } else {
+        Err(client.refused(&answer, &format!("removing index {name}")))
+    }
+}
+
+/// Changes aliases, all at one moment.
+pub(crate) fn aliases(client: &mut Client, actions: &[Value]) -> Result<()> {
+    let answer = client.ask("POST", "/_aliases", Some(&json!({ "actions": actions })))?;
+    if is_fine(&answer) { Ok(()) } else { Err(client.refused(&answer, "changing aliases")) }
+}
+
+/// Changes an index's settings.
+pub(crate) fn configure(client: &mut Client, name: &str, settings: &Value) -> Result<()> {
+    let answer = client.ask("PUT", &format!("/{}/_settings", encode(name)), Some(settings))?;
+    if is_fine(&answer) {
+        Ok(())
+    } else {
+        Err(client.refused(&answer, &format!("changing the settings of index {name}")))
+    }
+}
+
+/// Makes everything that was written visible to searches.
+pub(crate) fn refresh(client: &mut Client, names: &[&str]) -> Result<()> {
+    let list: Vec<String> = names.iter().map(|name| encode(name)).collect();
+    let answer = client.ask("POST", &format!("/{}/_refresh?filter_path=_shards.total", list.join(",")), None)?;
+    if is_fine(&answer) { Ok(()) } else { Err(client.refused(&answer, "refreshing")) }
+}
+
+/// Whether an index holds no document. It is refreshed first: one that sleeps does not count what it was given.
+pub(crate) fn is_empty(client: &mut Client, name: &str) -> Result<bool> {
+    #[derive(Deserialize)]
+    struct Count {
+        count: u64,
+    }
+    refresh(client, &[name])?;
+    let answer = client.ask("GET", &format!("/{}/_count?terminate_after=1", encode(name)), None)?;
+    if !is_fine(&answer) {
+        return Err(client.refused(&answer, &format!("counting index {name}")));
+    }
+    Ok(read::<Count>(client, &answer, "counting")?.count == 0)
+}
+
+/// What is remembered under a name.
+pub(crate) fn mark(client: &mut Client, meta: &str, name: &str) -> Result<Option<Mark>> {
+    #[derive(Deserialize)]
+    struct Document {
+        #[serde(rename = "_source")]
+        source: Option<Mark>,
+    }
+    let answer = client.ask("GET", &format!("/{}/_doc/{}", encode(meta), encode(name)), None)?;
+    match answer.status {
+        404 => Ok(None),
+        // A mark that cannot be read (by another program, of another time) is none.
+        200..300 => Ok(serde_json::from_slice::<Document>(&answer.body).ok().and_then(|document| document.source)),
+        _ => Err(client.refused(&answer, &format!("reading what is seeded from index {meta}"))),
+    }
+}
+
+/// Remembers, durably.
+pub(crate) fn remember(client: &mut Client, meta: &str, name: &str, mark: &Mark) -> Result<()> {
+    let body = serde_json::to_value(mark).unwrap_or_default();
+    let target = format!("/{}/_doc/{}?refresh=true", encode(meta), encode(name));
+    let answer = client.ask("PUT", &target, Some(&body))?;
+    if is_fine(&answer) {
+        Ok(())
+    } else {
+        Err(client.refused(&answer, &format!("remembering what is seeded in index {meta}")))
+    }
+}
+
+/// Makes the meta index if it is absent.
+pub(crate) fn ensure_meta(client: &mut Client, meta: &str) -> Result<()> {
+    let target = format!("/{}", encode(meta));
+    let answer = client.ask("GET", &format!("{target}?filter_path=*.settings.index.uuid"), None)?;
+    if is_fine(&answer) {
+        return Ok(());
+    }
+    if answer.status != 404 {
+        return Err(client.refused(&answer, &format!("looking for index {meta}")));
+    }
+    let keyword = || json!({ "type": "keyword" });
+    let body = json!({
+        "settings": { "index": { "number_of_shards": 1, "auto_expand_replicas": "0-1" } },
+        "mappings": { "properties": {
+            "active_generation": keyword(), "token": keyword(), "history": keyword(), "seeded": { "type": "boolean" },
+        } },
+    });
+    let answer = client.ask("PUT", &target, Some(&body))?;
+    if is_fine(&answer) || String::from_utf8_lossy(&answer.body).contains("resource_already_exists_exception") {
+        return Ok(());
+    }
+    Err(client.refused(&answer, &format!("making index {meta}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_old_elasticsearch_cannot_be_told_to_write_to_aliases_alone() {
+        let can = |number: &str, distribution: &str| {
+            Version { number: number.into(), distribution: distribution.into() }.can_require_alias()
+        };
+        assert!(
+            can("2.19.1", "opensearch")
+                && can("3.0.0", "opensearch")
+                && can("8.15.0", "")
+                && can("7.10.2", "")
+                && can("", "")
+        );
+        assert!(!can("7.9.3", "") && !can("7.0.0", ""));
+    }
+}

@@ -1,0 +1,299 @@
+//! The body that makes an index: settings, analysers and the mapping, out of the contract's fields.
+
+use flusso_plugin::{Error, Field, Mapping, Result};
+use serde_json::{Map, Value, json};
+
+use crate::analysis::{self, CODE, LOWERCASE, PROSE, rank_name};
+use crate::settings::Settings;
+
+/// Longer values are kept and not indexed in a keyword sub-field: a term has at most 32 766 bytes.
+const IGNORE_ABOVE: u32 = 256;
+/// Fields that an index may have if nobody says more, by the cluster's rules; sub-fields count.
+const FIELDS: usize = 1_000;
+/// The same for nested fields.
+const NESTED: usize = 50;
+
+/// What an index is made of: refresh off and no replicas, until it is seeded.
+pub(crate) fn body(mapping: &Mapping, settings: &Settings) -> Result<Value> {
+    let mut properties = Map::new();
+    let mut ranks = Vec::new();
+    for field in &mapping.fields {
+        let property = property(field, settings, &mut ranks).map_err(|why| {
+            Error::fatal(format!("index {:?}: field {:?}: {why}; correct its schema", mapping.index, field.path))
+        })?;
+        insert(&mut properties, &field.path, property);
+    }
+    let mut index = Map::new();
+    index.insert("number_of_shards".to_owned(), json!(settings.number_of_shards));
+    index.insert("number_of_replicas".to_owned(), json!(0));
+    index.insert("refresh_interval".to_owned(), json!("-1"));
+    let all = count(&properties);
+    if all > FIELDS {
+        index.insert("mapping".to_owned(), json!({ "total_fields": { "limit": all + FIELDS / 10 } }));
+    }
+    let nested = mapping.fields.iter().filter(|field| field.type_ == "nested").count();
+    if nested > NESTED {
+        let limits = index.entry("mapping").or_insert_with(|| json!({}));
+        if let Some(limits) = limits.as_object_mut() {
+            limits.insert("nested_fields".to_owned(), json!({ "limit": nested }));
+        }
+    }
+    // Without fields the builder does not know them either: the cluster finds out.
+    let dynamic = if mapping.fields.is_empty() { json!(true) } else { json!("strict") };
+    Ok(json!({
+        "settings": { "index": index, "analysis": analysis::definitions(settings.text_analysis, &ranks) },
+        "mappings": {
+            "dynamic": dynamic,
+            "_meta": { "flusso": { "index": mapping.index, "hash": mapping.hash } },
+            "properties": properties,
+        },
+    }))
+}
+
+/// One field; `ranks` gets the variants of an ordered enum, by the name of its analysis.
+fn property(
+    field: &Field,
+    settings: &Settings,
+    ranks: &mut Vec<(String, Vec<String>)>,
+) -> std::result::Result<Map<String, Value>, String> {
+    let object = |text: &str| match serde_json::from_str(text) {
+        Ok(Value::Object(map)) => Ok(map),
+        _ => Err("its options are no JSON object".to_owned()),
+    };
+    let options = object(&field.options)?;
+    let extra = field.extra.as_deref().map(object).transpose()?.unwrap_or_default();
+    let word = field.type_.as_str();
+    let mut property = Map::new();
+    property.insert("type".to_owned(), json!(type_of(word)));
+    let mut fields = Map::new();
+    let exact = json!({ "type": "keyword", "ignore_above": IGNORE_ABOVE });
+    let folded = json!({ "type": "keyword", "normalizer": LOWERCASE, "ignore_above": IGNORE_ABOVE });
+    match type_of(word) {
+        "text" if settings.auto_subfields => {
+            property.insert("analyzer".to_owned(), json!(PROSE));
+            fields.insert("keyword".to_owned(), exact);
+            fields.insert("keyword_lowercase".to_owned(), folded);
+        }
+        "keyword" if settings.auto_subfields => {
+            fields.insert("text".to_owned(), json!({ "type": "text", "analyzer": CODE }));
+            fields.insert("keyword_lowercase".to_owned(), folded);
+        }
+        _ => {}
+    }
+    if word == "identifier" {
+        property.insert("analyzer".to_owned(), json!(CODE));
+    }
+    if let Some(variants) = extra.get("variants").and_then(Value::as_array) {
+        let name = rank_name(&field.path);
+        let sort = json!({ "type": "keyword", "normalizer": name, "ignore_above": IGNORE_ABOVE });
+        fields.insert("sort".to_owned(), sort);
+        ranks.push((name, variants.iter().filter_map(Value::as_str).map(str::to_owned).collect()));
+    }
+    if !fields.is_empty() {
+        property.insert("fields".to_owned(), Value::Object(fields));
+    }
+    // A JSON column may hold anything, under any key: it is kept and returned, and searched only where options say how.
+    let said = ["type", "dynamic", "properties", "enabled"].iter().any(|name| options.contains_key(*name));
+    if word == "json" && !said {
+        property.insert("enabled".to_owned(), json!(false));
+    }
+    property.extend(options);
+    Ok(property)
+}
+
+/// The cluster's type for a word of the schema language; any other word is the cluster's own.
+fn type_of(word: &str) -> &str {
+    match word {
+        "text" | "identifier" => "text",
+        "keyword" | "enum" | "uuid" => "keyword",
+        "decimal" => "double",
+        "date" | "timestamp" => "date",
+        "json" | "map" | "object" => "object",
+        other => other,
+    }
+}
+
+/// Puts a property at its place among those of its parents.
+fn insert(properties: &mut Map<String, Value>, path: &str, property: Map<String, Value>) {
+    match path.split_once('.') {
+        None => {
+            properties.insert(path.to_owned(), Value::Object(property));
+        }
+        Some((parent, rest)) => {
+            let parent = properties.entry(parent).or_insert_with(|| json!({ "type": "object" }));
+            let Some(parent) = parent.as_object_mut() else { return };
+            let children = parent.entry("properties").or_insert_with(|| json!({}));
+            if let Some(children) = children.as_object_mut() {
+                insert(children, rest, property);
+            }
+        }
+    }
+}
+
+/// Fields, with their sub-fields, as the cluster counts them.
+fn count(properties: &Map<String, Value>) -> usize {
+    let below = |one: &Value, name: &str| one.get(name).and_then(Value::as_object).map_or(0, count);
+    properties.values().map(|one| 1 + below(one, "fields") + below(one, "properties")).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::TextAnalysis;
+
+    fn field(path: &str, word: &str, options: &str, extra: Option<&str>) -> Field {
+        Field {
+            path: path.to_owned(),
+            type_: word.to_owned(),
+            nullable: true,
+            array: false,
+            options: options.to_owned(),
+            extra: extra.map(str::to_owned),
+        }
+    }
+
+    fn made(fields: Vec<Field>, settings: &Settings) -> Value {
+        let mapping = Mapping { index: "users".into(), hash: "1a2b3c4d5e".into(), fields, extra: None };
+        body(&mapping, settings).unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    fn one(word: &str, options: &str, extra: Option<&str>) -> Value {
+        made(vec![field("a", word, options, extra)], &Settings::default())
+            .pointer("/mappings/properties/a")
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn an_index_is_strict_and_made_for_seeding() {
+        let body = made(vec![field("a", "long", "{}", None)], &Settings { number_of_shards: 3, ..Settings::default() });
+        assert_eq!(body.pointer("/mappings/dynamic"), Some(&json!("strict")));
+        assert_eq!(
+            body.pointer("/settings/index"),
+            Some(&json!({ "number_of_shards": 3, "number_of_replicas": 0, "refresh_interval": "-1" }))
+        );
+        assert_eq!(body.pointer("/mappings/_meta/flusso/hash"), Some(&json!("1a2b3c4d5e")));
+        assert_eq!(made(Vec::new(), &Settings::default()).pointer("/mappings/dynamic"), Some(&json!(true)));
+    }
+
+    #[test]
+    fn every_word_of_the_language_has_its_type() {
+        for (word, expected) in [
+            ("boolean", "boolean"),
+            ("short", "short"),
+            ("integer", "integer"),
+            ("long", "long"),
+            ("float", "float"),
+            ("double", "double"),
+            ("decimal", "double"),
+            ("date", "date"),
+            ("timestamp", "date"),
+            ("binary", "binary"),
+            ("geo_point", "geo_point"),
+            ("nested", "nested"),
+            ("object", "object"),
+            ("scaled_float", "scaled_float"),
+        ] {
+            assert_eq!(one(word, "{}", None), json!({ "type": expected }), "{word}");
+        }
+    }
+
+    #[test]
+    fn texts_and_keywords_have_sub_fields_unless_told_not_to() {
+        let exact = json!({ "type": "keyword", "ignore_above": 256 });
+        let folded = json!({ "type": "keyword", "normalizer": "flusso_lowercase", "ignore_above": 256 });
+        let text = json!({ "type": "text", "analyzer": "flusso_text", "fields": { "keyword": exact, "keyword_lowercase": folded } });
+        assert_eq!(one("text", "{}", None), text);
+        let code = json!({ "type": "text", "analyzer": "flusso_code", "fields": { "keyword": exact, "keyword_lowercase": folded } });
+        assert_eq!(one("identifier", "{}", None), code);
+        let keyword = json!({ "type": "keyword", "fields": { "text": { "type": "text", "analyzer": "flusso_code" }, "keyword_lowercase": folded } });
+        for word in ["keyword", "uuid", "enum"] {
+            assert_eq!(one(word, "{}", None), keyword, "{word}");
+        }
+        let plain = Settings { auto_subfields: false, ..Settings::default() };
+        let plain = |word| made(vec![field("a", word, "{}", None)], &plain).pointer("/mappings/properties/a").cloned();
+        assert_eq!(plain("text"), Some(json!({ "type": "text" })));
+        assert_eq!(plain("identifier"), Some(json!({ "type": "text", "analyzer": "flusso_code" })));
+        assert_eq!(plain("keyword"), Some(json!({ "type": "keyword" })));
+    }
+
+    #[test]
+    fn options_have_the_last_word() {
+        let text = one("text", r#"{"analyzer":"english","fields":{}}"#, None);
+        assert_eq!(text, json!({ "type": "text", "analyzer": "english", "fields": {} }));
+        assert_eq!(one("json", "{}", None), json!({ "type": "object", "enabled": false }));
+        assert_eq!(one("json", r#"{"dynamic":true}"#, None), json!({ "type": "object", "dynamic": true }));
+        assert_eq!(one("json", r#"{"type":"flat_object"}"#, None), json!({ "type": "flat_object" }));
+        assert_eq!(
+            one("object", r#"{"dynamic":true}"#, Some(r#"{"values":"text"}"#)),
+            json!({ "type": "object", "dynamic": true })
+        );
+    }
+
+    #[test]
+    fn an_ordered_enum_sorts_by_its_rank() {
+        let fields = vec![
+            field("o", "nested", "{}", None),
+            field("o.tier", "enum", "{}", Some(r#"{"variants":["free","paid"]}"#)),
+        ];
+        let body = made(fields, &Settings { auto_subfields: false, ..Settings::default() });
+        let name = rank_name("o.tier");
+        let sort = json!({ "type": "keyword", "normalizer": name, "ignore_above": 256 });
+        assert_eq!(body.pointer("/mappings/properties/o/properties/tier/fields/sort"), Some(&sort));
+        assert_eq!(
+            body.pointer(&format!("/settings/analysis/char_filter/{name}/mappings")),
+            Some(&json!(["free => 0", "paid => 1"]))
+        );
+    }
+
+    #[test]
+    fn children_stand_inside_their_parents() {
+        let fields = vec![
+            field("company", "object", "{}", None),
+            field("company.name", "long", "{}", None),
+            field("orders", "nested", r#"{"include_in_root":true}"#, None),
+            field("orders.items", "nested", "{}", None),
+            field("orders.items.sku", "long", "{}", None),
+        ];
+        let expected = json!({
+            "company": { "type": "object", "properties": { "name": { "type": "long" } } },
+            "orders": { "type": "nested", "include_in_root": true, "properties": {
+                "items": { "type": "nested", "properties": { "sku": { "type": "long" } } } } },
+        });
+        assert_eq!(made(fields, &Settings::default()).pointer("/mappings/properties"), Some(&expected));
+    }
+
+    #[test]
+    fn many_fields_get_room() {
+        let fields: Vec<_> = (0..400).map(|number| field(&format!("f{number}"), "text", "{}", None)).collect();
+        let limit = |body: &Value, what: &str| {
+            body.pointer(&format!("/settings/index/mapping/{what}/limit")).and_then(Value::as_u64)
+        };
+        let body = made(fields, &Settings::default());
+        assert_eq!((limit(&body, "total_fields"), limit(&body, "nested_fields")), (Some(1_300), None));
+        let nested: Vec<_> = (0..60).map(|number| field(&format!("f{number}"), "nested", "{}", None)).collect();
+        assert_eq!(limit(&made(nested, &Settings::default()), "nested_fields"), Some(60));
+    }
+
+    #[test]
+    fn icu_takes_the_place_of_what_is_built_in() {
+        let settings = Settings { text_analysis: TextAnalysis::Icu, ..Settings::default() };
+        let body = made(Vec::new(), &settings);
+        assert_eq!(body.pointer("/settings/analysis/analyzer/flusso_text/tokenizer"), Some(&json!("icu_tokenizer")));
+        assert_eq!(
+            body.pointer("/settings/analysis/normalizer/flusso_lowercase/filter"),
+            Some(&json!(["icu_normalizer"]))
+        );
+    }
+
+    #[test]
+    fn options_that_are_none_are_an_error_that_names_the_field() {
+        let mapping = Mapping {
+            index: "users".into(),
+            hash: "h".into(),
+            fields: vec![field("a.b", "long", "[", None)],
+            extra: None,
+        };
+        assert!(body(&mapping, &Settings::default()).is_err_and(|error| format!("{error:?}").contains("a.b")));
+    }
+}

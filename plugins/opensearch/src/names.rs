@@ -1,0 +1,163 @@
+//! What an index is called in the cluster.
+//!
+//! | name | what it is |
+//! |---|---|
+//! | `users_1a2b3c4d_1` | a generation: the index that holds documents |
+//! | `users_1a2b3c4d_1_write` | an alias of every generation, which it is written under: a generation that was removed is then missed, and not made anew without a mapping by the first document |
+//! | `users_1a2b3c4d` | the alias of the generation that serves, for this mapping |
+//! | `users` | the alias of what serves, for readers that do not care about mappings |
+
+use flusso_plugin::{Error, Result};
+
+/// The longest name of an index, in bytes, by the cluster's rules.
+const LONGEST: usize = 255;
+/// Room for what is put behind an index's name: `_1a2b3c4d_` and a number and `_write`.
+const BEHIND: usize = 36;
+
+/// The names of one index under one mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// As the host says it, with the deployment's prefix.
+    pub(crate) index: String,
+    /// With the mapping's hash.
+    pub(crate) alias: String,
+}
+
+impl Names {
+    /// The names of an index under a mapping's hash.
+    pub(crate) fn of(index: &str, hash: &str) -> Result<Self> {
+        let refused = index.bytes().find(|byte| byte.is_ascii_control() || b"\\/*?\"<>| ,#:;".contains(byte));
+        let why = match index.chars().next() {
+            None => Some("it has no name".to_owned()),
+            Some(first) if "-_+.".contains(first) => Some(format!("its name begins with `{first}`")),
+            _ if refused.is_some() => {
+                refused.map(|byte| format!("its name holds `{}`", char::from(byte).escape_default()))
+            }
+            _ if index.chars().any(char::is_uppercase) => Some("its name holds upper case".to_owned()),
+            _ if index.len() + BEHIND > LONGEST => Some(format!("its name is longer than {} bytes", LONGEST - BEHIND)),
+            _ => None,
+        };
+        match why {
+            Some(why) => Err(Error::configuration(
+                "name",
+                format!(
+                    "index {index:?} cannot be an index of the cluster: {why}; give it another `name` under [[index]] (or another `prefix`)"
+                ),
+            )),
+            None => Ok(Self { index: index.to_owned(), alias: format!("{index}_{}", short(hash)) }),
+        }
+    }
+
+    /// A generation's name.
+    pub(crate) fn generation(&self, number: u64) -> String {
+        format!("{}_{number}", self.alias)
+    }
+
+    /// The number of a generation of this index and mapping; none for any other name.
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        number(name.strip_prefix(&self.alias)?.strip_prefix('_')?)
+    }
+
+    /// Whether a name is a generation of this index, under whatever mapping.
+    pub(crate) fn is_generation(&self, name: &str) -> bool {
+        let parts = || {
+            let (hash, count) = name.strip_prefix(&self.index)?.strip_prefix('_')?.split_once('_')?;
+            number(count)?;
+            Some(hash.len() == 8 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        };
+        parts().unwrap_or(false)
+    }
+}
+
+/// The alias that a generation is written under.
+pub(crate) fn gate(generation: &str) -> String {
+    format!("{generation}_write")
+}
+
+/// A number as it is written here: no sign, no zero in front.
+fn number(text: &str) -> Option<u64> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    if plain { text.parse().ok() } else { None }
+}
+
+/// Eight hexadecimal digits of a hash: its own first ones, or where it is something else, those of a hash of it.
+fn short(hash: &str) -> String {
+    let hexadecimal = |text: &&str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    match hash.get(..8).filter(hexadecimal) {
+        Some(own) => own.to_owned(),
+        None => format!("{:08x}", fold(hash)),
+    }
+}
+
+/// 32 bits of a text (FNV-1a of 64, folded): the same everywhere and for ever.
+pub(crate) fn fold(text: &str) -> u32 {
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let [a, b, c, d, e, f, g, h] = hash.to_le_bytes();
+    u32::from_le_bytes([a ^ e, b ^ f, c ^ g, d ^ h])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names {
+        Names::of("dev_users", "1a2b3c4d5e6f7081").unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    #[test]
+    fn an_index_and_a_hash_make_the_names() {
+        let names = names();
+        assert_eq!((names.index.as_str(), names.alias.as_str()), ("dev_users", "dev_users_1a2b3c4d"));
+        assert_eq!(names.generation(7), "dev_users_1a2b3c4d_7");
+        assert_eq!(gate("dev_users_1a2b3c4d_7"), "dev_users_1a2b3c4d_7_write");
+    }
+
+    #[test]
+    fn a_hash_of_another_kind_is_hashed() {
+        let alias = |hash| Names::of("u", hash).map(|names| names.alias).unwrap_or_default();
+        let (one, other) = (alias("Hash/1"), alias("Hash/2"));
+        assert!(one != other && one.len() == "u_".len() + 8, "{one} {other}");
+        assert_eq!(alias("Hash/1"), one);
+        assert!(alias("ABCDEF0123") != "u_ABCDEF01");
+    }
+
+    #[test]
+    fn generations_are_told_from_everything_else() {
+        let names = names();
+        assert_eq!(names.number("dev_users_1a2b3c4d_12"), Some(12));
+        for other in [
+            "dev_users_1a2b3c4d",
+            "dev_users_1a2b3c4d_x",
+            "dev_users_1a2b3c4d_1_write",
+            "dev_users_1a2b3c4d_01",
+            "dev_users_1a2b3c4d_+1",
+            "dev_users_1a2b3c4d_1_1a2b3c4d_1",
+        ] {
+            assert_eq!(names.number(other), None, "{other}");
+        }
+        assert!(names.is_generation("dev_users_ffffffff_1"));
+        assert!(
+            !names.is_generation("dev_users_archive_1")
+                && !names.is_generation("dev_users_abc_1")
+                && !names.is_generation("dev_users_old_ffffffff_1")
+        );
+    }
+
+    #[test]
+    fn a_name_that_the_cluster_would_refuse_is_refused_with_the_remedy() {
+        for name in
+            ["", "Users", "a b", "_users", "-a", ".a", "a,b", "a*", "a/b", "a#b", "a:b", "\u{dc}ber", &"x".repeat(240)]
+        {
+            let error = Names::of(name, "1a2b3c4d").err().map(|error| format!("{error:?}")).unwrap_or_default();
+            assert!(error.contains("[[index]]"), "{name}: {error}");
+        }
+        assert!(Names::of("público.x-1", "1a2b3c4d").is_ok());
+    }
+
+    #[test]
+    fn a_fold_never_changes() {
+        assert_eq!((fold(""), fold("a")), (0x4fd0_bfc1, 0x2962_30c0));
+    }
+}

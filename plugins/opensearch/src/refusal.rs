@@ -1,0 +1,180 @@
+//! What a cluster says when it does not do what it was asked, and what can be done about it: the one table of it, for
+//! whole requests and for single documents of a bulk request.
+
+use std::time::Duration;
+
+use flusso_plugin::Error;
+use serde::Deserialize;
+
+use crate::http::Answer;
+
+/// The longest reason that is passed on, in characters.
+const REASON: usize = 400;
+
+/// The cluster's own words about an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Cause {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) caused_by: Option<Box<Cause>>,
+}
+
+/// What can be done about an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// Try again.
+    Wait,
+    /// The index, or the name it is written under, is not there any more.
+    Gone,
+    /// Correct who we say we are, or what we may do.
+    Credentials,
+    /// Nothing.
+    None,
+}
+
+impl Cause {
+    /// The type, the reason, and the reasons behind it; without what the cluster quotes of a document, which is what stands
+    /// behind a document that cannot be read.
+    pub(crate) fn text(&self) -> String {
+        let quotes = self.kind.ends_with("parsing_exception");
+        let mut text = self.kind.clone();
+        let mut cause = Some(self);
+        while let Some(one) = cause {
+            if let Some(reason) = &one.reason
+                && !text.contains(reason.as_str())
+            {
+                text.push_str(": ");
+                text.push_str(without_contents(reason));
+            }
+            cause = one.caused_by.as_deref().filter(|_| !quotes);
+        }
+        text.chars().map(|one| if one.is_control() { ' ' } else { one }).take(REASON).collect()
+    }
+
+    /// What can be done. A block (a full disk, a cluster that is being moved) is lifted one day, whatever its status.
+    pub(crate) fn remedy(&self, status: u16) -> Remedy {
+        match (status, self.kind.as_str()) {
+            (_, "cluster_block_exception" | "es_rejected_execution_exception" | "circuit_breaking_exception") => {
+                Remedy::Wait
+            }
+            (404, "index_not_found_exception" | "alias_not_found_exception") => Remedy::Gone,
+            (401 | 403, _) => Remedy::Credentials,
+            (408 | 429 | 500.., _) => Remedy::Wait,
+            _ => Remedy::None,
+        }
+    }
+}
+
+/// Of `Preview of field's value: '…'` and the like only what stands before.
+fn without_contents(reason: &str) -> &str {
+    let cut = ["Preview of field's value", ". Preview"].iter().filter_map(|sign| reason.find(sign)).min();
+    reason.get(..cut.unwrap_or(reason.len())).unwrap_or(reason).trim_end_matches([' ', '.'])
+}
+
+/// A whole request that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) cause: Cause,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    /// Reads the answer; something in front of the cluster may have said it in any form.
+    pub(crate) fn of(answer: &Answer) -> Self {
+        #[derive(Deserialize)]
+        struct Body {
+            error: Said,
+        }
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Said {
+            Cause(Cause),
+            Text(String),
+        }
+        let cause = match serde_json::from_slice::<Body>(&answer.body) {
+            Ok(Body { error: Said::Cause(cause) }) => cause,
+            Ok(Body { error: Said::Text(text) }) => Cause { kind: text, ..Cause::default() },
+            Err(_) => {
+                let text: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
+                Cause { kind: text.trim().to_owned(), ..Cause::default() }
+            }
+        };
+        Self { status: answer.status, cause, retry_after: answer.retry_after }
+    }
+
+    /// As the host's error. `doing` is what was asked for; `setting` the credentials' name in the configuration.
+    pub(crate) fn error(&self, doing: &str, setting: &str) -> Error {
+        let text = format!("{doing}: the cluster answered {} {}", self.status, self.cause.text());
+        match self.cause.remedy(self.status) {
+            Remedy::Wait => match self.retry_after {
+                Some(wait) => Error::transient_after(text, u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+                None => Error::transient(text),
+            },
+            Remedy::Gone => Error::transient(format!("{text}; it is looked for again")),
+            Remedy::Credentials => {
+                let remedy =
+                    if self.status == 401 { "correct the credentials" } else { "give the user the right to do it" };
+                Error::configuration(setting, format!("{text}; {remedy}"))
+            }
+            Remedy::None => Error::fatal(text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(status: u16, body: &str) -> Refusal {
+        Refusal::of(&Answer { status, body: body.as_bytes().to_vec(), ..Answer::default() })
+    }
+
+    fn word(error: &Error) -> &'static str {
+        match error {
+            Error::Transient(_) => "transient",
+            Error::Configuration(_) => "configuration",
+            Error::Fatal(_) => "fatal",
+            _ => "other",
+        }
+    }
+
+    #[test]
+    fn every_answer_has_its_remedy() {
+        let block =
+            r#"{"error":{"type":"cluster_block_exception","reason":"index [a] blocked by: [read-only]"},"status":403}"#;
+        for (status, body, expected) in [
+            (429, "", "transient"),
+            (503, "<html>down</html>", "transient"),
+            (502, "", "transient"),
+            (408, "", "transient"),
+            (403, block, "transient"),
+            (401, r#"{"error":"Unauthorized"}"#, "configuration"),
+            (403, r#"{"error":{"type":"security_exception","reason":"no permissions"}}"#, "configuration"),
+            (400, r#"{"error":{"type":"illegal_argument_exception","reason":"x"}}"#, "fatal"),
+            (404, r#"{"error":{"type":"index_not_found_exception","reason":"no such index [a]"}}"#, "transient"),
+        ] {
+            assert_eq!(word(&refusal(status, body).error("writing", "password")), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn the_server_says_how_long_to_wait() {
+        let mut busy = refusal(429, "");
+        busy.retry_after = Some(Duration::from_secs(3));
+        let Error::Transient(transient) = busy.error("writing", "") else { panic!("not transient") };
+        assert_eq!(transient.retry_after_ms, Some(3_000));
+    }
+
+    #[test]
+    fn what_a_document_holds_is_not_passed_on() {
+        let body = r#"{"error":{"type":"mapper_parsing_exception","reason":"failed to parse field [a] of type [long] in document with id '1'. Preview of field's value: 'SECRET'","caused_by":{"type":"x","reason":"For input string: SECRET"}}}"#;
+        let text = refusal(400, body).cause.text();
+        assert_eq!(text, "mapper_parsing_exception: failed to parse field [a] of type [long] in document with id '1'");
+        let deep =
+            r#"{"error":{"type":"illegal_argument_exception","reason":"no","caused_by":{"type":"x","reason":"why"}}}"#;
+        assert_eq!(refusal(400, deep).cause.text(), "illegal_argument_exception: no: why");
+    }
+}

@@ -1,0 +1,171 @@
+//! What a cluster may do to bulk requests, from a script. The same without the faults runs against a real one in
+//! `cluster.rs`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests, which stop at the first surprise"
+)]
+
+mod stand_in;
+
+use flusso_plugin::{Error, Sink as _};
+use serde_json::json;
+use stand_in::{Reply, StandIn, document, mapping};
+
+fn ids(range: std::ops::Range<u32>) -> Vec<String> {
+    let mut ids: Vec<String> = range.map(|n| n.to_string()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+#[test]
+fn requests_are_cut_by_count_and_by_bytes() {
+    let cluster = StandIn::new(|_, _| Reply::Apply);
+    let (report, _) = cluster.write(json!({ "batch_size": 4, "requests_in_flight": 1 }), 10, 20_000);
+    assert!(report.unwrap().rejected.is_empty());
+    assert_eq!(cluster.sent().iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 2]);
+    let cluster = StandIn::new(|_, _| Reply::Apply);
+    cluster.write(json!({ "max_bytes": 1024 }), 100, 20_000).0.unwrap();
+    assert!(cluster.sent().len() >= 7 && cluster.sent().iter().all(|one| one.len() <= 14), "{:?}", cluster.sent());
+    assert_eq!(cluster.ids(), ids(0..100));
+}
+
+#[test]
+fn what_was_too_much_for_the_moment_is_tried_again_alone() {
+    let cluster = StandIn::new(|number, lines| match number {
+        0 => Reply::Each(
+            lines
+                .iter()
+                .map(|line| {
+                    if line.id == "3" || line.id == "7" { (429, "es_rejected_execution_exception") } else { (200, "") }
+                })
+                .collect(),
+        ),
+        1 => Reply::Each(
+            lines
+                .iter()
+                .map(|line| if line.id == "7" { (503, "unavailable_shards_exception") } else { (200, "") })
+                .collect(),
+        ),
+        _ => Reply::Apply,
+    });
+    let (report, _) = cluster.write(json!({}), 10, 20_000);
+    assert!(report.unwrap().rejected.is_empty());
+    assert_eq!(cluster.ids(), ids(0..10));
+    let sent = cluster.sent();
+    assert_eq!((sent.len(), &sent[1], &sent[2]), (3, &vec!["3".to_owned(), "7".to_owned()], &vec!["7".to_owned()]));
+}
+
+#[test]
+fn a_cluster_that_stays_too_busy_is_waited_out_by_the_host() {
+    let cluster =
+        StandIn::new(|_, lines| Reply::Each(lines.iter().map(|_| (429, "es_rejected_execution_exception")).collect()));
+    let (report, _) = cluster.write(json!({}), 3, 1_000);
+    assert!(matches!(report, Err(Error::Transient(_))));
+    assert!(cluster.sent().len() > 1);
+}
+
+#[test]
+fn what_fails_as_a_whole_is_the_hosts_to_repeat_after_the_time_the_server_names() {
+    for (status, kind) in [(503, "x"), (429, "x"), (502, "x"), (403, "cluster_block_exception")] {
+        let cluster = StandIn::new(move |_, _| Reply::Refuse(status, kind));
+        let (report, _) = cluster.write(json!({}), 3, 20_000);
+        let Err(Error::Transient(error)) = report else { panic!("{status}: {report:?}") };
+        assert_eq!(error.retry_after_ms, Some(2_000), "{status}");
+        assert_eq!(cluster.sent().len(), 1);
+    }
+}
+
+#[test]
+fn credentials_that_are_refused_are_the_operators_affair() {
+    for status in [401, 403] {
+        let cluster = StandIn::new(move |_, _| Reply::Refuse(status, "security_exception"));
+        let (report, _) = cluster.write(json!({ "api_key": "SECRET" }), 1, 20_000);
+        let Err(Error::Configuration(error)) = report else { panic!("{report:?}") };
+        assert!(error.setting == "api_key" && !error.message.contains("SECRET"), "{error:?}");
+        let cluster = StandIn::new(move |_, _| Reply::Each(vec![(status, "security_exception")]));
+        let (report, _) = cluster.write(json!({ "username": "u", "password": "SECRET" }), 1, 20_000);
+        assert!(matches!(report, Err(Error::Configuration(error)) if error.setting == "password"));
+    }
+}
+
+#[test]
+fn a_request_that_is_too_large_is_halved_until_only_what_is_too_large_itself_is_left() {
+    let cluster = StandIn::new(|_, lines| {
+        let large = lines.len() > 3 || lines.iter().any(|line| line.id == "5");
+        if large { Reply::Refuse(413, "too_large") } else { Reply::Apply }
+    });
+    let (report, _) = cluster.write(json!({}), 10, 20_000);
+    let rejected = report.unwrap().rejected;
+    assert_eq!(rejected.len(), 1, "{rejected:?}");
+    assert_eq!((rejected[0].id.as_str(), rejected[0].failure.class.as_str()), ("5", "too-large"));
+    assert!(rejected[0].failure.reason.contains(" bytes"), "{rejected:?}");
+    let mut left = ids(0..10);
+    left.retain(|id| id != "5");
+    assert_eq!(cluster.ids(), left);
+}
+
+#[test]
+fn an_answer_that_was_lost_is_asked_for_again_by_the_host_and_changes_nothing() {
+    let cluster = StandIn::new(|number, _| if number == 0 { Reply::ApplyAndCut } else { Reply::Apply });
+    let mut sink = cluster.open(json!({}));
+    let target = sink.ensure_index(mapping()).unwrap().target;
+    sink.write(vec![document(target, "1", 7, 7)]).unwrap();
+    // The connection was used before, so it is repeated once without a word.
+    assert!(sink.flush(false, 20_000).unwrap().rejected.is_empty());
+    assert_eq!((cluster.sent().len(), cluster.ids()), (2, ids(1..2)));
+    // Cut each time, it is an error, and the host's to repeat.
+    let cluster = StandIn::new(|_, _| Reply::ApplyAndCut);
+    let (report, _) = cluster.write(json!({}), 1, 20_000);
+    assert!(matches!(report, Err(Error::Transient(_))));
+}
+
+#[test]
+fn a_flush_answers_before_its_time_is_over() {
+    let cluster = StandIn::new(|_, _| Reply::Late);
+    let (report, _) = cluster.write(json!({}), 1, 300);
+    assert!(matches!(report, Err(Error::Transient(error)) if error.message.contains("in time")));
+    // Also for what went out before it, which has more time of its own.
+    let (report, _) = cluster.write(json!({ "batch_size": 1 }), 2, 300);
+    assert!(matches!(report, Err(Error::Transient(error)) if error.message.contains("in time")));
+}
+
+#[test]
+fn of_two_documents_with_one_id_the_later_wins_however_often_the_earlier_is_tried() {
+    // One version for all: only the order tells which is the later.
+    let cluster = StandIn::new(|number, lines| match number {
+        0 => Reply::Each(lines.iter().map(|_| (429, "es_rejected_execution_exception")).collect()),
+        _ => Reply::Apply,
+    });
+    let mut sink = cluster.open(json!({ "batch_size": 1, "requests_in_flight": 8 }));
+    let target = sink.ensure_index(mapping()).unwrap().target;
+    sink.write(vec![
+        document(target, "a", 1, 1),
+        document(target, "a", 1, 2),
+        document(target, "a", 1, 3),
+        document(target, "b", 1, 1),
+    ])
+    .unwrap();
+    sink.flush(false, 20_000).unwrap();
+    assert_eq!(cluster.documents.lock().unwrap()["a"].1, Some(json!({ "n": 3 })));
+    assert_eq!(cluster.ids(), ["a", "b"]);
+}
+
+#[test]
+fn an_index_that_is_gone_is_looked_for_again() {
+    let cluster = StandIn::new(|_, _| Reply::Each(vec![(404, "index_not_found_exception")]));
+    let (report, _) = cluster.write(json!({}), 1, 20_000);
+    assert!(matches!(report, Err(Error::Transient(error)) if error.message.contains("gone")));
+}
+
+#[test]
+fn what_was_written_is_made_visible_when_nothing_more_waits() {
+    let cluster = StandIn::new(|_, _| Reply::Apply);
+    let (report, mut sink) = cluster.write(json!({}), 3, 20_000);
+    report.unwrap();
+    let before = *cluster.refreshes.lock().unwrap();
+    sink.flush(true, 20_000).unwrap();
+    sink.flush(true, 20_000).unwrap();
+    assert_eq!(*cluster.refreshes.lock().unwrap() - before, 1, "once for what was written before, and not for nothing");
+}
