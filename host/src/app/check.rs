@@ -3,41 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::plugins::Plugins;
+use super::plugins::{Plugins, requests};
 use super::{AppError, Deployment, Folders, Reseed, RunOptions, options, state_folder};
 use crate::config::{Config, PluginUse, Sink};
-use crate::engine::Silent;
+use crate::engine::stage::Builder as _;
+use crate::engine::{EngineError, Silent, StageError};
+use crate::plugin::finding::{Finding, Level, UNREACHABLE};
 use crate::plugin::locate::Places;
 use crate::plugin::state::LateScope;
-use crate::plugin::wasm::Runtime;
-
-/// How much a finding matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// As it should be.
-    Ok,
-    /// It will work, but not as one might think.
-    Warning,
-    /// It will not work.
-    Error,
-}
-
-/// Something that `check` found.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct Finding {
-    /// How much it matters.
-    pub level: Level,
-    /// What it is about.
-    pub subject: String,
-    /// What was found, and the remedy.
-    pub message: String,
-}
+use crate::plugin::wasm::{GuestBuilder, Plugin, Runtime, examine};
 
 /// How long `check` waits for a database that does not answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Looks at everything: plugins, settings, grants, and with `online` also at what the source says. Changes nothing.
+/// Looks at everything: plugins, settings, grants, and what the plugins find; with `online` also at the source, as a start
+/// would find it. Changes nothing.
 ///
 /// # Errors
 ///
@@ -45,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub async fn check(config: Config, folders: &Folders, online: bool) -> Result<Vec<Finding>, AppError> {
     let mut findings = Vec::new();
     for note in &config.notes {
-        findings.push(Finding { level: Level::Warning, subject: "configuration".to_owned(), message: note.clone() });
+        findings.push(Finding::new(Level::Warning, "configuration", "configuration", note));
     }
     let mut plugins = Plugins::new(Places::new(&folders.plugins));
     let placed = config.place(|plugin| plugins.look(plugin))?;
@@ -58,28 +38,68 @@ pub async fn check(config: Config, folders: &Folders, online: bool) -> Result<Ve
     for plugin in std::iter::once(&placed.source).chain(&placed.builder).chain(sinks) {
         let subject = format!("{} ({})", plugin.settings.part(), plugin.plugin);
         let finding = match look(&mut plugins, &runtime, plugin).await {
-            Ok(message) => Finding { level: Level::Ok, subject, message },
-            Err(error) => Finding { level: Level::Error, subject, message: error.to_string() },
+            Ok(message) => Finding::new(Level::Ok, "plugin", subject, message),
+            Err(error) => Finding::new(Level::Error, "plugin", subject, error.to_string()),
         };
         usable &= finding.level == Level::Ok;
         findings.push(finding);
     }
     for sink in placed.sinks.iter().filter(|sink| matches!(sink, Sink::Stdout { .. })) {
-        let message = "documents go to standard output, one line each".to_owned();
-        findings.push(Finding { level: Level::Ok, subject: format!("sink {:?}", sink.name()), message });
+        let message = "documents go to standard output, one line each";
+        findings.push(Finding::new(Level::Ok, "standard-output", format!("sink {:?}", sink.name()), message));
     }
-    if online && usable {
-        match ask(&config, folders, &mut Deployment { plugins, runtime, placed, remembered: LateScope::default() })
-            .await
-        {
+    if !usable {
+        return Ok(findings);
+    }
+    let mut deployment = Deployment { plugins, runtime, placed, remembered: LateScope::default() };
+    findings.extend(diagnose(&config, &mut deployment, online).await?);
+    // What a start would stumble over was said by the plugins, and more of it than a start would say.
+    if online && findings.iter().all(|finding| finding.level != Level::Error) {
+        match ask(&config, folders, &mut deployment).await {
             Ok(said) => findings.extend(said),
             Err(error) => {
-                let subject = "source".to_owned();
-                findings.push(Finding { level: Level::Error, subject, message: error.to_string() });
+                let away = matches!(&error, AppError::Engine(EngineError::Unreachable { .. }));
+                let code = if away { UNREACHABLE } else { "not-opened" };
+                findings.push(Finding::new(Level::Error, code, "source", error.to_string()));
             }
         }
     }
     Ok(findings)
+}
+
+/// What the plugins find that can look for themselves.
+async fn diagnose(config: &Config, deployment: &mut Deployment, online: bool) -> Result<Vec<Finding>, AppError> {
+    let source = plugin(deployment, &deployment.placed.source.clone()).await?;
+    let Some(builder) = deployment.placed.builder.clone() else {
+        return Ok(found(examine(&source, Some(requests(config)), &[], online).await, "source"));
+    };
+    let builder = plugin(deployment, &builder).await?;
+    let mut findings = found(examine(&builder, Some(requests(config)), &[], online).await, "builder");
+    let building = GuestBuilder::new(builder, Some(source.clone()), requests(config), 1);
+    let tables = match online {
+        true => building.describe().await.map(|description| description.interest),
+        false => Ok(Vec::new()),
+    };
+    match tables {
+        Ok(tables) => findings.extend(found(examine(&source, None, &tables, online).await, "source")),
+        Err(error) => findings.extend(found(Err(error), "builder")),
+    }
+    Ok(findings)
+}
+
+async fn plugin(deployment: &mut Deployment, plugin: &PluginUse) -> Result<Plugin, AppError> {
+    let prepared = deployment.plugins.prepare(&deployment.runtime, plugin).await?;
+    deployment.plugins.plugin(prepared, plugin, LateScope::default())
+}
+
+fn found(examined: Result<Option<Vec<Finding>>, StageError>, subject: &str) -> Vec<Finding> {
+    match examined {
+        Ok(findings) => findings.unwrap_or_default(),
+        Err(error) => {
+            let code = if matches!(error, StageError::Transient { .. }) { UNREACHABLE } else { "not-opened" };
+            vec![Finding::new(Level::Error, code, subject, error.to_string())]
+        }
+    }
 }
 
 /// Compiles and links a plugin, checks its settings, and says what it was granted.
@@ -105,26 +125,20 @@ async fn ask(config: &Config, folders: &Folders, deployment: &mut Deployment) ->
     };
     let connected = deployment.connect(config, Arc::new(Silent), options(config, run)).await?;
     let state = state_folder(config, folders, connected.identity())?;
-    let mut findings = vec![Finding {
-        level: Level::Ok,
-        subject: "source".to_owned(),
-        message: format!("{} answers; progress is remembered in {}", connected.identity(), state.display()),
-    }];
+    let answers = format!("{} answers; progress is remembered in {}", connected.identity(), state.display());
+    let mut findings = vec![Finding::new(Level::Ok, "source", "source", answers)];
     let description = connected.description();
     for scope in &description.scopes {
         let index = description.mappings.get(scope.index as usize);
         let table = description.interest.get(scope.root as usize);
         if let (Some(index), Some(table)) = (index, table) {
-            findings.push(Finding {
-                level: Level::Ok,
-                subject: format!("index {:?}", index.index),
-                message: format!("{} fields from {}, by {}", index.fields.len(), table.table, table.key.join(", ")),
-            });
+            let message = format!("{} fields from {}, by {}", index.fields.len(), table.table, table.key.join(", "));
+            findings.push(Finding::new(Level::Ok, "documents", format!("index {}", index.index), message));
         }
     }
     if description.scopes.is_empty() {
-        let message = "no table can be read as an index: the role sees none with a primary key".to_owned();
-        findings.push(Finding { level: Level::Warning, subject: "indexes".to_owned(), message });
+        let message = "no table can be read as an index: the role sees none with a primary key";
+        findings.push(Finding::new(Level::Warning, "no-index", "indexes", message));
     }
     Ok(findings)
 }

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-pub use check::{Finding, Level, check};
+pub use crate::plugin::finding::{Finding, Level, UNREACHABLE};
+pub use check::check;
 pub use error::AppError;
 
 use crate::config::{Config, OnError, OnHistoryLoss, Placed, Sink};

@@ -35,9 +35,9 @@ pub const HELP: &str = "\
 Exit codes:
   0    done; also after SIGINT or SIGTERM, once everything in flight was written
   1    something failed that no other code names
-  2    the command line or the configuration is wrong
+  2    the command line or the configuration is wrong; `check` found an error
   3    a plugin cannot be used
-  4    a source or sink was not reachable within --timeout
+  4    a source or sink was not reachable within --timeout; `check` could not look at the database
   5    what the source needs is held by somebody else (a replication slot)
   6    the source cannot go on where the host left off (its history is lost)
   7    a document was rejected and its index's policy is to stop

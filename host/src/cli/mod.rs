@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod discard;
 pub mod exit;
+mod findings;
 mod plugin;
 mod run;
 mod schema;

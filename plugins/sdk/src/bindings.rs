@@ -69,6 +69,11 @@ pub mod range_builder {
     role!("range-builder-role", "export_range_builder_bindings", "flusso_plugin::bindings::range_builder", {"flusso:connector/reader@0.1.0": super::host::flusso::connector::reader,});
 }
 
+/// The ability `diagnosis`.
+pub mod diagnosis {
+    role!("diagnosis-role", "export_diagnosis_bindings", "flusso_plugin::bindings::diagnosis", {});
+}
+
 /// The role `sink`.
 pub mod sink {
     role!("sink-role", "export_sink_bindings", "flusso_plugin::bindings::sink", {});

@@ -4,11 +4,12 @@
 use std::marker::PhantomData;
 
 use crate::bindings as b;
+use crate::bindings::diagnosis::exports::flusso::connector::diagnosis::ExaminedIndex;
 use crate::{
-    Affected, Builder, Change, Cursor, Division, Document, DocumentId, Ensured, Error, Event, HistoryId, IndexNumber,
-    IndexRequest, Inspection, Key, Mapping, Outcome, Page, PollRequest, Position, Preparation, Range, RangeBuilder,
-    RangedPage, Reader, Relation, Report, Result, Row, Scope, Settings, Sink, Snapshot, Source, TableInterest,
-    TableName, TableNumber, Target, Version,
+    Affected, Builder, Change, Cursor, Diagnosis, Division, Document, DocumentId, Ensured, Error, Event, Examination,
+    Finding, HistoryId, IndexNumber, IndexRequest, Inspection, Key, Mapping, Outcome, Page, PollRequest, Position,
+    Preparation, Range, RangeBuilder, RangedPage, Reader, Relation, Report, Result, Row, Scope, Settings, Sink,
+    Snapshot, Source, TableInterest, TableName, TableNumber, Target, Version,
 };
 
 /// A type whose one opened value lives in this component instance. Implemented by [`crate::plugin!`].
@@ -102,6 +103,23 @@ impl<T: RangeBuilder + Instance> b::range_builder::exports::flusso::connector::r
     }
 }
 
+impl<T: Diagnosis> b::diagnosis::exports::flusso::connector::diagnosis::Guest for Exported<T> {
+    fn examine(
+        settings: String,
+        indexes: Option<Vec<ExaminedIndex>>,
+        tables: Vec<TableInterest>,
+        online: bool,
+        _extra: Option<String>,
+    ) -> Result<Vec<Finding>> {
+        let request = |index: ExaminedIndex| {
+            let ExaminedIndex { name, schema, origin, extra } = index;
+            IndexRequest { name, schema, origin, extra }
+        };
+        let indexes = indexes.map(|indexes| indexes.into_iter().map(request).collect());
+        T::examine(Settings::from_json(settings), Examination { indexes, tables, online })
+    }
+}
+
 impl<T: Sink + Instance> b::sink::exports::flusso::connector::sink::Guest for Exported<T> {
     fn open(settings: String) -> Result<()> {
         open(T::open(Settings::from_json(settings)))
@@ -133,7 +151,7 @@ pub const fn manifest_bytes<const N: usize>(manifest: &str) -> [u8; N] {
 /// Makes a component of the types that implement its roles.
 ///
 /// `manifest` is a string constant (`include_str!("../manifest.json")`). Then any of `source` and `snapshot` (together),
-/// `reader`, `builder`, `range_builder` (the builder's own type), `sink`, each with its type; apart from `range_builder`, no
+/// `reader`, `builder`, `range_builder` (the builder's own type), `sink`, `diagnosis`, each with its type; apart from `range_builder`, no
 /// type serves two roles. A builder that reads schema files may give their JSON Schema after the manifest, as
 /// `index_schema`, for editors. Outside a WebAssembly target the macro makes nothing but a check that the types fit.
 #[macro_export]
@@ -207,6 +225,11 @@ macro_rules! __role {
         type ExportedRangeBuilder = $crate::Exported<$type>;
         #[cfg(target_family = "wasm")]
         $crate::bindings::range_builder::export_range_builder_bindings!(ExportedRangeBuilder);
+    };
+    (diagnosis: $type:ty) => {
+        type ExportedDiagnosis = $crate::Exported<$type>;
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::diagnosis::export_diagnosis_bindings!(ExportedDiagnosis);
     };
     (sink: $type:ty) => {
         $crate::__instance!($type);

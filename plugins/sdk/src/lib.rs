@@ -32,6 +32,7 @@ mod settings;
 pub mod state;
 
 pub use bindings::builder::exports::flusso::connector::builder::{Affected, IndexRequest, Scope};
+pub use bindings::diagnosis::exports::flusso::connector::diagnosis::{Finding, Severity};
 pub use bindings::host::flusso::connector::secrets::get as secret;
 pub use bindings::host::flusso::connector::types::{
     Change, Checkpoint, ConfigurationError, Cursor, DocumentId, Error, Event, Failure, Field, HistoryId, IndexNumber,
@@ -47,7 +48,7 @@ pub use bindings::source::exports::flusso::connector::source::{
 };
 #[doc(hidden)]
 pub use export::{Exported, Instance, manifest_bytes};
-pub use roles::{Builder, RangeBuilder, Reader, Sink, Snapshot, Source};
+pub use roles::{Builder, Diagnosis, Examination, RangeBuilder, Reader, Sink, Snapshot, Source};
 pub use settings::Settings;
 
 /// What a plugin's functions return.

@@ -1,9 +1,9 @@
 //! The roles as traits. Each function's contract stands at its namesake in `wit/`.
 
 use crate::{
-    Affected, Change, Cursor, Division, Document, DocumentId, Ensured, Error, HistoryId, IndexNumber, IndexRequest,
-    Inspection, Key, Mapping, Outcome, Page, PollRequest, Position, Preparation, Range, RangedPage, Relation, Report,
-    Result, Row, Scope, Settings, TableInterest, TableName, TableNumber, Target, Version,
+    Affected, Change, Cursor, Division, Document, DocumentId, Ensured, Error, Finding, HistoryId, IndexNumber,
+    IndexRequest, Inspection, Key, Mapping, Outcome, Page, PollRequest, Position, Preparation, Range, RangedPage,
+    Relation, Report, Result, Row, Scope, Settings, TableInterest, TableName, TableNumber, Target, Version,
 };
 
 /// A store whose changes can be followed. See `wit/source.wit`.
@@ -105,6 +105,23 @@ pub trait RangeBuilder: Builder {
         max: u32,
         max_bytes: u32,
     ) -> Result<RangedPage>;
+}
+
+/// What a [`Diagnosis`] is asked to look at.
+#[derive(Debug, Clone)]
+pub struct Examination {
+    /// What the plugin would build; empty: what it finds; `None`: another plugin builds.
+    pub indexes: Option<Vec<IndexRequest>>,
+    /// What another plugin's builder would read.
+    pub tables: Vec<TableInterest>,
+    /// Whether anything outside may be asked.
+    pub online: bool,
+}
+
+/// Looks at what the plugin would work with, without starting. A plugin need not have one. See `wit/diagnosis.wit`.
+pub trait Diagnosis: 'static {
+    /// Everything that is found. Changes nothing.
+    fn examine(settings: Settings, of: Examination) -> Result<Vec<Finding>>;
 }
 
 /// A place that documents are written to. See `wit/sink.wit`.

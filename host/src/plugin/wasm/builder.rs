@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::bindings::exports::flusso::connector::builder::IndexRequest;
+use super::bindings::exports::flusso::connector::diagnosis::ExaminedIndex;
 use super::limits::ITEMS;
 use super::reader::Reader;
 use super::{Guest, Plugin, convert};
@@ -30,6 +31,11 @@ impl Request {
     fn borrowed(&self) -> IndexRequest<'_> {
         let Self { name, schema, origin } = self;
         IndexRequest { name, schema: schema.as_deref(), origin: origin.as_deref(), extra: None }
+    }
+
+    pub(super) fn examined(&self) -> ExaminedIndex<'_> {
+        let Self { name, schema, origin } = self;
+        ExaminedIndex { name, schema: schema.as_deref(), origin: origin.as_deref(), extra: None }
     }
 }
 

@@ -95,6 +95,7 @@ pub(super) struct Exports {
     builder: Option<exports::builder::Guest>,
     ranges: Option<exports::range_builder::Guest>,
     sink: Option<exports::sink::Guest>,
+    diagnosis: Option<exports::diagnosis::Guest>,
 }
 
 macro_rules! role {
@@ -112,7 +113,7 @@ impl Exports {
         store: &mut Store<Context>,
         instance: &wasmtime::component::Instance,
     ) -> wasmtime::Result<Self> {
-        let Roles { plugin, source, reader, builder, ranges, sink } = roles;
+        let Roles { plugin, source, reader, builder, ranges, sink, diagnosis } = roles;
         Ok(Self {
             plugin: plugin.load(&mut *store, instance)?,
             source: match source {
@@ -125,6 +126,7 @@ impl Exports {
             builder: builder.as_ref().map(|builder| builder.load(&mut *store, instance)).transpose()?,
             ranges: ranges.as_ref().map(|ranges| ranges.load(&mut *store, instance)).transpose()?,
             sink: sink.as_ref().map(|sink| sink.load(&mut *store, instance)).transpose()?,
+            diagnosis: diagnosis.as_ref().map(|diagnosis| diagnosis.load(&mut *store, instance)).transpose()?,
         })
     }
 
@@ -135,6 +137,7 @@ impl Exports {
         builder: builder = |all| all.builder.as_ref();
         ranges: range_builder = |all| all.ranges.as_ref();
         sink: sink = |all| all.sink.as_ref();
+        diagnosis: diagnosis = |all| all.diagnosis.as_ref();
     }
 }
 

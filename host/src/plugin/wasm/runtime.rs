@@ -122,7 +122,9 @@ impl Runtime {
             plugin: plugin.clone(),
             source,
         })?;
-        let roles = Roles::find(&pre, checked.manifest()).map_err(|(role, source)| PrepareError::Role {
+        let exports = component.component_type();
+        let diagnoses = exports.exports(&self.engine).any(|(name, _)| name.starts_with("flusso:connector/diagnosis@"));
+        let roles = Roles::find(&pre, checked.manifest(), diagnoses).map_err(|(role, source)| PrepareError::Role {
             path,
             plugin,
             role,
@@ -230,10 +232,12 @@ pub(super) struct Roles {
     pub(super) builder: Option<exports::builder::GuestIndices>,
     pub(super) ranges: Option<exports::range_builder::GuestIndices>,
     pub(super) sink: Option<exports::sink::GuestIndices>,
+    /// No role: looked for among the exports.
+    pub(super) diagnosis: Option<exports::diagnosis::GuestIndices>,
 }
 
 impl Roles {
-    fn find(pre: &InstancePre<Context>, manifest: &Manifest) -> Result<Self, (Role, wasmtime::Error)> {
+    fn find(pre: &InstancePre<Context>, manifest: &Manifest, diagnoses: bool) -> Result<Self, (Role, wasmtime::Error)> {
         let first = manifest.roles.first().copied().unwrap_or(Role::Source);
         let wanted = |role| manifest.has(role).then_some(role);
         let named = |role| move |error| (role, error);
@@ -253,6 +257,10 @@ impl Roles {
             builder: builder.transpose()?,
             ranges: ranges.transpose()?,
             sink: sink.transpose()?,
+            diagnosis: match diagnoses {
+                true => Some(exports::diagnosis::GuestIndices::new(pre).map_err(named(first))?),
+                false => None,
+            },
         })
     }
 }

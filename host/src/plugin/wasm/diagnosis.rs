@@ -1,0 +1,61 @@
+//! Asking a plugin to look at what it would work with, where it can.
+
+use super::bindings::exports::flusso::connector::diagnosis as wit;
+use super::limits::{TEXT, plain};
+use super::{Plugin, Request, convert};
+use crate::engine::StageError;
+use crate::model::TableInterest;
+use crate::plugin::finding::{Finding, Level};
+
+/// The most findings that are taken.
+const MOST: usize = 100_000;
+
+/// What a plugin finds; `None` where it has no such ability. `indexes`: what it would build, `None` where another plugin
+/// builds and wants `tables` from it.
+///
+/// # Errors
+///
+/// When it could not look at all.
+pub async fn examine(
+    plugin: &Plugin,
+    indexes: Option<Vec<Request>>,
+    tables: &[TableInterest],
+    online: bool,
+) -> Result<Option<Vec<Finding>>, StageError> {
+    if plugin.prepared().roles().diagnosis.is_none() {
+        return Ok(None);
+    }
+    let guest = plugin.spawn(None).await?;
+    let settings = plugin.settings();
+    let tables: Vec<_> = tables.iter().map(convert::to_interest).collect();
+    let examining = guest.ask(
+        "diagnosis.examine",
+        move |live| {
+            Box::pin(async move {
+                let indexes: Option<Vec<_>> =
+                    indexes.as_ref().map(|indexes| indexes.iter().map(Request::examined).collect());
+                let tables: Vec<_> = tables.iter().collect();
+                let diagnosis = live.exports.diagnosis()?;
+                diagnosis.call_examine(&mut live.store, &settings, indexes.as_deref(), &tables, online, None).await
+            })
+        },
+        |findings| Ok(convert::counted(findings, MOST, "findings")?.into_iter().map(finding).collect()),
+    );
+    examining.await.map(Some)
+}
+
+/// What a guest says is shown to a person: cut, and without control characters but for the ends of a remedy's lines.
+fn finding(found: wit::Finding) -> Finding {
+    let lines = |text: String| text.lines().map(|line| plain(line, TEXT)).collect::<Vec<_>>().join("\n");
+    Finding {
+        level: match found.severity {
+            wit::Severity::Ok => Level::Ok,
+            wit::Severity::Warning => Level::Warning,
+            wit::Severity::Error => Level::Error,
+        },
+        subject: plain(&found.subject, TEXT),
+        code: plain(&found.code, TEXT),
+        message: plain(&found.message, TEXT),
+        remedy: found.remedy.map(lines),
+    }
+}
