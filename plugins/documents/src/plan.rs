@@ -166,9 +166,22 @@ pub(crate) enum Piece {
     Reduced { node: usize, cell: usize, render: Render, none: Vec<u8> },
 }
 
+/// In which way a schema does not fit the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misfit {
+    /// There is no such table.
+    NoTable,
+    /// There is no such column.
+    NoColumn,
+    /// It is there, and is not what it would have to be.
+    Type,
+}
+
 /// Why a schema does not fit the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    /// What kind of thing it is.
+    pub misfit: Misfit,
     /// The field, parts joined by `.`, or another key of the file.
     pub key: String,
     /// What is wrong and what would be right.

@@ -26,6 +26,8 @@ pub struct Table {
     pub hidden_rows: bool,
     /// Who owns it.
     pub owner: String,
+    /// Who asks.
+    pub role: String,
     /// The primary key's columns, in order.
     pub key: Vec<String>,
     /// Whether the primary key tells the rows of an update or delete apart in the stream; a deferrable one does not.
@@ -186,7 +188,7 @@ SELECT pg_catalog.row_to_json(t) FROM (
         c.relpersistence AS persistence, c.relreplident AS identity,
         pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable,
         c.relrowsecurity AND pg_catalog.row_security_active(c.oid) AS hidden_rows,
-        pg_catalog.pg_get_userbyid(c.relowner) AS owner,
+        pg_catalog.pg_get_userbyid(c.relowner) AS owner, current_user AS role,
         keys.key, keys.key_identifies, keys.identity_columns, columns.columns, columns.fingerprint
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -15,6 +15,7 @@ pub mod builder;
 pub mod capture;
 pub mod catalog;
 pub mod codec;
+pub mod diagnosis;
 pub mod error;
 pub mod keyed;
 pub mod memory;
@@ -35,6 +36,7 @@ pub mod walk;
 pub mod wire;
 
 mod auth;
+
 mod executor;
 mod filter;
 mod identity;
@@ -48,6 +50,7 @@ mod slot;
 mod tls;
 
 use builder::DocumentBuilder;
+use diagnosis::PgDiagnosis;
 use reader::PgReader;
 use snapshot::PgSnapshot;
 use source::PgSource;
@@ -60,4 +63,5 @@ flusso_plugin::plugin! {
     reader: PgReader,
     builder: DocumentBuilder,
     range_builder: DocumentBuilder,
+    diagnosis: PgDiagnosis,
 }

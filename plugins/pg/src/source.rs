@@ -39,14 +39,7 @@ impl PgSource {
     pub fn start(settings: Settings, interest: Vec<TableInterest>) -> Result<Self> {
         let mut control = Session::open(&settings.connection, Mode::Sql)?;
         let server = Server::read(&mut control)?;
-        let slot = match &settings.slot {
-            Some(name) => name.clone(),
-            // The ancestor's name for it.
-            None => match Slot::find(&mut control, "flusso")? {
-                Some(slot) if slot.check("flusso", &server).is_ok() => "flusso".to_owned(),
-                _ => names::slot(&server.name),
-            },
-        };
+        let slot = slot_name(&mut control, &settings, &server)?;
         Ok(Self { settings, interest, control, server, slot, birth: None, capture: None, memory: None })
     }
 
@@ -322,5 +315,17 @@ impl PgSource {
         if let Some(capture) = &mut self.capture {
             capture.impatient();
         }
+    }
+}
+
+/// What the slot is called.
+pub(crate) fn slot_name(control: &mut Session, settings: &Settings, server: &Server) -> Result<String> {
+    match &settings.slot {
+        Some(name) => Ok(name.clone()),
+        // The ancestor's name for it.
+        None => Ok(match Slot::find(control, "flusso")? {
+            Some(slot) if slot.check("flusso", server).is_ok() => "flusso".to_owned(),
+            _ => names::slot(&server.name),
+        }),
     }
 }

@@ -420,7 +420,7 @@ fn what_does_not_fit_the_database_is_refused_with_its_place() {
         ),
         (
             "version: 1\ntable: things\nfields: [{ text: nam }]\n",
-            "things.schema.yml: nam: the table public.things has no column `nam`; it has id, name, at",
+            "things.schema.yml: nam: the table public.things has no column `nam`; did you mean `name`?",
         ),
         (
             "version: 1\ntable: things\nfields: [{ long: name }, { boolean: at }]\n",

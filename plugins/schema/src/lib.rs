@@ -44,6 +44,7 @@ pub use model::{
     Aggregate, AggregateLink, AggregateOp, Comparison, Direction, Field, FieldKind, Filter, Geo, Identifier, Join, Key,
     LeafType, Link, Literal, MapField, OrderBy, Scalar, ScalarType, Schema, SoftDelete, TableName, Through, Transform,
 };
+pub use nearest::nearest;
 pub use plan::{Hop, MappedField, Place, Reads, Role, TableUse, tables};
 pub use problem::{Problem, Problems};
 pub use read::{parse, parse_with_notes};

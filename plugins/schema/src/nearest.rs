@@ -1,7 +1,7 @@
 //! The nearest valid word for one that is not: so that a typing error is one look away from its remedy.
 
 /// The word that was most likely meant, if one is near enough: a third of the letters may be wrong.
-pub(crate) fn nearest<'w>(written: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+pub fn nearest<'w>(written: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     if written.len() > 80 {
         return None;
     }

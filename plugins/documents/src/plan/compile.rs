@@ -3,7 +3,7 @@
 mod relation;
 
 use super::scalar::{self, Written};
-use super::{Body, Cell, Content, Deleted, Node, Piece, Plan, Problem, Source};
+use super::{Body, Cell, Content, Deleted, Misfit, Node, Piece, Plan, Problem, Source};
 use crate::form::{Catalogue, Column, Form};
 use crate::render::quoted;
 use flusso_schema::{Aggregate, Field, FieldKind, Filter, Geo, Identifier, Key, Schema, SoftDelete, TableName};
@@ -178,7 +178,8 @@ impl<C: Catalogue> Compiler<'_, C> {
     fn table(&mut self, path: &str, table: &TableName) -> Option<Vec<String>> {
         let key = self.catalogue.key(table);
         if key.is_none() {
-            self.problem(
+            self.problem_of(
+                Misfit::NoTable,
                 path,
                 format!("there is no table {table} that this role may see; correct the name, or create it"),
             );
@@ -189,8 +190,12 @@ impl<C: Catalogue> Compiler<'_, C> {
     fn column(&mut self, path: &str, table: &TableName, column: &str) -> Option<Column> {
         let found = self.catalogue.column(table, column);
         if found.is_none() && self.catalogue.key(table).is_some() {
-            let there = self.catalogue.columns(table).join(", ");
-            self.problem(path, format!("the table {table} has no column `{column}`; it has {there}"));
+            let there = self.catalogue.columns(table);
+            let hint = match flusso_schema::nearest(column, there.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("it has {}", there.join(", ")),
+            };
+            self.problem_of(Misfit::NoColumn, path, format!("the table {table} has no column `{column}`; {hint}"));
         }
         found
     }
@@ -207,7 +212,11 @@ impl<C: Catalogue> Compiler<'_, C> {
     }
 
     fn problem(&mut self, key: &str, message: String) {
-        let problem = Problem { key: key.to_owned(), message };
+        self.problem_of(Misfit::Type, key, message);
+    }
+
+    fn problem_of(&mut self, misfit: Misfit, key: &str, message: String) {
+        let problem = Problem { misfit, key: key.to_owned(), message };
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
         }

@@ -1,0 +1,80 @@
+//! Columns that rows are looked up by, at each build and for each change that is followed: without an index on them the server
+//! reads the whole table every time.
+
+use super::Report;
+use super::code::Code;
+use crate::catalog::Table;
+use crate::error::Result;
+use crate::known::Known;
+use crate::session::Session;
+use crate::sql;
+use flusso_documents::Plan;
+use flusso_schema::{Key, Schema};
+use std::collections::BTreeMap;
+
+/// Columns of a table, and the first place that looks rows up by them.
+type Lookups = BTreeMap<(u32, Vec<String>), String>;
+
+/// Looks for the missing ones.
+pub(super) fn look(
+    session: &mut Session,
+    schema: &Schema,
+    plan: &Plan,
+    known: &Known,
+    report: &mut Report,
+) -> Result<()> {
+    let wanted = wanted(schema, plan, known)?;
+    let oids = sql::array(wanted.keys().map(|(oid, _)| oid.to_string()));
+    let leading = session.simple(&format!(
+        "SELECT i.indrelid, a.attname FROM pg_catalog.pg_index i
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+         WHERE i.indrelid = ANY({}::oid[]) AND i.indisvalid AND i.indpred IS NULL",
+        sql::text(&oids)
+    ))?;
+    let rows = session.simple(&format!(
+        "SELECT oid, greatest(reltuples, 0)::int8 FROM pg_catalog.pg_class WHERE oid = ANY({}::oid[])",
+        sql::text(&oids)
+    ))?;
+    let cell = |row: &[Option<String>], at: usize| row.get(at).cloned().flatten().unwrap_or_default();
+    for ((oid, columns), place) in wanted {
+        let is = |row: &Vec<Option<String>>| cell(row, 0) == oid.to_string();
+        if leading.iter().any(|row| is(row) && columns.contains(&cell(row, 1))) {
+            continue;
+        }
+        let Some(table) = known.tables().find(|table| table.oid == oid) else { continue };
+        let names: Vec<String> = columns.iter().map(|column| sql::name(column)).collect();
+        // A partitioned table takes no index concurrently.
+        let concurrently = if table.partitioned { "" } else { " CONCURRENTLY" };
+        let remedy = format!("CREATE INDEX{concurrently} ON {} ({});", table.sql(), names.join(", "));
+        let rows = rows.iter().find(|row| is(row)).map(|row| cell(row, 1)).unwrap_or_default();
+        let message = format!(
+            "no index begins with {}: `{place}` looks rows up by it, and each time the whole table is read (about {rows} rows)",
+            columns.join(", ")
+        );
+        report.warn(Code::IndexMissing, &super::tables::subject(table), message, remedy);
+    }
+    Ok(())
+}
+
+/// From documents down to rows, and from a changed row up to documents.
+fn wanted(schema: &Schema, plan: &Plan, known: &Known) -> Result<Lookups> {
+    let mut wanted = Lookups::new();
+    let mut want = |table: Option<&Table>, columns: Vec<String>, place: &str| {
+        if let Some(table) = table {
+            wanted.entry((table.oid, columns)).or_insert_with(|| place.to_owned());
+        }
+    };
+    for node in plan.nodes.iter().skip(1) {
+        let table = node.link.through.as_ref().map_or(&node.table, |through| &through.table);
+        want(Some(known.of_plan(table)?), node.link.columns.clone(), &node.path);
+    }
+    for place in schema.places() {
+        if let Some(hop) = place.hops.first()
+            && let Key::Declared(columns) = &hop.by
+        {
+            let table = known.table(hop.to.schema.as_str(), hop.to.name.as_str());
+            want(table, columns.iter().map(ToString::to_string).collect(), &place.path);
+        }
+    }
+    Ok(wanted)
+}

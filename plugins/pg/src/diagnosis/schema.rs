@@ -1,0 +1,182 @@
+//! Schemas against the live catalogue: tables and columns that are not there, types that do not fit, what the server refuses.
+
+use super::code::Code;
+use super::{Report, fields, lookups, tables};
+use crate::catalog::{self, Table};
+use crate::error::{Error, Result};
+use crate::known::Known;
+use crate::query::Queries;
+use crate::session::Session;
+use flusso_documents::{Misfit, Plan};
+use flusso_plugin::IndexRequest;
+use flusso_schema::Schema;
+
+/// The schemas that can be read, by the place of their index.
+pub(super) fn read(indexes: &[IndexRequest], report: &mut Report) -> Vec<Option<Schema>> {
+    indexes
+        .iter()
+        .map(|index| {
+            let text = index.schema.as_ref()?;
+            match flusso_schema::parse(text, &origin(index)) {
+                Ok(schema) => Some(schema),
+                Err(problems) => {
+                    for problem in problems {
+                        report.error(Code::SchemaInvalid, &subject(index), problem.to_string(), None);
+                    }
+                    None
+                }
+            }
+        })
+        .collect()
+}
+
+pub(super) fn subject(index: &IndexRequest) -> String {
+    format!("index {}", index.name)
+}
+
+fn origin(index: &IndexRequest) -> String {
+    index.origin.clone().unwrap_or_else(|| format!("the schema of {}", index.name))
+}
+
+/// Each index against the catalogue; those that could be opened.
+pub(super) fn check(
+    session: &mut Session,
+    indexes: &[IndexRequest],
+    schemas: &[Option<Schema>],
+    read: &mut Vec<Table>,
+    report: &mut Report,
+) -> Result<Vec<IndexRequest>> {
+    let mut good = Vec::new();
+    for (index, schema) in indexes.iter().zip(schemas) {
+        let before = report.errors();
+        let known = match (schema, &index.schema) {
+            (Some(schema), _) => one(session, index, schema, report)?,
+            (None, Some(_)) => continue,
+            (None, None) => rows(session, index, report)?,
+        };
+        for table in known.tables() {
+            let root = schema.as_ref().is_none_or(|schema| {
+                (schema.table.schema.as_str(), schema.table.name.as_str())
+                    == (table.schema.as_str(), table.name.as_str())
+            });
+            // A junction may do without a key of its own.
+            tables::check(table, root || !table.key.is_empty(), report);
+            if !read.iter().any(|known| known.oid == table.oid) {
+                read.push(table.clone());
+            }
+        }
+        if report.errors() == before {
+            good.push(index.clone());
+            let tables: Vec<String> = known.tables().map(Table::label).collect();
+            report.ok(Code::Index, &subject(index), format!("is made of {}", sorted(tables).join(", ")));
+        }
+    }
+    let found: Vec<_> = read.iter().collect();
+    tables::inheritance(session, &found.into_iter().cloned().collect::<Vec<_>>(), report)?;
+    Ok(good)
+}
+
+fn sorted(mut list: Vec<String>) -> Vec<String> {
+    list.sort();
+    list
+}
+
+/// An index without a schema: the table of its name.
+fn rows(session: &mut Session, index: &IndexRequest, report: &mut Report) -> Result<Known> {
+    let mut known = Known::default();
+    let (schema, name) = index.name.split_once('.').unwrap_or(("public", index.name.as_str()));
+    match catalog::table(session, schema, name)? {
+        Some(table) => known.add(table),
+        None => missing(session, schema, name, &subject(index), "", report)?,
+    }
+    Ok(known)
+}
+
+fn one(session: &mut Session, index: &IndexRequest, schema: &Schema, report: &mut Report) -> Result<Known> {
+    let (subject, origin) = (subject(index), origin(index));
+    let known = Known::of_schema(session, schema)?;
+    for used in flusso_schema::tables([schema]) {
+        let (space, name) = (used.table.schema.as_str(), used.table.name.as_str());
+        if known.table(space, name).is_none() {
+            let places = schema.places();
+            let place =
+                places.iter().find(|place| place.table == used.table).map_or("table", |place| place.path.as_str());
+            let place = if place.is_empty() { "table" } else { place };
+            missing(session, space, name, &subject, &format!("{origin}: {place}: "), report)?;
+        }
+    }
+    fields::look(schema, &known, &subject, &origin, session.version, report);
+    let plan = match Plan::of_schema(schema, &known) {
+        Ok(plan) => plan,
+        Err(problems) => {
+            for problem in problems {
+                let code = match problem.misfit {
+                    // Told above, with the name that may have been meant.
+                    Misfit::NoTable => continue,
+                    Misfit::NoColumn => Code::ColumnMissing,
+                    Misfit::Type => Code::TypeMismatch,
+                };
+                report.error(code, &subject, format!("{origin}: {problem}"), None);
+            }
+            return Ok(known);
+        }
+    };
+    statements(session, &plan, &known, &subject, &origin, report)?;
+    lookups::look(session, schema, &plan, &known, report)?;
+    Ok(known)
+}
+
+/// Lets the server look at every statement.
+fn statements(
+    session: &mut Session,
+    plan: &Plan,
+    known: &Known,
+    subject: &str,
+    origin: &str,
+    report: &mut Report,
+) -> Result<()> {
+    let queries = match Queries::of(plan, known) {
+        Ok(queries) => queries,
+        Err(error) => {
+            report.error(Code::StatementRefused, subject, format!("{origin}: {error}"), None);
+            return Ok(());
+        }
+    };
+    for (node, text) in plan.nodes.iter().zip(&queries.by_links) {
+        let place = if node.path.is_empty() { "filters" } else { node.path.as_str() };
+        match session.prepare(text) {
+            Ok(_) => {}
+            // What it may not read is said of the table.
+            Err(Error::Server(error)) if error.code == "42501" => {}
+            Err(Error::Server(error)) if error.code.starts_with("42") || error.code.starts_with("22") => {
+                let message = format!("{origin}: {place}: the database refuses it: {error}");
+                report.error(Code::StatementRefused, subject, message, None);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// A table that is not there, and the one that may have been meant.
+pub(super) fn missing(
+    session: &mut Session,
+    schema: &str,
+    name: &str,
+    subject: &str,
+    place: &str,
+    report: &mut Report,
+) -> Result<()> {
+    let label = format!("{schema}.{name}");
+    let there = session.simple(
+        "SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1",
+    )?;
+    let there: Vec<String> = there.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
+    let hint = match flusso_schema::nearest(&label, there.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "create it, or name one that is there".to_owned(),
+    };
+    report.error(Code::TableMissing, subject, format!("{place}there is no table {label}; {hint}"), None);
+    Ok(())
+}
