@@ -32,10 +32,23 @@ impl Ancestor {
     /// # Panics
     /// If it does not start.
     pub fn start(folder: &Path, url: &str, out: &Path) -> Self {
+        Self::run(folder, url, out, &[])
+    }
+
+    /// The same, following changes without seeding.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn follow(folder: &Path, url: &str, out: &Path) -> Self {
+        Self::run(folder, url, out, &["--skip-backfill"])
+    }
+
+    fn run(folder: &Path, url: &str, out: &Path, words: &[&str]) -> Self {
         let (public, private) = (free_address(), free_address());
         let create = |path: &Path| File::create(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let child = Command::new(given("FLUSSO_TEST_ANCESTOR"))
             .arg("run")
+            .args(words)
             .env_clear()
             .env("DATABASE_URL", url)
             .env("FLUSSO_PUBLIC_ADDRESS", &public)

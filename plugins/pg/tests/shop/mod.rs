@@ -1,109 +1,13 @@
-//! A shop, and its users as documents: by a schema here, by correlated subqueries of the server's own there.
+//! The shop of `tests/shop`, and its users as documents: by a schema here, by correlated subqueries of the server's own there.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "shared by tests")]
 
 /// Tables and rows, for so many users.
 pub fn tables(users: u32) -> String {
-    format!(
-        r#"
-CREATE TABLE users (id bigint PRIMARY KEY, email text NOT NULL, name text, status text NOT NULL, balance numeric(12,2), created_at timestamptz NOT NULL);
-CREATE TABLE profiles (id bigint PRIMARY KEY, user_id bigint NOT NULL UNIQUE REFERENCES users, bio text, birthday date, settings jsonb);
-CREATE TABLE addresses (id bigint PRIMARY KEY, user_id bigint NOT NULL REFERENCES users, street text, city text, zip text, lat double precision, lon double precision);
-CREATE TABLE products (id bigint PRIMARY KEY, sku text NOT NULL, title text NOT NULL, price numeric(10,2) NOT NULL);
-CREATE TABLE orders (id bigint PRIMARY KEY, user_id bigint NOT NULL REFERENCES users, status text NOT NULL, total numeric(12,2) NOT NULL, placed_at timestamptz NOT NULL);
-CREATE TABLE order_items (id bigint PRIMARY KEY, order_id bigint NOT NULL REFERENCES orders, product_id bigint NOT NULL REFERENCES products, quantity int NOT NULL, price numeric(10,2) NOT NULL);
-CREATE TABLE tags (id int PRIMARY KEY, label text NOT NULL);
-CREATE TABLE product_tags (product_id bigint REFERENCES products, tag_id int REFERENCES tags, PRIMARY KEY (product_id, tag_id));
-INSERT INTO users SELECT i, 'User'||i||'@Example.com ', CASE WHEN i%7>0 THEN 'User Number '||i END, CASE WHEN i%5=0 THEN 'inactive' ELSE 'active' END, i*1.37, '2020-01-01'::timestamptz + i*interval '61.5 seconds' FROM generate_series(1,{users}) i;
-INSERT INTO profiles SELECT i, i, 'A short biography of user '||i||', who likes "quotes" and more.', date '1970-01-01'+(i%15000)::int, jsonb_build_object('theme', 'dark', 'n', i) FROM generate_series(1,{users}) i WHERE i%11>0;
-INSERT INTO addresses SELECT i, (i+1)/2, i||' Main Street', 'City '||(i%100), lpad((i%99999)::text,5,'0'), (i%180)-90+0.25, (i%360)-180+0.5 FROM generate_series(1,2*{users}) i;
-INSERT INTO products SELECT i, 'SKU-'||i, 'Product title number '||i, (i%500)+0.99 FROM generate_series(1,2000) i;
-INSERT INTO orders SELECT i, (i+4)/5, CASE WHEN i%3=0 THEN 'paid' ELSE 'open' END, (i%1000)+0.5, '2021-01-01'::timestamptz + i*interval '7 minutes' FROM generate_series(1,5*{users}) i;
-INSERT INTO order_items SELECT i, (i+2)/3, 1+(i*7)%2000, 1+i%7, (i%500)+0.99 FROM generate_series(1,15*{users}) i;
-INSERT INTO tags SELECT i, 'Tag '||i FROM generate_series(1,20) i;
-INSERT INTO product_tags SELECT p, 1+(p*t)%20 FROM generate_series(1,2000) p, generate_series(1,3) t ON CONFLICT DO NOTHING;
-CREATE INDEX ON addresses(user_id); CREATE INDEX ON orders(user_id); CREATE INDEX ON order_items(order_id); CREATE INDEX ON order_items(product_id); CREATE INDEX ON product_tags(tag_id);
-ANALYZE;"#
-    )
+    include_str!("../../../../tests/shop/tables.sql").replace("{users}", &users.to_string())
 }
 
 /// Three joins deep, with two aggregates.
-pub const SCHEMA: &str = "
-version: 1
-table: users
-primary_key: id
-fields:
-  - long: id
-  - keyword: email
-    transforms: [lowercase, trim]
-  - text: name
-  - enum: status
-  - decimal: balance
-  - timestamp: createdAt
-    column: created_at
-  - has_one: profile
-    table: profiles
-    primary_key: id
-    foreign_key: user_id
-    fields:
-      - text: bio
-      - date: birthday
-      - json: settings
-  - has_many: addresses
-    table: addresses
-    primary_key: id
-    foreign_key: user_id
-    fields:
-      - text: street
-      - keyword: city
-      - keyword: zip
-      - geo: location
-        lat: lat
-        lon: lon
-  - has_many: orders
-    table: orders
-    primary_key: id
-    foreign_key: user_id
-    order_by: [{ column: placed_at, direction: desc }]
-    fields:
-      - long: id
-      - keyword: status
-      - decimal: total
-      - timestamp: placedAt
-        column: placed_at
-      - has_many: items
-        table: order_items
-        primary_key: id
-        foreign_key: order_id
-        fields:
-          - integer: quantity
-          - decimal: price
-          - belongs_to: product
-            table: products
-            primary_key: id
-            column: product_id
-            fields:
-              - keyword: sku
-              - text: title
-  - count: orderCount
-    table: orders
-    foreign_key: user_id
-  - sum: spent
-    table: orders
-    column: total
-    value_type: decimal
-    foreign_key: user_id
-    filters: [{ column: status, op: eq, value: paid }]
-";
+pub const SCHEMA: &str = include_str!("../../../../tests/shop/users.schema.yml");
 
 /// The same documents by the server.
-pub const SQL: &str = r#"
-SELECT json_build_object('id', u.id, 'email', trim(lower(u.email)), 'name', u.name, 'status', u.status, 'balance', u.balance, 'createdAt', u.created_at,
-  'profile', (SELECT json_build_object('bio', p.bio, 'birthday', p.birthday, 'settings', p.settings) FROM profiles p WHERE p.user_id = u.id LIMIT 1),
-  'addresses', (SELECT coalesce(json_agg(json_build_object('street', a.street, 'city', a.city, 'zip', a.zip, 'location', json_build_object('lat', a.lat, 'lon', a.lon)) ORDER BY a.id), '[]') FROM addresses a WHERE a.user_id = u.id),
-  'orders', (SELECT coalesce(json_agg(json_build_object('id', o.id, 'status', o.status, 'total', o.total, 'placedAt', o.placed_at,
-     'items', (SELECT coalesce(json_agg(json_build_object('quantity', i.quantity, 'price', i.price,
-        'product', (SELECT json_build_object('sku', r.sku, 'title', r.title) FROM products r WHERE r.id = i.product_id)) ORDER BY i.id), '[]') FROM order_items i WHERE i.order_id = o.id)) ORDER BY o.placed_at DESC), '[]')
-     FROM orders o WHERE o.user_id = u.id),
-  'orderCount', (SELECT count(*) FROM orders o WHERE o.user_id = u.id),
-  'spent', (SELECT sum(o.total) FROM orders o WHERE o.user_id = u.id AND o.status = 'paid'))
-FROM users u ORDER BY u.id"#;
+pub const SQL: &str = include_str!("../../../../tests/shop/users.sql");

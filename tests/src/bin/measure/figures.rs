@@ -1,63 +1,13 @@
-//! The figures of the project, as ratios of one run on one machine. Started by `tests/measure`, which brings the server.
-//!
-//! Every figure is printed with the aim and the least that will do, and with what it was measured beside.
+//! Ours alone: starting, one flat table, a lone change.
 
-use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use flusso_tests::{Host, Postgres, given};
 
-fn number(name: &str, default: usize) -> usize {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
-fn say(what: &str, measured: &str, bound: &str) {
-    let _ = writeln!(std::io::stdout(), "{what:<52} {measured:<28} {bound}");
-}
-
-fn seconds(time: Duration) -> String {
-    format!("{:.2} s", time.as_secs_f64())
-}
-
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort();
-    times.get(times.len() / 2).copied().unwrap_or_default()
-}
-
-/// Runs a program with its output in a file. Returns how long it took and the most memory it had resident, in MiB.
-fn timed(command: &mut Command, out: &Path) -> (Duration, u64) {
-    let out = File::create(out).unwrap_or_else(|error| panic!("{}: {error}", out.display()));
-    let started = Instant::now();
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(out)
-        .stderr(Stdio::inherit())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
-    let mut peak = 0;
-    loop {
-        // The peak is kept by the kernel; the last look before the end sees it.
-        if let Some(kib) = std::fs::read_to_string(&status).ok().and_then(|text| peak_kib(&text)) {
-            peak = peak.max(kib);
-        }
-        match child.try_wait() {
-            Ok(Some(status)) => {
-                assert!(status.success(), "{command:?}: {status}");
-                return (started.elapsed(), peak / 1024);
-            }
-            Ok(None) => std::thread::sleep(Duration::from_millis(2)),
-            Err(error) => panic!("{command:?}: {error}"),
-        }
-    }
-}
-
-fn peak_kib(status: &str) -> Option<u64> {
-    status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix("kB")?.trim().parse().ok()
-}
+use crate::timed::{median, number, peak_kib, say, seconds, timed};
 
 /// The whole table once, against the server's own way to write it.
 fn seed(rows: usize) {
@@ -192,7 +142,8 @@ fn list(count: usize) {
     );
 }
 
-fn main() {
+/// All of them.
+pub(crate) fn print() {
     list(20);
     start(10);
     lone(number("FLUSSO_MEASURE_CHANGES", 200));
