@@ -71,12 +71,21 @@ pub struct Column {
     pub json_cast: bool,
     /// Whether it is never null.
     pub required: bool,
+    /// Whether rows are found by it: a whole index begins with it.
+    pub indexed: bool,
 }
 
 impl Column {
     /// Whether a list of its values can be given as an array of its type.
     pub fn can_be_listed(&self) -> bool {
         self.listable && self.element == 0
+    }
+
+    /// Whether an index over it serves for values of another column.
+    pub fn is_found_by(&self, value: &Self) -> bool {
+        let (integers, texts) = ([20, 21, 23], [25, 1043]);
+        let alike = |types: &[u32]| types.contains(&self.base) && types.contains(&value.base);
+        self.indexed && (self.base == value.base || alike(&integers) || alike(&texts))
     }
 }
 
@@ -209,7 +218,8 @@ SELECT pg_catalog.row_to_json(t) FROM (
             'element', CASE WHEN ty.typcategory = 'A' THEN ty.typelem::int8 ELSE 0 END, 'element_class', el.typtype,
             'listable', ty.typarray <> 0,
             'json_cast', ty.oid >= 16384 AND EXISTS (SELECT FROM pg_catalog.pg_cast k WHERE k.castsource = ty.oid AND k.casttarget = 114 AND k.castfunc <> 0),
-            'required', a.attnotnull) ORDER BY a.attnum), '[]') AS columns,
+            'required', a.attnotnull,
+            'indexed', EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum AND i.indpred IS NULL AND i.indisvalid)) ORDER BY a.attnum), '[]') AS columns,
             coalesce(string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum), '') AS fingerprint
         FROM pg_catalog.pg_attribute a
         JOIN base b ON b.type = a.atttypid

@@ -3,6 +3,10 @@
 //! Rows are looked up by `link = ANY($1)` where the text of the link column says which link a row belongs to; that is four
 //! times as fast as a join with the array, and with an index on the column an order by it costs nothing. Where the text
 //! does not tell (`1.0` and `1.00`), or a link has several columns, the array is joined and its numbering says it.
+//!
+//! Where only the first rows of each link are wanted and an index finds them, they are read link by link, so that a parent
+//! of a million children costs no more than one of ten; without an index that would read the table once a link, and the rows
+//! of all links are numbered instead.
 
 use crate::catalog::{Column, Table};
 use crate::error::{Error, Result};
@@ -63,10 +67,18 @@ fn by_links(node: &Node, known: &Known) -> Result<String> {
     }
     let mut conditions = filter::conditions(table, alias, &node.filters, node.deleted.as_ref())?;
     let mut links = Vec::new();
+    let mut found_by_index = false;
     for ((at, name), (value_table, value)) in (1..).zip(&node.link.columns).zip(&node.link.values) {
         let column = linked.column(name)?;
         let value = known.of_plan(value_table)?.column(value)?;
+        found_by_index |= at == 1 && column.is_found_by(value);
         links.push(Compared::new(at, format!("{link_alias}.{}", sql::name(name)), column, value));
+    }
+    if let (Some(limit), Content::Rows { .. }) = (node.limit, &node.content)
+        && found_by_index
+        && links.iter().all(|link| link.listed)
+    {
+        return limited(node, table, alias, &links, &from, conditions, limit);
     }
     let group = match (node.link.grouping, links.as_slice()) {
         (Grouping::Text, [link]) => {
@@ -74,11 +86,8 @@ fn by_links(node: &Node, known: &Known) -> Result<String> {
             link.column.clone()
         }
         _ => {
-            let arrays = links.iter().map(|link| link.array.as_str()).collect::<Vec<_>>().join(", ");
-            let names = (1..=links.len()).map(|at| format!("flusso_{at}")).collect::<Vec<_>>().join(", ");
-            let equal = (1..).zip(&links).map(|(at, link)| format!("{} = flusso_k.flusso_{at}", link.column));
-            conditions.splice(0..0, equal);
-            from = format!("unnest({arrays}) WITH ORDINALITY AS flusso_k({names}, flusso_n), {from}");
+            conditions.splice(0..0, equal(&links));
+            from = format!("{}, {from}", numbered(&links));
             "flusso_k.flusso_n".to_owned()
         }
     };
@@ -101,14 +110,8 @@ fn rows(node: &Node, table: &Table, alias: &str, group: &str, from: &str, condit
         let select = std::iter::once(group.to_owned()).chain(cells).collect::<Vec<_>>().join(", ");
         return Ok(format!("SELECT {select} FROM {from} WHERE {condition}"));
     }
-    let mut order = Vec::new();
-    for by in &node.order {
-        let direction = if by.direction == Direction::Desc { " DESC" } else { "" };
-        order.push(format!("{alias}.{}{direction}", sql::name(by.column.as_str())));
-    }
-    // The key last, so that an order is total and the same rows give the same document.
-    order.extend(node.key.iter().map(|column| format!("{alias}.{}", sql::name(column))));
-    let order = order.join(", ");
+    let order = ordered(node, alias);
+    let order = order.iter().map(|(column, direction)| format!("{column}{direction}")).collect::<Vec<_>>().join(", ");
     let Some(limit) = node.limit else {
         let select = std::iter::once(group.to_owned()).chain(cells).collect::<Vec<_>>().join(", ");
         return Ok(format!("SELECT {select} FROM {from} WHERE {condition} ORDER BY {group}, {order}"));
@@ -120,10 +123,67 @@ fn rows(node: &Node, table: &Table, alias: &str, group: &str, from: &str, condit
     ))
 }
 
+/// The first rows of each link, read link by link.
+fn limited(
+    node: &Node,
+    table: &Table,
+    alias: &str,
+    links: &[Compared],
+    from: &str,
+    mut conditions: Vec<String>,
+    limit: u64,
+) -> Result<String> {
+    conditions.splice(0..0, equal(links));
+    let order = ordered(node, alias);
+    let group = if node.link.grouping == Grouping::Text { "flusso_k.flusso_1" } else { "flusso_k.flusso_n" };
+    let (mut select, mut inner) = (group.to_owned(), Vec::new());
+    for (at, cell) in (1..).zip(cells(table, alias, &node.content)?) {
+        select.push_str(&format!(", c{at}"));
+        inner.push(format!("{cell} AS c{at}"));
+    }
+    let (mut within, mut across) = (Vec::new(), String::from("flusso_k.flusso_n"));
+    for (at, (column, direction)) in (1..).zip(&order) {
+        inner.push(format!("{column} AS o{at}"));
+        within.push(format!("{column}{direction}"));
+        across.push_str(&format!(", o{at}{direction}"));
+    }
+    Ok(format!(
+        "SELECT {select} FROM {}, LATERAL (SELECT {} FROM {from} WHERE {} ORDER BY {} LIMIT {limit}) AS flusso_first ORDER BY {across}",
+        numbered(links),
+        inner.join(", "),
+        joined(&conditions),
+        within.join(", "),
+    ))
+}
+
+/// The columns that a node's rows are ordered by, and how; the key last, so that an order is total and the same rows give the
+/// same document.
+fn ordered(node: &Node, alias: &str) -> Vec<(String, &'static str)> {
+    let by = node.order.iter().map(|by| {
+        let direction = if by.direction == Direction::Desc { " DESC" } else { "" };
+        (format!("{alias}.{}", sql::name(by.column.as_str())), direction)
+    });
+    by.chain(node.key.iter().map(|column| (format!("{alias}.{}", sql::name(column)), ""))).collect()
+}
+
+/// The links' values as rows, with their numbers.
+fn numbered(links: &[Compared]) -> String {
+    let arrays = links.iter().map(|link| link.array.as_str()).collect::<Vec<_>>().join(", ");
+    let names = (1..=links.len()).map(|at| format!("flusso_{at}")).collect::<Vec<_>>().join(", ");
+    format!("unnest({arrays}) WITH ORDINALITY AS flusso_k({names}, flusso_n)")
+}
+
+/// That a row belongs to such a link.
+fn equal(links: &[Compared]) -> impl Iterator<Item = String> {
+    (1..).zip(links).map(|(at, link)| format!("{} = flusso_k.flusso_{at}", link.column))
+}
+
 /// A link column and the array of its values, as they are compared.
 struct Compared {
     column: String,
     array: String,
+    /// In their own type, not by their text.
+    listed: bool,
 }
 
 impl Compared {
@@ -131,9 +191,9 @@ impl Compared {
     /// type is compared by its text.
     fn new(at: usize, sql: String, column: &Column, value: &Column) -> Self {
         if value.can_be_listed() && column.can_be_listed() {
-            Self { column: sql, array: format!("${at}::{}[]", value.type_name) }
+            Self { column: sql, array: format!("${at}::{}[]", value.type_name), listed: true }
         } else {
-            Self { column: format!("{sql}::text"), array: format!("${at}::text[]") }
+            Self { column: format!("{sql}::text"), array: format!("${at}::text[]"), listed: false }
         }
     }
 }

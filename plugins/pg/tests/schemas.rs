@@ -409,6 +409,53 @@ fields:
 }
 
 #[test]
+fn the_first_rows_of_a_link_are_the_same_with_an_index_and_without() {
+    let Some(database) = Database::create("first") else { return };
+    let mut session = database.session();
+    session
+        .simple(
+            "CREATE TABLE a (id int PRIMARY KEY, code varchar(9)); CREATE TABLE b (id int PRIMARY KEY, a bigint, code text, n int, x numeric(6, 2)); CREATE TABLE j (a int, b int, x int);
+      INSERT INTO a SELECT i, 'c' || i % 7 FROM generate_series(1, 40) i;
+      INSERT INTO b SELECT i, CASE WHEN i % 13 > 0 THEN i % 37 END, 'c' || i % 9, NULLIF(i % 5, 2), i % 3 + 0.50 FROM generate_series(1, 400) i;
+      INSERT INTO j SELECT 1 + i % 33, 1 + (i * 7) % 390, i FROM generate_series(1, 500) i",
+        )
+        .unwrap();
+    let schema = "version: 1
+table: a
+fields:
+  - has_many: highest
+    table: b
+    primary_key: id
+    foreign_key: a
+    limit: 3
+    order_by: [{ column: n, direction: desc }, { column: x }]
+    filters: [{ raw: \"t.id <> 77 -- not this one\" }, { column: x, op: gt, value: 0.5 }]
+    fields: [{ integer: id }, { integer: n }]
+  - has_one: first
+    table: b
+    primary_key: id
+    foreign_key: a
+    order_by: [{ column: n }]
+    fields: [{ integer: id }]
+  - many_to_many: some
+    table: b
+    primary_key: id
+    through: { table: j, left_key: a, right_key: b }
+    limit: 2
+    order_by: [{ column: x, direction: desc }]
+    fields: [{ decimal: x }, { integer: id }]
+";
+    let sql = "SELECT json_build_object(
+ 'highest', (SELECT coalesce(json_agg(json_build_object('id', id, 'n', n) ORDER BY n DESC, x, id), '[]') FROM (SELECT * FROM b WHERE b.a = a.id AND id <> 77 AND x > 0.5 ORDER BY n DESC, x, id LIMIT 3) y),
+ 'first', (SELECT json_build_object('id', b.id) FROM b WHERE b.a = a.id ORDER BY n, b.id LIMIT 1),
+ 'some', (SELECT coalesce(json_agg(json_build_object('x', x, 'id', id) ORDER BY x DESC, id), '[]') FROM (SELECT b.* FROM j JOIN b ON b.id = j.b WHERE j.a = a.id ORDER BY b.x DESC, b.id LIMIT 2) y)) FROM a ORDER BY id";
+    let without = check(&database, schema, sql);
+    session.simple("CREATE INDEX ON b (a, n); CREATE INDEX ON j (a)").unwrap();
+    assert_eq!(check(&database, schema, sql), without);
+    assert!(without.iter().any(|document| document["highest"].as_array().unwrap().len() == 3));
+}
+
+#[test]
 fn what_does_not_fit_the_database_is_refused_with_its_place() {
     let Some(database) = Database::create("refused") else { return };
     database.session().simple("CREATE TABLE things (id int PRIMARY KEY, name text, at date); CREATE TABLE keyless (x int); CREATE TABLE other (id uuid PRIMARY KEY, thing_id uuid)").unwrap();

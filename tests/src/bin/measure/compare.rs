@@ -22,6 +22,7 @@ pub(crate) fn print(words: &[String]) {
     let rounds = number("FLUSSO_MEASURE_ROUNDS", 5).max(1);
     if wanted("backfill") || wanted("drain") || wanted("lone") {
         let shop = Shop::open(number("FLUSSO_MEASURE_USERS", 20_000));
+        shop.warm();
         if wanted("backfill") {
             backfill(&shop, rounds);
         }
@@ -73,7 +74,6 @@ fn ratio(what: &str, theirs: (&str, &[Duration]), ours: &[Duration], bound: &str
 /// The `users` documents, from starting a program to the last line in its file.
 fn backfill(shop: &Shop, rounds: usize) {
     shop.indexes(false);
-    shop.seed(Which::Ours);
     let (mut copied, mut ours, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
     let (mut our_peak, mut their_peak) = (0, 0);
     for round in 0..rounds {

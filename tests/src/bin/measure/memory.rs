@@ -6,6 +6,7 @@ use crate::shop::{Shop, Which};
 use crate::timed::{number, resident, say, seconds};
 
 pub(crate) fn print() {
+    Shop::open(20).warm();
     transaction(number("FLUSSO_MEASURE_TRANSACTION", 1_000_000));
     fan_out(number("FLUSSO_MEASURE_TOUCHED", 200_000));
 }
