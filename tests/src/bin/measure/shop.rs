@@ -62,7 +62,8 @@ impl Shop {
     fn command(&self, words: &[&str]) -> Command {
         let mut command = self.host.command(words);
         command.env("FLUSSO_LOG_LEVEL", std::env::var("FLUSSO_MEASURE_LOG").unwrap_or_else(|_| "error".to_owned()));
-        command.args(["--plugin", "pg.wasm,manage_replica_identity=true"]);
+        let managed = std::env::var("FLUSSO_MEASURE_IDENTITY").is_ok_and(|identity| identity == "full");
+        command.args(["--plugin", if managed { "pg.wasm,manage_replica_identity=true" } else { "pg.wasm" }]);
         command
     }
 
@@ -155,7 +156,10 @@ impl Shop {
         let _ = std::fs::remove_dir_all(self.host.folder().join("state"));
         self.database.sql(
             "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database();
-             DROP PUBLICATION IF EXISTS flusso; CHECKPOINT",
+             DROP PUBLICATION IF EXISTS flusso;
+             DO $$ DECLARE t text; BEGIN FOR t IN SELECT relname FROM pg_class WHERE relreplident = 'f' AND relnamespace = 'public'::regnamespace LOOP
+                 EXECUTE format('ALTER TABLE %I REPLICA IDENTITY DEFAULT', t); END LOOP; END $$;
+             CHECKPOINT",
         );
     }
 }
