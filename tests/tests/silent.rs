@@ -91,6 +91,8 @@ fn cases_19_and_22_what_no_change_tells_is_found_while_running() {
     running.wait_for_line(|line| line.contains(r#""id":"77""#));
     running.signal("TERM");
     running.wait().succeeded();
+    let again = host.run(&["--once"]).succeeded();
+    assert_eq!(again.lines, Vec::<String>::new(), "what was retyped or made again is seeded once: {}", again.log);
 }
 
 #[test]

@@ -24,37 +24,34 @@ struct Report {
 }
 
 impl Report {
-    fn add(&mut self, severity: Severity, code: Code, subject: &str, message: impl Into<String>) -> &mut Finding {
-        let finding = Finding {
-            severity,
-            subject: subject.to_owned(),
-            code: code.word().to_owned(),
-            message: message.into(),
-            remedy: None,
-            extra: None,
-        };
+    fn add(
+        &mut self,
+        severity: Severity,
+        code: Code,
+        subject: &str,
+        message: impl Into<String>,
+        remedy: Option<String>,
+    ) {
+        let (subject, code) = (subject.to_owned(), code.word().to_owned());
+        let finding = Finding { severity, subject, code, message: message.into(), remedy, extra: None };
         // A table that several indexes read is looked at several times.
-        let known = self
-            .findings
-            .iter()
-            .position(|it| (&it.subject, &it.code, &it.message) == (&finding.subject, &finding.code, &finding.message));
-        let at = known.unwrap_or_else(|| {
+        let same =
+            |it: &Finding| (&it.subject, &it.code, &it.message) == (&finding.subject, &finding.code, &finding.message);
+        if !self.findings.iter().any(same) {
             self.findings.push(finding);
-            self.findings.len() - 1
-        });
-        &mut self.findings[at]
+        }
     }
 
     fn ok(&mut self, code: Code, subject: &str, message: impl Into<String>) {
-        self.add(Severity::Ok, code, subject, message);
+        self.add(Severity::Ok, code, subject, message, None);
     }
 
     fn warn(&mut self, code: Code, subject: &str, message: impl Into<String>, remedy: impl Into<Option<String>>) {
-        self.add(Severity::Warning, code, subject, message).remedy = remedy.into();
+        self.add(Severity::Warning, code, subject, message, remedy.into());
     }
 
     fn error(&mut self, code: Code, subject: &str, message: impl Into<String>, remedy: impl Into<Option<String>>) {
-        self.add(Severity::Error, code, subject, message).remedy = remedy.into();
+        self.add(Severity::Error, code, subject, message, remedy.into());
     }
 
     fn errors(&self) -> usize {

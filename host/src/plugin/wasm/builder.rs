@@ -123,6 +123,12 @@ impl GuestBuilder {
         }
     }
 
+    /// An index whose mapping is not what it was when this run began.
+    fn remapped(&self, now: &Description) -> Option<String> {
+        let began = self.offered.get()?.mappings.iter();
+        began.zip(&now.mappings).find(|(began, now)| began.hash != now.hash).map(|(began, _)| began.index.clone())
+    }
+
     fn indexes(&self) -> usize {
         self.offered.get().map_or(0, |offered| offered.mappings.len())
     }
@@ -230,7 +236,26 @@ impl stage::Builder for GuestBuilder {
 
     async fn reshaped(&self, tables: &[TableNumber]) -> Result<Affected> {
         let (indexes, tables) = (self.indexes(), tables.to_vec());
-        ask!(self, "builder.reshaped", call_reshaped(&tables), |affected| convert::affected(affected, indexes, ITEMS))
+        let (_permit, guest) = self.seat().await?;
+        let asking = guest.ask(
+            "builder.reshaped",
+            move |live| Box::pin(async move { live.exports.builder()?.call_reshaped(&mut live.store, &tables).await }),
+            |affected| convert::affected(affected, indexes, ITEMS),
+        );
+        let mut answer = asking.await;
+        // The sinks hold the mappings that this run began with; what is mapped otherwise now would not fit into them.
+        if answer.is_ok() {
+            match describe(&guest).await.map(|now| self.remapped(&now)) {
+                Ok(None) => {}
+                Ok(Some(index)) => {
+                    let reason = format!("a table changed, and the documents of index {index:?} are mapped otherwise");
+                    answer = Err(StageError::StartAgain(reason));
+                }
+                Err(error) => answer = Err(error),
+            }
+        }
+        self.leave(guest, &answer);
+        answer
     }
 
     async fn build_many(&self, ids: Slice<DocumentId>) -> Result<Vec<Outcome>> {
