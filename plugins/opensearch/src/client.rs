@@ -119,33 +119,42 @@ impl Client {
     /// Waits for the answer.
     pub(crate) fn receive(&mut self, mut sent: Sent) -> Result<Answer> {
         loop {
-            // What was sent during an earlier call is waited for as long as this one may take.
-            let wait = sent.until.min(self.until).saturating_duration_since(Instant::now());
-            if wait.is_zero() {
-                return Err(Error::transient(format!("{} at {} was not answered in time", sent.what, self.address())));
-            }
-            let answer = match sent.transport.read(READ, wait) {
-                Ok(bytes) => sent.decoder.feed(&bytes).map_err(|malformed| {
-                    let text =
-                        format!("the answer of {} to {} cannot be read: {}", self.address(), sent.what, malformed.0);
-                    Error::transient(text)
-                })?,
-                Err(broken) => match sent.decoder.ended() {
-                    Some(answer) => Some(answer),
-                    None if sent.reused && sent.decoder.is_untouched() => {
-                        self.idle.clear();
-                        sent = self.again(sent)?;
-                        None
-                    }
-                    None => return Err(self.lost(&sent.what, &broken)),
-                },
-            };
-            if let Some(answer) = answer {
-                if answer.keep {
-                    self.idle.push(sent.transport);
-                }
+            if let Some(answer) = self.look(&mut sent, Duration::MAX)? {
+                self.keep(sent, &answer);
                 return Ok(answer);
             }
+        }
+    }
+
+    /// Whether the answer is there; waits for it, or for a part of it, at most so long. After an answer the connection is to
+    /// be given back with [`Client::keep`].
+    pub(crate) fn look(&mut self, sent: &mut Sent, wait: Duration) -> Result<Option<Answer>> {
+        // What was sent during an earlier call is waited for as long as this one may take.
+        let left = sent.until.min(self.until).saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Error::transient(format!("{} at {} was not answered in time", sent.what, self.address())));
+        }
+        match sent.transport.read(READ, left.min(wait)) {
+            Ok(bytes) => sent.decoder.feed(&bytes).map_err(|malformed| {
+                let text = format!("the answer of {} to {} cannot be read: {}", self.address(), sent.what, malformed.0);
+                Error::transient(text)
+            }),
+            Err(broken) => match sent.decoder.ended() {
+                Some(answer) => Ok(Some(answer)),
+                None if sent.reused && sent.decoder.is_untouched() => {
+                    self.idle.clear();
+                    self.again(sent)?;
+                    Ok(None)
+                }
+                None => Err(self.lost(&sent.what, &broken)),
+            },
+        }
+    }
+
+    /// Takes back the connection that an answer came on.
+    pub(crate) fn keep(&mut self, sent: Sent, answer: &Answer) {
+        if answer.keep {
+            self.idle.push(sent.transport);
         }
     }
 
@@ -172,10 +181,9 @@ impl Client {
     }
 
     /// The same request on a fresh connection.
-    fn again(&self, sent: Sent) -> Result<Sent> {
-        let mut sent = Sent { transport: self.connect()?, reused: false, decoder: Decoder::default(), ..sent };
-        sent.write().map_err(|broken| self.lost(&sent.what, &broken))?;
-        Ok(sent)
+    fn again(&self, sent: &mut Sent) -> Result<()> {
+        (sent.transport, sent.reused, sent.decoder) = (self.connect()?, false, Decoder::default());
+        sent.write().map_err(|broken| self.lost(&sent.what, &broken))
     }
 
     fn lost(&self, what: &str, broken: &Broken) -> Error {

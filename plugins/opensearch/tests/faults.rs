@@ -62,19 +62,42 @@ fn a_cluster_that_stays_too_busy_is_waited_out_by_the_host() {
     let cluster =
         StandIn::new(|_, lines| Reply::Each(lines.iter().map(|_| (429, "es_rejected_execution_exception")).collect()));
     let (report, _) = cluster.write(json!({}), 3, 1_000);
-    assert!(matches!(report, Err(Error::Transient(_))));
+    assert!(matches!(report, Err(Error::Transient(error)) if error.message.contains("too busy")));
     assert!(cluster.sent().len() > 1);
 }
 
 #[test]
-fn what_fails_as_a_whole_is_the_hosts_to_repeat_after_the_time_the_server_names() {
+fn a_request_that_fails_as_a_whole_goes_again_and_the_others_go_on() {
+    let cluster = StandIn::new(|number, _| match number {
+        // More often than a flush bears in a row.
+        number if number % 2 == 0 && number < 24 => Reply::Refuse(503, "x"),
+        5 => Reply::Refuse(429, "x"),
+        7 => Reply::ApplyAndCut,
+        _ => Reply::Apply,
+    });
+    let (report, _) = cluster.write(json!({ "batch_size": 10, "requests_in_flight": 2 }), 60, 20_000);
+    assert!(report.unwrap().rejected.is_empty());
+    assert_eq!(cluster.ids(), ids(0..60));
+}
+
+#[test]
+fn a_cluster_that_fails_every_time_is_the_hosts_to_wait_for() {
     for (status, kind) in [(503, "x"), (429, "x"), (502, "x"), (403, "cluster_block_exception")] {
         let cluster = StandIn::new(move |_, _| Reply::Refuse(status, kind));
         let (report, _) = cluster.write(json!({}), 3, 20_000);
-        let Err(Error::Transient(error)) = report else { panic!("{status}: {report:?}") };
-        assert_eq!(error.retry_after_ms, Some(2_000), "{status}");
-        assert_eq!(cluster.sent().len(), 1);
+        assert!(matches!(report, Err(Error::Transient(_))), "{status}: {report:?}");
+        assert_eq!(cluster.sent().len(), 6, "{status}");
     }
+    let cluster = StandIn::new(|_, _| Reply::ApplyAndCut);
+    assert!(matches!(cluster.write(json!({}), 1, 20_000).0, Err(Error::Transient(_))));
+}
+
+#[test]
+fn the_server_says_how_long_the_host_should_wait() {
+    let cluster = StandIn::new(|_, _| Reply::Later(503, 60));
+    let (report, _) = cluster.write(json!({}), 3, 20_000);
+    assert!(matches!(report, Err(Error::Transient(error)) if error.retry_after_ms == Some(60_000)));
+    assert_eq!(cluster.sent().len(), 1);
 }
 
 #[test]
@@ -115,10 +138,6 @@ fn an_answer_that_was_lost_is_asked_for_again_by_the_host_and_changes_nothing() 
     // The connection was used before, so it is repeated once without a word.
     assert!(sink.flush(false, 20_000).unwrap().rejected.is_empty());
     assert_eq!((cluster.sent().len(), cluster.ids()), (2, ids(1..2)));
-    // Cut each time, it is an error, and the host's to repeat.
-    let cluster = StandIn::new(|_, _| Reply::ApplyAndCut);
-    let (report, _) = cluster.write(json!({}), 1, 20_000);
-    assert!(matches!(report, Err(Error::Transient(_))));
 }
 
 #[test]
@@ -150,6 +169,14 @@ fn of_two_documents_with_one_id_the_later_wins_however_often_the_earlier_is_trie
     sink.flush(false, 20_000).unwrap();
     assert_eq!(cluster.documents.lock().unwrap()["a"].1, Some(json!({ "n": 3 })));
     assert_eq!(cluster.ids(), ["a", "b"]);
+}
+
+#[test]
+fn an_answer_that_is_late_keeps_no_other_waiting() {
+    let cluster = StandIn::new(|_, lines| if lines[0].id == "0" { Reply::Late } else { Reply::Apply });
+    let (report, _) = cluster.write(json!({ "batch_size": 1, "requests_in_flight": 2 }), 8, 3_000);
+    assert!(matches!(report, Err(Error::Transient(_))), "the late one is not in time");
+    assert_eq!(cluster.ids(), ids(1..8));
 }
 
 #[test]

@@ -103,6 +103,23 @@ impl Chunk {
         few.keys.iter().any(|key| many.keys.contains(key))
     }
 
+    /// Takes the documents of another as well, if that goes to the same place and both together are small enough; hands it
+    /// back otherwise. They share none.
+    pub(crate) fn merge(&mut self, other: Self, most: usize, most_bytes: usize) -> Option<Self> {
+        let fits = self.items.len() + other.items.len() <= most && self.size() + other.size() <= most_bytes;
+        if self.gate != other.gate || !fits {
+            return Some(other);
+        }
+        let bytes = Rc::make_mut(&mut self.bytes);
+        let start = bytes.len();
+        bytes.extend_from_slice(&other.bytes);
+        let moved = |item: Item| Item { place: item.place.start + start..item.place.end + start, ..item };
+        self.items.extend(other.items.into_iter().map(moved));
+        self.keys.extend(other.keys);
+        self.attempt = self.attempt.max(other.attempt);
+        None
+    }
+
     /// Some of its documents, in the same order.
     pub(crate) fn part(&self, places: impl IntoIterator<Item = usize>) -> Self {
         let mut part = Self { attempt: self.attempt, ..Self::new(self.target, &self.gate) };
@@ -171,6 +188,28 @@ mod tests {
         assert!(text(&part).contains("{\"a\":1}") && !text(&part).contains("{\"b\":1}"));
         let again = part.part([1]);
         assert!(text(&again).starts_with("{\"index\":{\"_id\":\"c\"") && text(&again).ends_with("{\"c\":1}\n"));
+    }
+
+    #[test]
+    fn merged_chunks_hold_the_documents_of_both() {
+        let keys = Keys::default();
+        let one = |gate: &str, id: &str| {
+            let mut chunk = Chunk::new(1, gate);
+            chunk.add(&keys, 1, gate, id, 1, Some(b"{}"));
+            chunk
+        };
+        let (a, b) = (one("u_w", "a"), one("u_w", "b"));
+        let mut both = a.clone();
+        assert!(both.merge(b.clone(), 2, 1_000).is_none());
+        assert_eq!(text(&both), text(&a) + &text(&b));
+        assert_eq!(text(&both.part([1])), text(&b));
+        assert!(both.shares(&a) && both.shares(&b));
+        for (other, most, bytes) in
+            [(one("u_w", "c"), 2, 1_000), (one("u_w", "c"), 3, 100), (one("o_w", "c"), 3, 1_000)]
+        {
+            assert!(both.merge(other, most, bytes).is_some());
+        }
+        assert_eq!(both.items.len(), 2);
     }
 
     #[test]

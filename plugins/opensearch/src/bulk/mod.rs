@@ -10,7 +10,7 @@ mod verdict;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use flusso_plugin::{Document, Error, Failure, Rejection, Result, Target, Version};
 
@@ -44,6 +44,10 @@ pub(crate) fn leftover(body: &[u8]) -> Option<String> {
     }
 }
 
+/// How long the oldest answer is waited for before the others are looked at.
+const LATE: Duration = Duration::from_millis(20);
+/// Requests that may fail as a whole, one after the other, before a flush gives up.
+const FAILURES: u32 = 5;
 /// The longest id, in bytes, by the cluster's rules. One that is longer would have its whole request refused.
 const ID: usize = 512;
 
@@ -67,6 +71,8 @@ pub(crate) struct Bulk {
     /// To be tried again, and when.
     waiting: Vec<(Instant, Chunk)>,
     pace: Pace,
+    /// Requests that failed as a whole since one did not.
+    failures: u32,
     rejected: Vec<Rejection>,
     /// Written since their last refresh.
     dirty: BTreeSet<Target>,
@@ -92,6 +98,7 @@ impl Bulk {
             flying: VecDeque::new(),
             waiting: Vec::new(),
             pace: Pace::new(settings.requests_in_flight),
+            failures: 0,
             rejected: Vec::new(),
             dirty: BTreeSet::new(),
         }
@@ -145,9 +152,8 @@ impl Bulk {
         self.seal();
         loop {
             self.dispatch(client)?;
-            if let Some((sent, chunk)) = self.flying.pop_front() {
-                let answer = client.receive(sent)?;
-                self.settle(client, &answer, chunk)?;
+            if !self.flying.is_empty() {
+                self.collect(client)?;
             } else if let Some(due) = self.waiting.iter().map(|(due, _)| *due).min() {
                 let wait = due.saturating_duration_since(Instant::now());
                 if wait >= client.left() {
@@ -193,16 +199,41 @@ impl Bulk {
         Ok(())
     }
 
+    /// Takes the answers that are there. Waits a little for the oldest, and not for ever: one that is late must not keep the
+    /// others from being followed by more.
+    fn collect(&mut self, client: &mut Client) -> Result<()> {
+        let (mut place, mut wait) = (0, LATE);
+        while let Some((sent, _)) = self.flying.get_mut(place) {
+            match client.look(sent, wait) {
+                Ok(None) => place += 1,
+                answer => {
+                    let Some((sent, chunk)) = self.flying.remove(place) else { return Ok(()) };
+                    match answer {
+                        Ok(Some(answer)) => {
+                            client.keep(sent, &answer);
+                            self.settle(client, &answer, chunk)?;
+                        }
+                        Ok(None) => {}
+                        Err(error) => self.failed(client, chunk, error)?,
+                    }
+                }
+            }
+            wait = Duration::ZERO;
+        }
+        Ok(())
+    }
+
     fn settle(&mut self, client: &Client, answer: &Answer, chunk: Chunk) -> Result<()> {
         if answer.status == 413 {
             return self.too_large(client, chunk);
         }
         if !(200..300).contains(&answer.status) {
-            return Err(client.refused(answer, "writing documents"));
+            return self.failed(client, chunk, client.refused(answer, "writing documents"));
         }
         let said = verdicts(&answer.body, chunk.items.len()).map_err(|nonsense| {
             Error::transient(format!("the answer of {} to documents makes no sense: {}", client.address(), nonsense.0))
         })?;
+        self.failures = 0;
         self.dirty.extend(chunk.items.iter().map(|item| item.target));
         let Some(said) = said else {
             self.pace.taken();
@@ -228,11 +259,41 @@ impl Bulk {
             self.pace.taken();
             return Ok(());
         }
-        self.pace.refused();
+        // A part of it (one shard of many, say) is slowed down by its own waiting; most of it is the whole cluster.
+        if busy.len() * 2 >= chunk.items.len() {
+            self.pace.refused();
+        }
+        let is_part = busy.len() < chunk.items.len();
         let mut again = chunk.part(busy);
+        if is_part {
+            // Some of it was taken: that is no reason to wait longer each time.
+            again.attempt = 0;
+        }
         let wait = backoff(again.attempt, self.random.hash_one((again.size(), Instant::now())));
         again.attempt += 1;
-        self.waiting.push((Instant::now() + wait, again));
+        // What is left of several goes again in one: few requests, whatever was left of each.
+        let mut left = Some(again);
+        for (_, chunk) in &mut self.waiting {
+            left = left.and_then(|again| chunk.merge(again, self.batch_size, self.max_bytes));
+        }
+        self.waiting.extend(left.map(|again| (Instant::now() + wait, again)));
+        Ok(())
+    }
+
+    /// A request failed as a whole. Now and then that happens to one of many, and giving up the others for it would get
+    /// nowhere: it goes again. Where nothing succeeds in between, or the server names a longer time, the cluster is away, and
+    /// that is the host's to wait out.
+    fn failed(&mut self, client: &Client, mut chunk: Chunk, error: Error) -> Result<()> {
+        let Error::Transient(transient) = &error else { return Err(error) };
+        let named = Duration::from_millis(transient.retry_after_ms.unwrap_or(0));
+        let wait = named.max(backoff(chunk.attempt, self.random.hash_one((chunk.size(), Instant::now()))));
+        self.failures += 1;
+        if self.failures > FAILURES || wait >= client.left() {
+            return Err(error);
+        }
+        self.pace.refused();
+        chunk.attempt += 1;
+        self.waiting.push((Instant::now() + wait, chunk));
         Ok(())
     }
 

@@ -35,6 +35,8 @@ pub enum Reply {
     Each(Vec<(u16, &'static str)>),
     /// Nothing is applied.
     Refuse(u16, &'static str),
+    /// Nothing is applied, and should be tried again after so many seconds.
+    Later(u16, u32),
     /// Everything is applied, and the connection is cut before the answer.
     ApplyAndCut,
     /// Everything is applied, and answered much later than anybody should wait.
@@ -129,6 +131,7 @@ fn serve(
         let mut body = vec![0; length];
         reader.read_exact(&mut body).unwrap();
         let place = path.split('?').next().unwrap();
+        let mut after = String::new();
         let answer = if place.ends_with("/_bulk") {
             let lines = read(&String::from_utf8(body).unwrap());
             let number = {
@@ -141,6 +144,10 @@ fn serve(
                 Reply::Apply => (200, apply(documents, &lines, &vec![(200, ""); lines.len()])),
                 Reply::Each(each) => (200, apply(documents, &lines, &each)),
                 Reply::Refuse(status, kind) => (status, json!({ "error": { "type": kind, "reason": "because" } })),
+                Reply::Later(status, seconds) => {
+                    after = format!("Retry-After: {seconds}\r\n");
+                    (status, json!({}))
+                }
                 Reply::ApplyAndCut => {
                     apply(documents, &lines, &vec![(200, ""); lines.len()]);
                     return;
@@ -157,7 +164,7 @@ fn serve(
             (200, other(place))
         };
         let text = answer.1.to_string();
-        let head = format!("HTTP/1.1 {} x\r\nRetry-After: 2\r\nContent-Length: {}\r\n\r\n", answer.0, text.len());
+        let head = format!("HTTP/1.1 {} x\r\n{after}Content-Length: {}\r\n\r\n", answer.0, text.len());
         if writer.write_all((head + &text).as_bytes()).is_err() {
             return;
         }
