@@ -65,11 +65,13 @@ struct Lines {
 struct Index {
     /// `"index":"users"`, quoted once.
     quoted: String,
-    /// The state's key that says under which history it is seeded; empty: it was once. The key of another mapping's mark
-    /// has the same beginning.
+    /// The state's key that says under which history it is seeded; empty: something was printed. The key of another
+    /// mapping's mark has the same beginning.
     key: String,
     /// How far that beginning goes.
     common: usize,
+    /// Whether the state says that a reader may hold something of it.
+    told: bool,
 }
 
 fn state_failed(error: StateError) -> StageError {
@@ -82,7 +84,7 @@ impl Lines {
     }
 
     /// Sets the one mark of an index, in the place of those it has under other mappings.
-    async fn mark(&self, target: Target, history: &[u8]) -> Result<()> {
+    async fn mark(&mut self, target: Target, history: &[u8]) -> Result<()> {
         let index = self.index(target)?;
         let common = index.key.get(..index.common).unwrap_or_default();
         let known = self.state.scan(common).await.map_err(state_failed)?;
@@ -91,7 +93,18 @@ impl Lines {
         }
         let mut mutations: Vec<_> = known.into_iter().map(|(key, _)| Mutation::Delete(key)).collect();
         mutations.push(Mutation::Put(index.key.clone(), history.to_vec()));
-        self.state.apply(mutations).await.map_err(state_failed)
+        self.state.apply(mutations).await.map_err(state_failed)?;
+        // An empty index is seeded before anything was printed of it; its first line must not take the mark away.
+        self.indexes.iter_mut().skip(target as usize).take(1).for_each(|index| index.told = true);
+        Ok(())
+    }
+
+    /// Before the first line of an index: a reader may hold it from here on, whether or not a seeding comes to its end, so
+    /// what is seeded next begins with a clear.
+    async fn tell(&mut self, target: Target) -> Result<()> {
+        let Some(index) = self.indexes.get_mut(target as usize).filter(|index| !index.told) else { return Ok(()) };
+        index.told = true;
+        self.state.apply(vec![Mutation::Put(index.key.clone(), Vec::new())]).await.map_err(state_failed)
     }
 
     /// Hands over what is buffered.
@@ -156,7 +169,7 @@ impl Writer for Lines {
         // What was printed under any mapping is what a reader may still hold.
         let empty = self.state.scan(&key).await.map_err(state_failed)?.is_empty();
         key.push_str(&mapping.hash);
-        self.indexes.push(Index { quoted, key, common });
+        self.indexes.push(Index { quoted, key, common, told: !empty });
         Ok(Ensured { target, empty })
     }
 
@@ -176,6 +189,7 @@ impl Writer for Lines {
 
     async fn write(&mut self, documents: Documents) -> Result<()> {
         for (target, document) in documents.iter() {
+            self.tell(target).await?;
             let op: &[u8] = if document.body.is_some() { b"{\"op\":\"upsert\"," } else { b"{\"op\":\"delete\"," };
             self.buffer.extend_from_slice(op);
             let index = self
