@@ -16,7 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How the program is started: an environment and a folder that survive from one run to the next.
 #[derive(Debug)]
 pub struct Host {
-    folder: tempfile::TempDir,
+    folder: PathBuf,
+    /// Removes the folder, unless it is somebody else's.
+    _temporary: Option<tempfile::TempDir>,
     environment: BTreeMap<String, String>,
 }
 
@@ -24,7 +26,13 @@ impl Host {
     /// A host that knows nothing but where plugins are.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary folder: {error}"));
-        let home = folder.path().join("home").display().to_string();
+        let made = Self::at(folder.path());
+        Self { _temporary: Some(folder), ..made }
+    }
+
+    /// The same in a folder that exists and stays.
+    pub fn at(folder: &Path) -> Self {
+        let home = folder.join("home").display().to_string();
         let mut environment = BTreeMap::from([
             ("HOME".to_owned(), home),
             ("PATH".to_owned(), std::env::var("PATH").unwrap_or_default()),
@@ -33,7 +41,7 @@ impl Host {
         if let Ok(cache) = std::env::var("FLUSSO_TEST_CACHE") {
             environment.insert("FLUSSO_CACHE_DIR".to_owned(), cache);
         }
-        Self { folder, environment }
+        Self { folder: folder.to_path_buf(), _temporary: None, environment }
     }
 
     /// A host whose `DATABASE_URL` is this.
@@ -49,7 +57,7 @@ impl Host {
 
     /// The folder it is started in.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     /// Writes a file into the folder.

@@ -3,13 +3,18 @@
 //! Nothing here knows the inside of the host. A test that needs the server fails without it; it is never skipped.
 
 mod ancestor;
+pub mod converge;
 pub mod deployment;
 mod host;
 mod postgres;
+mod server;
+mod session;
 
 pub use ancestor::Ancestor;
 pub use host::{Ended, Host, Running};
 pub use postgres::Postgres;
+pub use server::Server;
+pub use session::{Answer, Session};
 
 /// A variable that `tests/run` sets.
 ///

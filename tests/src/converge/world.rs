@@ -1,0 +1,99 @@
+//! The tables and indexes that the test is about, and how the host is told of them.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::Options;
+use super::random::Random;
+
+/// An index of the test.
+pub(super) struct Index {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// Its schema; none: the rows of the table of its name.
+    pub(super) schema: Option<&'static str>,
+    /// Its documents from scratch: id and body.
+    pub(super) oracle: &'static str,
+}
+
+macro_rules! index {
+    ($name:literal) => {
+        Index {
+            name: $name,
+            schema: Some(include_str!(concat!("world/", $name, ".schema.yml"))),
+            oracle: include_str!(concat!("world/", $name, ".sql")),
+        }
+    };
+    (rows $name:literal) => {
+        Index { name: $name, schema: None, oracle: include_str!(concat!("world/", $name, ".sql")) }
+    };
+}
+
+/// All indexes.
+pub(super) const INDEXES: &[Index] = &[
+    index!("users"),
+    index!("orders"),
+    index!("items"),
+    index!("products"),
+    index!("crm_orders"),
+    index!("parts"),
+    index!(rows "readings"),
+    index!(rows "sentinels"),
+];
+
+/// The tables and their first rows.
+pub(super) const TABLES: &str = include_str!("world/tables.sql");
+
+/// How the old links of deleted and moved rows become known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// The host sets what is needed.
+    Managed,
+    /// Somebody set it by hand: whole rows, or an index that covers the links.
+    Full,
+    /// Nobody did anything: the server tells keys alone.
+    Default,
+}
+
+impl Identity {
+    /// All, by name.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("managed", Self::Managed), ("full", Self::Full), ("default", Self::Default)];
+
+    pub(super) fn statements(self) -> &'static str {
+        match self {
+            Self::Full => {
+                "ALTER TABLE users REPLICA IDENTITY FULL; ALTER TABLE orders REPLICA IDENTITY FULL; ALTER TABLE items REPLICA IDENTITY FULL;
+                 ALTER TABLE profiles REPLICA IDENTITY FULL; ALTER TABLE labels REPLICA IDENTITY FULL; ALTER TABLE pieces REPLICA IDENTITY FULL;
+                 ALTER TABLE readings REPLICA IDENTITY FULL; ALTER TABLE parts REPLICA IDENTITY FULL;
+                 CREATE UNIQUE INDEX covering ON crm.orders (id, user_id); ALTER TABLE crm.orders ALTER user_id SET NOT NULL;
+                 ALTER TABLE crm.orders REPLICA IDENTITY USING INDEX covering;"
+            }
+            Self::Managed | Self::Default => "",
+        }
+    }
+}
+
+/// Writes `flusso.toml` and the schemas. The sizes of batches are drawn from the seed: a boundary may lie anywhere.
+pub(super) fn configure(folder: &Path, options: &Options) -> std::io::Result<()> {
+    let mut random = Random::new(options.seed, 1_000);
+    let mut file = String::new();
+    if random.once_in(2) {
+        file.push_str("on_history_loss = \"reseed\"\n");
+    }
+    let _ = writeln!(file, "[batch]\nmax_changes = {}", random.one_of(&[7, 64, 256, 256, 2_000]).unwrap_or(256));
+    let _ = writeln!(file, "backfill_documents = {}", random.one_of(&[60, 300, 2_000]).unwrap_or(2_000));
+    file.push_str("[source]\nplugin = \"pg\"\nconnection_url = { env = \"DATABASE_URL\" }\nlook_every = \"2s\"\n");
+    if options.identity == Identity::Managed {
+        file.push_str("manage_replica_identity = true\n");
+    }
+    let _ = writeln!(file, "[builder]\nplugin = \"pg\"\ninstances = {}", 1 + random.below(3));
+    for index in INDEXES {
+        let _ = write!(file, "\n[[index]]\nname = \"{}\"\n", index.name);
+        if let Some(schema) = index.schema {
+            let _ = writeln!(file, "schema = \"{}.schema.yml\"", index.name);
+            std::fs::write(folder.join(format!("{}.schema.yml", index.name)), schema)?;
+        }
+    }
+    std::fs::write(folder.join("flusso.toml"), file)
+}

@@ -1,0 +1,27 @@
+//! The convergence test in its short form: fixed seeds, about two minutes in all. For longer ones: `tests/run converge`.
+
+use flusso_tests::converge::{Fault, Identity, Options, run};
+
+fn converges(options: Options) {
+    let report = run(&options);
+    println!("{report}");
+    assert!(report.wrong.is_none(), "{report}");
+}
+
+#[test]
+fn every_index_equals_its_rebuild_after_kills() {
+    let options = Options::mixed(25, 11, Identity::Managed);
+    converges(Options { faults: vec![Fault::Kill], every: 1.5, round: 12.5, ..options });
+}
+
+#[test]
+fn every_index_equals_its_rebuild_after_faults_of_every_kind() {
+    let options = Options::mixed(25, 12, Identity::Full);
+    converges(Options { every: 1.5, round: 12.5, ..options });
+}
+
+/// PostgreSQL hands a commit to the stream before other sessions can see it (I12).
+#[test]
+fn no_document_is_built_before_its_change_can_be_seen() {
+    converges(Options::race(8, 13, Identity::Managed));
+}
