@@ -10,14 +10,14 @@ fn converges(options: Options) {
 
 #[test]
 fn every_index_equals_its_rebuild_after_kills() {
-    let options = Options::mixed(25, 11, Identity::Managed);
-    converges(Options { faults: vec![Fault::Kill], every: 1.5, round: 12.5, ..options });
+    let options = Options::mixed(20, 11, Identity::Managed);
+    converges(Options { faults: vec![Fault::Kill], every: 1.5, round: 10.0, ..options });
 }
 
 #[test]
 fn every_index_equals_its_rebuild_after_faults_of_every_kind() {
-    let options = Options::mixed(25, 12, Identity::Full);
-    converges(Options { every: 1.5, round: 12.5, ..options });
+    let options = Options::mixed(20, 12, Identity::Full);
+    converges(Options { every: 1.5, round: 10.0, ..options });
 }
 
 /// PostgreSQL hands a commit to the stream before other sessions can see it (I12).

@@ -17,6 +17,7 @@ mod oracle;
 mod random;
 mod report;
 mod run;
+mod standby;
 mod workload;
 mod world;
 mod writers;

@@ -30,6 +30,8 @@ pub struct Options {
     pub rate: u64,
     /// A run of fewer transactions a second does not count.
     pub floor: u64,
+    /// Whether commits wait for a standby that is slow, so that they are in the stream long before anybody sees them.
+    pub standby: bool,
     /// What goes wrong, drawn from evenly.
     pub faults: Vec<Fault>,
     /// Seconds between two faults, on average.
@@ -50,16 +52,18 @@ impl Options {
             writers: 3,
             rate: 300,
             floor: 30,
+            standby: false,
             faults,
             every: 3.0,
             round: 20.0,
         }
     }
 
-    /// Four writers, one change a transaction, and a host that has nothing else to do.
+    /// Four writers, one change a transaction, a host that has nothing else to do, and commits that are seen late.
     pub fn race(seconds: u64, seed: u64, identity: Identity) -> Self {
         let mixed = Self::mixed(seconds, seed, identity);
-        Self { workload: Workload::Lone, writers: 4, rate: 2_000, floor: 100, faults: Vec::new(), round: 2.0, ..mixed }
+        let (faults, workload) = (Vec::new(), Workload::Lone);
+        Self { workload, writers: 4, rate: 2_000, floor: 20, standby: true, faults, round: 2.0, ..mixed }
     }
 }
 

@@ -10,6 +10,7 @@ use super::follower::{End, Follower};
 use super::index::Indexes;
 use super::oracle::{self, Comparison};
 use super::random::Random;
+use super::standby::Standby;
 use super::writers::Writers;
 use super::{Fault, Options, Report, world};
 use crate::{Host, Server, Session};
@@ -58,9 +59,10 @@ pub fn run(options: &Options) -> Report {
 
 struct Run {
     options: Options,
-    // Dropped in this order: nobody writes, nobody reads, then the server.
+    // Dropped in this order: nobody writes, nobody reads, nobody is waited for, then the server.
     writers: Writers,
     follower: Follower,
+    _standby: Option<Standby>,
     server: Server,
     indexes: Arc<Indexes>,
     random: Random,
@@ -96,6 +98,9 @@ impl Run {
                 session.rows(options.identity.statements())
             });
         assert!(prepared.is_ok(), "the tables: {prepared:?}");
+        let standby = options
+            .standby
+            .then(|| Standby::start(folder, &server).unwrap_or_else(|error| panic!("the standby: {error}")));
         let host = Host::at(folder).with("DATABASE_URL", &server.url("world"));
         let indexes = Arc::new(Indexes::default());
         let follower = Follower::new(host, Arc::clone(&indexes));
@@ -105,6 +110,7 @@ impl Run {
             options: options.clone(),
             writers,
             follower,
+            _standby: standby,
             server,
             indexes,
             random: Random::new(options.seed, 0),

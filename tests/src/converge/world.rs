@@ -81,7 +81,7 @@ pub(super) fn configure(folder: &Path, options: &Options) -> std::io::Result<()>
     if random.once_in(2) {
         file.push_str("on_history_loss = \"reseed\"\n");
     }
-    let _ = writeln!(file, "[batch]\nmax_changes = {}", random.one_of(&[7, 64, 256, 256, 2_000]).unwrap_or(256));
+    let _ = writeln!(file, "[batch]\nmax_changes = {}", random.one_of(&[32, 256, 256, 2_000]).unwrap_or(256));
     let _ = writeln!(file, "backfill_documents = {}", random.one_of(&[60, 300, 2_000]).unwrap_or(2_000));
     file.push_str("[source]\nplugin = \"pg\"\nconnection_url = { env = \"DATABASE_URL\" }\nlook_every = \"2s\"\n");
     if options.identity == Identity::Managed {
