@@ -194,7 +194,11 @@ impl Builder for Plain {
         let table = TableName { schema: "public".to_owned(), name: "rows".to_owned() };
         let interest = TableInterest { table, key: vec!["id".to_owned()], links: Vec::new(), reads: None };
         let mapping = Mapping { index: "rows".to_owned(), hash: "1".to_owned(), fields: Vec::new(), extra: None };
-        Ok(Description { mappings: vec![mapping], scopes: vec![Scope { index: 0, root: 0 }], interest: vec![interest] })
+        Ok(Description {
+            mappings: vec![mapping],
+            scopes: vec![Scope { index: 0, root: 0, remembers: Vec::new() }],
+            interest: vec![interest],
+        })
     }
 
     async fn resolve(&self, changes: Slice<Change>) -> Result<Affected> {
@@ -326,6 +330,7 @@ impl State for Memory {
             match mutation {
                 Mutation::Put(key, value) => held.insert(key, value),
                 Mutation::Delete(key) => held.remove(&key),
+                Mutation::Forget(_) | Mutation::Retain(_) => None,
             };
         }
         Ok(())

@@ -9,6 +9,7 @@ use crate::config::{Config, PluginUse, Sink};
 use crate::engine::stage::Builder as _;
 use crate::engine::{EngineError, Silent, StageError};
 use crate::plugin::finding::{Finding, Level, UNREACHABLE};
+use crate::plugin::links::LinkTable;
 use crate::plugin::locate::Places;
 use crate::plugin::state::LateScope;
 use crate::plugin::wasm::{GuestBuilder, Plugin, Runtime, examine};
@@ -51,7 +52,8 @@ pub async fn check(config: Config, folders: &Folders, online: bool) -> Result<Ve
     if !usable {
         return Ok(findings);
     }
-    let mut deployment = Deployment { plugins, runtime, placed, remembered: LateScope::default() };
+    let (remembered, links) = (LateScope::default(), LinkTable::default());
+    let mut deployment = Deployment { plugins, runtime, placed, remembered, links };
     findings.extend(diagnose(&config, &mut deployment, online).await?);
     // What a start would stumble over was said by the plugins, and more of it than a start would say.
     if online && findings.iter().all(|finding| finding.level != Level::Error) {

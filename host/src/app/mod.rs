@@ -19,6 +19,7 @@ use crate::config::{Config, OnError, OnHistoryLoss, Placed, Sink};
 use crate::engine::stage;
 use crate::engine::{self, Connected, EngineError, Finished, Observer, Options, Reseed};
 use crate::plugin::capability::Access;
+use crate::plugin::links::LinkTable;
 use crate::plugin::locate::Places;
 use crate::plugin::manifest::Role;
 use crate::plugin::state::{LateScope, StateFolder};
@@ -62,6 +63,8 @@ struct Deployment {
     placed: Placed,
     /// What the source keeps, once its folder is known.
     remembered: LateScope,
+    /// The link table of the builder that was opened last.
+    links: LinkTable,
 }
 
 /// Runs until it is done, asked to stop, or cannot go on.
@@ -95,8 +98,10 @@ pub async fn run(
         };
         deployment.remember_in(&state)?;
         let sinks = deployment.sinks(&state).await?;
+        let limit = deployment.placed.builder.as_ref().unwrap_or(&deployment.placed.source).limits.links.0;
+        let links = state.links(&deployment.links, limit)?;
         let round = Instant::now();
-        let ended = connected.run(sinks, Arc::new(state.host()), shutdown).await;
+        let ended = connected.run(sinks, Arc::new(state.engine(&links)), shutdown).await;
         held = Some((folder, state));
         match ended {
             Ok(finished) => return Ok(finished),
@@ -170,7 +175,8 @@ impl Deployment {
         }
         let cache = folders.cache.clone().or_else(crate::plugin::wasm::default_cache);
         let runtime = Runtime::new(cache.as_deref())?;
-        Ok(Self { plugins, runtime, placed, remembered: LateScope::default() })
+        let (remembered, links) = (LateScope::default(), LinkTable::default());
+        Ok(Self { plugins, runtime, placed, remembered, links })
     }
 
     /// Opens source and builder.
@@ -184,13 +190,18 @@ impl Deployment {
         let prepared = self.plugins.prepare(&self.runtime, &source).await?;
         // Another opening may be of another database, with another folder.
         self.remembered = LateScope::default();
-        let source = self.plugins.plugin(prepared, &source, self.remembered.clone())?;
-        let builder = match self.placed.builder.clone() {
+        self.links = LinkTable::default();
+        let (remembered, links) = (self.remembered.clone(), self.links.clone());
+        let (source, builder) = match self.placed.builder.clone() {
             Some(builder) => {
+                let source = self.plugins.plugin(prepared, &source, remembered)?;
                 let prepared = self.plugins.prepare(&self.runtime, &builder).await?;
-                self.plugins.plugin(prepared, &builder, LateScope::default())?
+                (source, self.plugins.builder(prepared, &builder, LateScope::default(), links)?)
             }
-            None => source.clone(),
+            None => {
+                let both = self.plugins.builder(prepared, &source, remembered, links)?;
+                (both.clone(), both)
+            }
         };
         let builder = GuestBuilder::new(builder, Some(source.clone()), requests(config), config.builder_instances);
         let source = GuestSource::new(source);

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::error::AppError;
 use crate::config::{Known, PluginRef, PluginUse};
 use crate::plugin::capability::{Access, Grants};
+use crate::plugin::links::LinkTable;
 use crate::plugin::locate::Places;
 use crate::plugin::manifest::Role;
 use crate::plugin::metrics::Metrics;
@@ -91,6 +92,18 @@ impl Plugins {
         Ok(Plugin::new(prepared, setup))
     }
 
+    /// A plugin that builds, with the link table that its instances share.
+    pub(super) fn builder(
+        &mut self,
+        prepared: Prepared,
+        plugin: &PluginUse,
+        state: LateScope,
+        links: LinkTable,
+    ) -> Result<Plugin, AppError> {
+        let setup = Setup { links, ..self.setup(plugin, state)? };
+        Ok(Plugin::new(prepared, setup))
+    }
+
     /// Settings with secrets filled in and checked, and everything that is granted.
     pub(super) fn setup(&mut self, plugin: &PluginUse, state: LateScope) -> Result<Setup, AppError> {
         let metrics = self.metrics.clone();
@@ -148,6 +161,7 @@ impl Plugins {
             grants,
             limits,
             state,
+            links: LinkTable::default(),
             metrics,
             said: Said::default(),
         })

@@ -122,6 +122,8 @@ pub struct Limits {
     pub call_timeout: Option<Time>,
     /// The most a guest may keep in the host's state.
     pub state: Option<Bytes>,
+    /// The most links that the host keeps for a builder.
+    pub links: Option<Bytes>,
 }
 
 /// `allow` of a plugin: what it is granted beside what its settings imply.

@@ -139,11 +139,14 @@ pub struct Limits {
     pub call_timeout: Duration,
     /// What it keeps in the host's state; `state`, default 64 MiB.
     pub state: Bytes,
+    /// The links that the host keeps for it, where it builds; `links`, default 4 GiB.
+    pub links: Bytes,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory: Bytes(256 << 20), call_timeout: Duration::from_secs(30), state: Bytes(64 << 20) }
+        let (memory, state, links) = (Bytes(256 << 20), Bytes(64 << 20), Bytes(4 << 30));
+        Self { memory, call_timeout: Duration::from_secs(30), state, links }
     }
 }
 

@@ -116,6 +116,7 @@ fn overlay(mut current: PluginUse, flag: &PluginUse) -> PluginUse {
     let pick = |flag, current, default| if flag == default { current } else { flag };
     current.limits.memory = pick(flag.limits.memory, current.limits.memory, default.memory);
     current.limits.state = pick(flag.limits.state, current.limits.state, default.state);
+    current.limits.links = pick(flag.limits.links, current.limits.links, default.links);
     if flag.limits.call_timeout != default.call_timeout {
         current.limits.call_timeout = flag.limits.call_timeout;
     }

@@ -122,6 +122,7 @@ fn limits(file: &file::Limits) -> Limits {
         memory: file.memory.unwrap_or(default.memory),
         call_timeout: file.call_timeout.map_or(default.call_timeout, |time| time.0),
         state: file.state.unwrap_or(default.state),
+        links: file.links.unwrap_or(default.links),
     }
 }
 
@@ -209,6 +210,7 @@ fn from_flag(flag: PluginFlag) -> Result<PluginUse, ConfigError> {
             "limits.memory" => plugin.limits.memory = text.parse().map_err(wrong)?,
             "limits.call_timeout" => plugin.limits.call_timeout = text.parse::<Time>().map_err(wrong)?.0,
             "limits.state" => plugin.limits.state = text.parse().map_err(wrong)?,
+            "limits.links" => plugin.limits.links = text.parse().map_err(wrong)?,
             "allow.network" => plugin.allow.network = list(text),
             "allow.http" => plugin.allow.http = list(text),
             "allow.filesystem.read" => plugin.allow.filesystem.read = list(text),
@@ -223,10 +225,11 @@ fn from_flag(flag: PluginFlag) -> Result<PluginUse, ConfigError> {
     Ok(plugin)
 }
 
-const HOST_KEYS: [&str; 7] = [
+const HOST_KEYS: [&str; 8] = [
     "limits.memory",
     "limits.call_timeout",
     "limits.state",
+    "limits.links",
     "allow.network",
     "allow.http",
     "allow.filesystem.read",

@@ -30,6 +30,8 @@ pub(crate) struct Expected {
     pub(crate) seed: Option<SeedMark>,
     /// What to remember of documents that could not be built.
     pub(crate) aside: Vec<Mutation>,
+    /// What the changes of a batch, all of whose documents stand up to here, ended among the remembered links.
+    pub(crate) ended: Option<u64>,
     /// An index, and which attempt at seeding it is complete.
     pub(crate) seeded: Option<(IndexNumber, u64)>,
     /// It was the last entry.
@@ -43,6 +45,7 @@ pub(crate) struct Advance {
     pub(crate) checkpoint: Option<(u64, Checkpoint)>,
     pub(crate) seeds: Vec<SeedMark>,
     pub(crate) aside: Vec<Mutation>,
+    pub(crate) ended: Vec<u64>,
     pub(crate) seeded: Vec<(IndexNumber, u64)>,
     pub(crate) end: bool,
 }
@@ -52,6 +55,7 @@ impl Advance {
         self.checkpoint.is_none()
             && self.seeds.is_empty()
             && self.aside.is_empty()
+            && self.ended.is_empty()
             && self.seeded.is_empty()
             && !self.end
     }
@@ -63,6 +67,7 @@ impl Advance {
         }
         self.seeds.extend(later.seeds);
         self.aside.extend(later.aside);
+        self.ended.extend(later.ended);
         self.seeded.extend(later.seeded);
         self.end |= later.end;
     }
@@ -107,6 +112,7 @@ impl Ack {
             }
             advance.seeds.extend(expected.seed);
             advance.aside.extend(expected.aside);
+            advance.ended.extend(expected.ended);
             advance.seeded.extend(expected.seeded);
             advance.end |= expected.end;
         }

@@ -15,6 +15,7 @@ use super::observer::Observation;
 use super::progress::{BackfillRecord, Followed, SourceRecord, seeded_now};
 use super::routes::forget_begun;
 use super::shared::Shared;
+use super::stage::Mutation;
 use crate::model::{HistoryId, IndexNumber};
 
 /// A backfill that is under way.
@@ -38,6 +39,8 @@ pub(crate) struct Confirmer {
     pub(crate) history: HistoryId,
     /// What this run follows; remembered with the first position that it confirms.
     pub(crate) followed: Option<Followed>,
+    /// What durable batches ended among the remembered links, until a position that holds them is stored.
+    pub(crate) ended: Vec<u64>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -76,7 +79,11 @@ impl Confirmer {
         // I1: in one atomic batch, so what could not be built is put aside no later than its position is confirmed. Guarded by
         // `tests::i1::a_document_that_cannot_be_built_is_put_aside_before_its_position_is_confirmed`.
         let mut mutations = advance.aside;
+        self.ended.extend(advance.ended);
         if let Some(checkpoint) = &checkpoint {
+            // A link goes in the batch that stores the confirmation: before it, the changes may come again and want it.
+            // Guarded by `tests::links::a_link_is_removed_together_with_the_confirmation`.
+            mutations.extend(self.ended.drain(..).map(Mutation::Forget));
             let (version, at) = (checkpoint.version, checkpoint.committed_at);
             mutations.push(SourceRecord::new(&self.history, &checkpoint.position, version, at).store()?);
             if let Some(followed) = self.followed.take() {
@@ -125,7 +132,7 @@ impl Confirmer {
         &self,
         seeds: Vec<SeedMark>,
         seeded: &[(IndexNumber, u64)],
-        mutations: &mut Vec<super::stage::Mutation>,
+        mutations: &mut Vec<Mutation>,
     ) -> Result<(Vec<(IndexNumber, u64)>, Vec<(IndexNumber, Underway)>), EngineError> {
         let mut backfills = self.lock();
         let mut moved: Vec<IndexNumber> = Vec::new();

@@ -39,6 +39,13 @@ pub enum Observation<'a> {
         /// Since when (RFC 3339), the earliest of them, if the host remembers.
         since: Option<&'a str>,
     },
+    /// An index is seeded again, because builds of it did not remember the links of some relations, and must from now on.
+    Unremembered {
+        /// The index.
+        index: &'a str,
+        /// The relations.
+        relations: &'a [String],
+    },
     /// An index is being seeded.
     SeedStarted {
         /// The index.

@@ -136,6 +136,8 @@ impl Connected {
                 .unseed_what_was_missed(&inspection.missed, &self.description, &*self.builder, options, observer)
                 .await?;
         }
+        let (options, observer) = (&self.options, &*self.observer);
+        opened.unseed_what_was_not_remembered(&self.description, resume.is_some(), &*state, options, observer).await?;
         // I3: no row is read before this returns. Guarded by `tests::i3::no_row_is_read_before_the_source_is_prepared`.
         let prepared = self.prepare(resume.as_ref(), &name).await?;
         let position = resume.clone().unwrap_or_else(|| prepared.position.clone());

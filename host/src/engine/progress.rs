@@ -1,7 +1,7 @@
 //! What the engine remembers over restarts, as it stands in the state: where the source is, how far each backfill is,
 //! since when an index is seeded.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ const SOURCE: &str = "source";
 const BACKFILL: &str = "backfill/";
 const SEEDED: &str = "seeded/";
 const FOLLOWED: &str = "followed";
+const REMEMBERED: &str = "remembered";
 
 /// Where the source is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -117,6 +118,35 @@ impl Followed {
 
     pub(crate) fn store(&self) -> Result<Mutation, EngineError> {
         store(FOLLOWED.to_owned(), self)
+    }
+}
+
+/// Of each index as it is built (its hash), the relations whose links every build since its seeding began has remembered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Remembered(BTreeMap<String, BTreeSet<String>>);
+
+impl Remembered {
+    /// Notes what is remembered from now on.
+    pub(crate) fn insert(&mut self, index: &str, hash: &str, relations: &[String]) {
+        self.0.insert(Self::name(index, hash), relations.iter().cloned().collect());
+    }
+
+    /// Those of some relations that builds did not remember.
+    pub(crate) fn lacks(&self, index: &str, hash: &str, relations: &[String]) -> Vec<String> {
+        let known = self.0.get(&Self::name(index, hash));
+        relations.iter().filter(|name| !known.is_some_and(|known| known.contains(*name))).cloned().collect()
+    }
+
+    fn name(index: &str, hash: &str) -> String {
+        format!("{index}@{hash}")
+    }
+
+    pub(crate) async fn load(state: &dyn State) -> Result<Self, EngineError> {
+        Ok(load(state, REMEMBERED).await?.unwrap_or_default())
+    }
+
+    pub(crate) fn store(&self) -> Result<Mutation, EngineError> {
+        store(REMEMBERED.to_owned(), self)
     }
 }
 

@@ -194,6 +194,9 @@ pub struct Affected {
     pub rebuild: Vec<IndexNumber>,
     /// Indexes whose documents are all gone; `ids` come after.
     pub clear: Vec<IndexNumber>,
+    /// What the changes ended among the remembered links, under a number: to be removed ([`Mutation::Forget`]) together with
+    /// storing the confirmation of these changes.
+    pub ended: Option<u64>,
 }
 
 /// Says which documents a change touches, and builds them. Shared: its instances are its own affair, it may be called
@@ -335,6 +338,10 @@ pub enum Mutation {
     Put(String, Vec<u8>),
     /// Removes a key; one that is not there is no error.
     Delete(String),
+    /// Removes the links that a batch ended ([`Affected::ended`]), but for those that a build has remembered since.
+    Forget(u64),
+    /// Forgets the links of all relations but these.
+    Retain(Vec<String>),
 }
 
 /// What the engine itself remembers over restarts: where it was, how far each seed is, the quarantine. Ordered by key.

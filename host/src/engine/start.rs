@@ -7,7 +7,7 @@ use super::error::{EngineError, StageError};
 use super::lane::Scope;
 use super::observer::{Observation, Observer};
 use super::options::{OnHistoryLoss, Options, Reseed};
-use super::progress::{BackfillRecord, Followed, SourceRecord, seeded_since};
+use super::progress::{BackfillRecord, Followed, Remembered, SourceRecord, seeded_since};
 use super::retry::Retry;
 use super::routes::Routes;
 use super::seeding::ToSeed;
@@ -305,6 +305,48 @@ impl Opened {
                 .await?;
         }
         Ok(())
+    }
+
+    /// Links help only if every build since an index was seeded has remembered them. An index that needs more of them than
+    /// were is unseeded (I7); what is needed less is noted, because builds stop remembering it. Links of relations that nobody
+    /// needs are forgotten, and of all relations when a new history begins. Guarded by
+    /// `tests::links::an_index_whose_links_were_not_remembered_is_seeded_again`.
+    pub(crate) async fn unseed_what_was_not_remembered(
+        &mut self,
+        description: &Description,
+        resumed: bool,
+        state: &dyn State,
+        options: &Options,
+        observer: &dyn Observer,
+    ) -> Result<(), EngineError> {
+        let before = Remembered::load(state).await?;
+        let (mut after, mut mutations, mut needed) = (Remembered::default(), Vec::new(), Vec::new());
+        for scope in &description.scopes {
+            let (at, remembers) = (scope.index as usize, &scope.remembers);
+            let (Some(name), Some(mapping)) = (self.names.get(at), self.mappings.get(at)) else { continue };
+            after.insert(name, &mapping.hash, remembers);
+            needed.extend(remembers.iter().cloned());
+            let lacking = before.lacks(name, &mapping.hash, remembers);
+            if lacking.is_empty() {
+                continue;
+            }
+            // Also one that was left unfinished: what it has read is not remembered.
+            mutations.push(BackfillRecord::forget(name));
+            let seeded = |sink: &OpenSink| sink.seeded.get(at).is_some_and(Option::is_some);
+            if self.sinks.iter().any(seeded) {
+                observer.observe(Observation::Unremembered { index: name, relations: &lacking });
+            }
+            let index = &mapping.index;
+            for sink in &mut self.sinks {
+                sink.unseed(&self.mappings, options, observer, |mapping, _| mapping.index == *index).await?;
+            }
+        }
+        if resumed && before == after {
+            return Ok(());
+        }
+        mutations.push(Mutation::Retain(if resumed { needed } else { Vec::new() }));
+        mutations.push(after.store()?);
+        state.apply(mutations).await.map_err(EngineError::State)
     }
 
     async fn unseed(

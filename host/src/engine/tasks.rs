@@ -103,6 +103,7 @@ impl Connected {
             backfills: Arc::clone(&backfills),
             history: Arc::clone(&prepared.history),
             followed: Some(followed),
+            ended: Vec::new(),
             shared: Arc::clone(&shared),
         };
         set.spawn(async move { (Task::Other, confirmer.run().await) });

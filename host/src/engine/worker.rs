@@ -105,8 +105,9 @@ impl Worker {
         checkpoint: Option<(u64, Checkpoint)>,
     ) -> Result<usize, EngineError> {
         let mut documents = 0;
-        let (mut rebuild, mut clear) = (Vec::new(), Vec::new());
+        let (mut rebuild, mut clear, mut ended) = (Vec::new(), Vec::new(), None);
         loop {
+            ended = ended.or(affected.ended);
             rebuild.append(&mut affected.rebuild);
             clear.append(&mut affected.clear);
             let mut ids = affected.ids;
@@ -114,17 +115,17 @@ impl Worker {
                 let most = self.build.most();
                 let rest = ids.split_off(most);
                 documents += most;
-                self.build(&mut clear, std::mem::replace(&mut ids, rest), None).await?;
+                self.build(&mut clear, std::mem::replace(&mut ids, rest), Expected::default()).await?;
             }
             documents += ids.len();
             let Some(cursor) = affected.more else {
                 self.rebuild(rebuild).await;
                 // I2: with the last of its documents. Guarded by
                 // `tests::i2::the_checkpoint_of_changes_that_touch_very_many_documents_goes_with_the_last_of_them`.
-                self.build(&mut clear, ids, checkpoint).await?;
+                self.build(&mut clear, ids, Expected { checkpoint, ended, ..Expected::default() }).await?;
                 return Ok(documents);
             };
-            self.build(&mut clear, ids, None).await?;
+            self.build(&mut clear, ids, Expected::default()).await?;
             affected = self.build.resolve_more(cursor).await?;
         }
     }
@@ -133,17 +134,18 @@ impl Worker {
         &mut self,
         clear: &mut Vec<IndexNumber>,
         ids: Vec<DocumentId>,
-        checkpoint: Option<(u64, Checkpoint)>,
+        expected: Expected,
     ) -> Result<(), EngineError> {
         let Built { ids, documents, aside } = self.build.build(ids).await?;
         let clear = std::mem::take(clear);
-        if documents.is_empty() && aside.is_empty() && clear.is_empty() && checkpoint.is_none() {
+        let nothing = expected.checkpoint.is_none() && expected.ended.is_none();
+        if nothing && documents.is_empty() && aside.is_empty() && clear.is_empty() {
             return Ok(());
         }
         self.note_backlog();
         let cleared = if self.seeding.is_empty() { Vec::new() } else { clear.clone() };
         let work = Work::Live { clear, version: self.shared.version(), documents: documents.into() };
-        let seq = self.lane.emit(work, Expected { checkpoint, aside, ..Expected::default() }).await;
+        let seq = self.lane.emit(work, Expected { aside, ..expected }).await;
         if !self.seeding.is_empty() {
             self.touch(seq, cleared, ids);
         }

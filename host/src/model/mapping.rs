@@ -34,10 +34,12 @@ pub struct Mapping {
 }
 
 /// Where the documents of an index are rooted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
     /// The index.
     pub index: IndexNumber,
     /// The table each of whose rows may be a document.
     pub root: TableNumber,
+    /// The relations whose links its builds remember, by names that stay from run to run.
+    pub remembers: Vec<String>,
 }

@@ -6,8 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError};
+use redb::{
+    Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction,
+};
 
+use super::links::{LinkTable, Table};
 use crate::engine::stage;
 
 /// Scope and key, to value.
@@ -16,8 +19,8 @@ const ENTRIES: TableDefinition<'_, (&str, &[u8]), &[u8]> = TableDefinition::new(
 const USED: TableDefinition<'_, &str, u64> = TableDefinition::new("used");
 /// The file in a state folder.
 const FILE: &str = "state.redb";
-/// Bytes of redb's own cache; what is kept here is small.
-const CACHE: usize = 4 << 20;
+/// Bytes of redb's own cache: marks are few, and links are looked up near each other.
+const CACHE: usize = 16 << 20;
 
 /// Why the state cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +52,20 @@ pub enum StateError {
         /// What it may be.
         limit: u64,
     },
+    /// More links than may be kept.
+    #[error(
+        "the link table would have {wanted} bytes and may have {limit}; raise `limits.links` of the builder (or of the source, \
+         where it builds), or let the database tell old links (`check` names the tables)"
+    )]
+    TooManyLinks {
+        /// What it would come to.
+        wanted: u64,
+        /// What it may be.
+        limit: u64,
+    },
+    /// A guest's links are none.
+    #[error("links that are none were handed over, or of more than 65 535 relations")]
+    Links,
     /// Reading or writing failed.
     #[error("the state cannot be read or written: {0}; is the disk full, or the file damaged?")]
     Storage(Box<redb::Error>),
@@ -114,8 +131,18 @@ impl StateFolder {
         self.scope("host".to_owned(), u64::MAX)
     }
 
+    /// The host's own scope as the engine uses it: what it confirms removes links in the same transaction.
+    pub fn engine(&self, links: &Table) -> Scope {
+        Scope { links: Some(links.clone()), ..self.host() }
+    }
+
+    /// Keeps a link table here, of at most `limit` bytes.
+    pub fn links(&self, links: &LinkTable, limit: u64) -> Result<Table, StateError> {
+        links.open(self.database.clone(), limit)
+    }
+
     fn scope(&self, name: String, quota: u64) -> Scope {
-        Scope { database: self.database.clone(), name: name.into(), quota }
+        Scope { database: self.database.clone(), name: name.into(), quota, links: None }
     }
 }
 
@@ -125,6 +152,7 @@ pub struct Scope {
     database: Arc<Database>,
     name: Arc<str>,
     quota: u64,
+    links: Option<Table>,
 }
 
 /// A scope for a plugin that is opened before the folder is known: the source says what the folder is called.
@@ -199,29 +227,48 @@ impl Scope {
 
     /// Applies all of it or nothing; durable when it returns.
     pub fn apply(&self, mutations: &[Mutation]) -> Result<(), StateError> {
-        let size = |key: &[u8], value: &[u8]| u64::try_from(key.len() + value.len()).unwrap_or(u64::MAX);
         let writing = self.database.begin_write()?;
-        {
-            let mut entries = writing.open_table(ENTRIES)?;
-            let mut used = writing.open_table(USED)?;
-            let mut total = used.get(&*self.name)?.map_or(0, |bytes| bytes.value());
-            for mutation in mutations {
-                let (key, old) = match mutation {
-                    Mutation::Put(key, value) => {
-                        total = total.saturating_add(size(key, value));
-                        (key, entries.insert((&*self.name, key.as_slice()), value.as_slice())?)
-                    }
-                    Mutation::Delete(key) => (key, entries.remove((&*self.name, key.as_slice()))?),
-                };
-                total = total.saturating_sub(old.map_or(0, |old| size(key, old.value())));
-            }
-            if total > self.quota {
-                let scope = self.name.replace('\0', " ");
-                return Err(StateError::Quota { scope, wanted: total, limit: self.quota });
-            }
-            used.insert(&*self.name, total)?;
-        }
+        self.write(&writing, mutations)?;
         writing.commit()?;
+        Ok(())
+    }
+
+    /// The same, and with it removes the links that some batches ended, or those of all relations but some.
+    fn confirm(&self, mutations: &[Mutation], ended: &[u64], retained: Option<&[String]>) -> Result<(), StateError> {
+        let links = self.links.as_ref().filter(|_| !ended.is_empty() || retained.is_some());
+        let Some(links) = links else { return self.apply(mutations) };
+        // Held until it is done: a link that a build remembers meanwhile comes before or after.
+        let mut memory = links.lock();
+        let writing = self.database.begin_write()?;
+        self.write(&writing, mutations)?;
+        if let Some(names) = retained {
+            links.retain(&writing, &mut memory, names)?;
+        }
+        links.confirm(&writing, &mut memory, ended)?;
+        writing.commit()?;
+        Ok(())
+    }
+
+    fn write(&self, writing: &WriteTransaction, mutations: &[Mutation]) -> Result<(), StateError> {
+        let size = |key: &[u8], value: &[u8]| u64::try_from(key.len() + value.len()).unwrap_or(u64::MAX);
+        let mut entries = writing.open_table(ENTRIES)?;
+        let mut used = writing.open_table(USED)?;
+        let mut total = used.get(&*self.name)?.map_or(0, |bytes| bytes.value());
+        for mutation in mutations {
+            let (key, old) = match mutation {
+                Mutation::Put(key, value) => {
+                    total = total.saturating_add(size(key, value));
+                    (key, entries.insert((&*self.name, key.as_slice()), value.as_slice())?)
+                }
+                Mutation::Delete(key) => (key, entries.remove((&*self.name, key.as_slice()))?),
+            };
+            total = total.saturating_sub(old.map_or(0, |old| size(key, old.value())));
+        }
+        if total > self.quota {
+            let scope = self.name.replace('\0', " ");
+            return Err(StateError::Quota { scope, wanted: total, limit: self.quota });
+        }
+        used.insert(&*self.name, total)?;
         Ok(())
     }
 
@@ -255,14 +302,16 @@ impl stage::State for Scope {
     }
 
     async fn apply(&self, mutations: Vec<stage::Mutation>) -> Result<(), stage::StateError> {
-        let mutations: Vec<_> = mutations
-            .into_iter()
-            .map(|mutation| match mutation {
-                stage::Mutation::Put(key, value) => Mutation::Put(key.into_bytes(), value),
-                stage::Mutation::Delete(key) => Mutation::Delete(key.into_bytes()),
-            })
-            .collect();
-        self.run(move |scope| scope.apply(&mutations)).await.map_err(shared)
+        let (mut own, mut ended, mut retained) = (Vec::with_capacity(mutations.len()), Vec::new(), None);
+        for mutation in mutations {
+            match mutation {
+                stage::Mutation::Put(key, value) => own.push(Mutation::Put(key.into_bytes(), value)),
+                stage::Mutation::Delete(key) => own.push(Mutation::Delete(key.into_bytes())),
+                stage::Mutation::Forget(batch) => ended.push(batch),
+                stage::Mutation::Retain(names) => retained = Some(names),
+            }
+        }
+        self.run(move |scope| scope.confirm(&own, &ended, retained.as_deref())).await.map_err(shared)
     }
 }
 

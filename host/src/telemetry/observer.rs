@@ -78,6 +78,12 @@ impl Observer for Telemetry {
                 ),
                 None => tracing::info!(indexes, "nothing to seed: only changes follow; --reseed prints it all again"),
             },
+            Observation::Unremembered { index, relations } => tracing::warn!(
+                index,
+                "the index is seeded again: the database no longer tells where deleted and moved rows of {} were, and the link \
+                 table that stands in has to see every row once",
+                relations.join(", ")
+            ),
             Observation::SeedStarted { index, estimated_rows, resumed_at } => {
                 seen.seeds.start(index, estimated_rows, resumed_at, Instant::now());
                 tracing::info!(index, estimated_rows, resumed_at, "seeding");

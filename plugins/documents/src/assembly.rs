@@ -2,7 +2,7 @@
 
 use crate::fetch::{Fetch, Links};
 use crate::links::{NONE, Table, mix};
-use crate::plan::{Grouping, Plan, Source};
+use crate::plan::{Grouping, Plan, Source, Track};
 use crate::rows::{Malformed, Rows};
 use std::collections::VecDeque;
 
@@ -84,6 +84,12 @@ impl<'p> Assembly<'p> {
     pub fn texts(&self, row: usize) -> Option<impl Iterator<Item = &[u8]>> {
         let root = self.slots.first()?;
         Some(self.plan.key.iter().map(move |cell| root.rows.cell(row, *cell).unwrap_or_default()))
+    }
+
+    /// The rows in which links of followed relations stand. One whose first cell is null is none.
+    pub fn tracked(&self) -> impl Iterator<Item = (&Track, &Rows)> {
+        let nodes = self.plan.nodes.iter().zip(&self.slots);
+        nodes.flat_map(|(node, slot)| node.tracks.iter().map(|track| (track, &slot.rows)))
     }
 
     pub(crate) fn root_row(&self, document: usize) -> Option<usize> {

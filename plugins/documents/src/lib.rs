@@ -32,8 +32,8 @@ pub use build::{CHUNK, Chunk, build};
 pub use fetch::{Fetch, Links};
 pub use form::{Catalogue, Column, Form};
 pub use plan::{
-    Cell, Content, Deleted, Grouping, Link, Misfit, Node, Plan, Problem, Reduction, Source, Table, Through,
-    rows_of_table,
+    Cell, Content, Deleted, Followed, Grouping, Link, Misfit, Node, Plan, Problem, Reduction, Source, Table, Through,
+    Track, rows_of_table,
 };
 pub use render::{Render, quoted};
 pub use rows::{Malformed, Rows};

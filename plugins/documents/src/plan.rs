@@ -1,9 +1,11 @@
 //! What has to be fetched for documents, and how it is rendered: a tree of nodes as a list, parents before children.
 
 mod compile;
+mod follow;
 mod rows;
 mod scalar;
 
+pub use follow::{Followed, Track};
 pub use rows::rows_of_table;
 
 use crate::render::Render;
@@ -52,6 +54,8 @@ pub struct Node {
     pub limit: Option<u64>,
     /// What is wanted of them.
     pub content: Content,
+    /// Which links are read beside it ([`Plan::follow`]).
+    pub tracks: Vec<Track>,
 }
 
 /// Where the values of a link come from.
@@ -135,6 +139,8 @@ pub struct Cell {
     pub default: Option<String>,
     /// Asked for as JSON.
     pub json: bool,
+    /// A column of the junction, not of the node's table.
+    pub junction: bool,
 }
 
 /// A value over the rows of a link.
@@ -223,7 +229,7 @@ impl Node {
 impl Cell {
     /// A column as it is.
     pub fn plain(column: impl Into<String>) -> Self {
-        Self { column: column.into(), transforms: Vec::new(), default: None, json: false }
+        Self { column: column.into(), transforms: Vec::new(), default: None, json: false, junction: false }
     }
 }
 

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
 
 use flusso_documents::{
-    Catalogue, Chunk, Column, Content, Fetch, Form, Grouping, Links, Plan, Rows, Source, build, rows_of_table,
+    Catalogue, Chunk, Column, Content, Fetch, Followed, Form, Grouping, Links, Plan, Rows, Source, build, rows_of_table,
 };
 use flusso_schema::{AggregateOp, TableName};
 use std::collections::{BTreeMap, VecDeque};
@@ -205,6 +205,66 @@ fn rows_of_all_levels_meet_in_their_documents() {
         }
         assert_eq!(bodies(&store, &plan, Vec::new(), 4), (Vec::new(), 0));
     }
+}
+
+/// The links that are read beside documents: relation, row and where it leads.
+fn tracked(store: &Store, plan: &Plan, chunk: Chunk) -> Vec<String> {
+    let mut executor = Executor { store, plan, asked: VecDeque::new(), questions: 0, ended: false };
+    let (mut chunks, mut found) = (Some(chunk), Vec::new());
+    let next = |_: &mut Executor<'_>| Ok(chunks.take());
+    build(plan, &mut executor, 1, next, |_, assembly| {
+        for (track, rows) in assembly.tracked() {
+            let texts = |row: usize, cells: &[usize]| {
+                let texts = cells.iter().map(|cell| rows.cell(row, *cell).unwrap_or(b"-"));
+                texts.map(|text| String::from_utf8_lossy(text).into_owned()).collect::<Vec<_>>().join(",")
+            };
+            let links = (0..rows.len()).map(|row| (texts(row, &track.row), texts(row, &track.links)));
+            found.extend(links.map(|(row, links)| format!("{} {row} {links}", track.relation)));
+        }
+        Ok(true)
+    })
+    .unwrap();
+    found.sort();
+    found
+}
+
+#[test]
+fn links_are_read_beside_documents_that_stay_the_same() {
+    let followed = |relation, columns: &str| Followed {
+        relation,
+        table: flusso_documents::Table { schema: "public".into(), name: "orders".into() },
+        columns: vec![columns.into()],
+        key: vec!["id".into()],
+    };
+    for alike in [true, false] {
+        let store = store(alike);
+        let schema = flusso_schema::parse(SCHEMA, "users.schema.yml").unwrap();
+        let bare = Plan::of_schema(&schema, &store).unwrap();
+        let mut plan = bare.clone();
+        plan.follow(&[followed(0, "user_id")]);
+        // Orders are fetched for the list, so the counts over the same ask for nothing more.
+        let (before, questions) = bodies(&store, &bare, vec![keys(&["1", "2", "3"])], 1);
+        assert_eq!(bodies(&store, &plan, vec![keys(&["1", "2", "3"])], 1), (before.clone(), questions));
+        assert_eq!(tracked(&store, &plan, keys(&["1", "3"])), ["0 10 3", "0 11 1", "0 12 3", "0 13 1"]);
+        // Those that are only counted are fetched for their links.
+        let mut plan = bare.clone();
+        plan.follow(&[followed(1, "product_id")]);
+        assert_eq!(bodies(&store, &plan, vec![keys(&["1", "2", "3"])], 1), (before, questions + 1));
+        assert_eq!(tracked(&store, &plan, keys(&["1"])), ["1 10 7", "1 11 8", "1 13 7", "1 14 7"]);
+    }
+}
+
+#[test]
+fn what_a_filter_or_a_limit_hides_from_a_list_is_still_counted_and_followed() {
+    let text = "version: 1\ntable: users\nfields:\n  - has_many: few\n    table: orders\n    primary_key: id\n    foreign_key: user_id\n    limit: 1\n    fields: [{ long: id }]\n  - count: all\n    table: orders\n    foreign_key: user_id\n";
+    let store = store(true);
+    let mut plan = Plan::of_schema(&flusso_schema::parse(text, "x").unwrap(), &store).unwrap();
+    let nodes = plan.nodes.len();
+    let table = flusso_documents::Table { schema: "public".into(), name: "orders".into() };
+    plan.follow(&[Followed { relation: 0, table, columns: vec!["user_id".into()], key: vec!["id".into()] }]);
+    assert_eq!(plan.nodes.len(), nodes + 1, "the list is cut, so the count fetches its rows");
+    let alone = plan.nodes.last().unwrap();
+    assert!(alone.limit.is_none() && alone.tracks.len() == 1, "{alone:?}");
 }
 
 #[test]

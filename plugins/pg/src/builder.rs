@@ -11,19 +11,23 @@ use crate::codec;
 use crate::error::{Error, Result};
 use crate::executor::Executor;
 use crate::known::Known;
+use crate::links::{self, LinkTable, Named, Seen};
 use crate::lookup::fits;
 use crate::query::Queries;
 use crate::session::{CALL, Session};
 use crate::settings::Settings;
 use crate::walk::Walk;
-use flusso_documents::{CHUNK, Chunk, Plan, Rows, build};
+use flusso_documents::{Assembly, CHUNK, Chunk, Plan, Rows, build};
 use flusso_plugin::{Affected, DocumentId, IndexRequest, Outcome, Value};
 use flusso_resolve::Resolver;
 use flusso_schema::Schema;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Chunks under way at once.
 pub(crate) const AHEAD: usize = 4;
+/// Documents that were overtaken are built again so few at a time, and so often.
+const FEW: usize = 32;
+const AGAIN: usize = 50;
 
 /// A builder, opened.
 pub struct DocumentBuilder {
@@ -32,6 +36,14 @@ pub struct DocumentBuilder {
     /// The ways from rows to documents; the contract's numbers of tables are its.
     pub(crate) resolver: Resolver,
     pub(crate) walk: Option<(u32, Walk)>,
+    /// Where links are remembered that the server does not tell; none outside a component.
+    pub(crate) links: Option<Box<dyn LinkTable>>,
+    /// The relations that are followed through it.
+    pub(crate) followed: Vec<Named>,
+    /// Their names, and those of before.
+    pub(crate) kept: BTreeSet<String>,
+    /// Whether replica identity is set where it may be.
+    pub(crate) manages: bool,
 }
 
 /// An index. Its place is its number.
@@ -39,6 +51,9 @@ pub(crate) struct Index {
     pub(crate) name: String,
     pub(crate) made_of: MadeOf,
     pub(crate) known: Known,
+    /// What the documents are made of.
+    pub(crate) bare: Plan,
+    /// The same, with the links that are read beside it.
     pub(crate) plan: Plan,
     pub(crate) queries: Queries,
 }
@@ -58,25 +73,97 @@ pub(crate) enum MadeOf {
 impl DocumentBuilder {
     /// Opens a session, reads the schemas and looks the tables up.
     pub fn start(settings: &Settings, requests: &[IndexRequest]) -> Result<Self> {
+        Self::remembering(settings, requests, links::of_host())
+    }
+
+    /// The same, with this link table.
+    pub fn remembering(
+        settings: &Settings,
+        requests: &[IndexRequest],
+        mut links: Option<Box<dyn LinkTable>>,
+    ) -> Result<Self> {
         let mut session = Session::open(&settings.connection, crate::session::Mode::Sql)?;
         let indexes = open::indexes(&mut session, requests)?;
-        let resolver = resolve::resolver(&indexes)?;
-        Ok(Self { session, indexes, resolver, walk: None })
+        let manages = settings.manage_replica_identity;
+        let resolver = resolve::resolver(&indexes, manages)?;
+        let kept = links.as_mut().map(|links| links.followed()).unwrap_or_default().into_iter().collect();
+        let mut builder = Self { session, indexes, resolver, walk: None, links, followed: Vec::new(), kept, manages };
+        builder.connect()?;
+        Ok(builder)
     }
 
     /// Builds by key, in the order of the ids.
     pub fn build(&mut self, ids: &[DocumentId]) -> Result<Vec<Outcome>> {
         self.session.within(CALL);
         self.release()?;
+        let (mut outcomes, mut overtaken) = self.build_once(ids)?;
+        // A row whose change was resolved before its links were remembered: the document may hold what nobody will mend.
+        for _ in 0..AGAIN {
+            if overtaken.is_empty() {
+                return Ok(outcomes);
+            }
+            // Few at a time, so that it is quick, and hardly overtaken again.
+            for places in std::mem::take(&mut overtaken).chunks(FEW) {
+                let few: Vec<DocumentId> = places.iter().filter_map(|place| ids.get(*place).cloned()).collect();
+                let (fresh, again) = self.build_once(&few)?;
+                overtaken.extend(again.into_iter().filter_map(|at| places.get(at).copied()));
+                for (place, outcome) in places.iter().zip(fresh) {
+                    if let Some(held) = outcomes.get_mut(*place) {
+                        *held = outcome;
+                    }
+                }
+            }
+        }
+        Err(Error::Transient("rows change faster than documents of them can be read; it is tried again".into()))
+    }
+
+    /// Builds by key, few at a time, so that each is hardly overtaken.
+    pub(crate) fn build_few(&mut self, ids: &[DocumentId]) -> Result<Vec<Outcome>> {
+        let mut outcomes = Vec::with_capacity(ids.len());
+        for few in ids.chunks(FEW) {
+            outcomes.extend(self.build(few)?);
+        }
+        Ok(outcomes)
+    }
+
+    /// Builds by key, and remembers the links that were read. Says which documents were overtaken meanwhile, by their places.
+    fn build_once(&mut self, ids: &[DocumentId]) -> Result<(Vec<Outcome>, Vec<usize>)> {
+        let since = self.moment();
+        let (mut seen, mut chunks) = (Seen::default(), Vec::new());
         let mut outcomes = vec![Outcome::Absent; ids.len()];
         let mut by_index: HashMap<u32, Vec<usize>> = HashMap::new();
         for (at, id) in ids.iter().enumerate() {
             by_index.entry(id.index).or_default().push(at);
         }
         for (number, places) in by_index {
-            self.again(number, |session, index| by_key(session, index, &places, ids, &mut outcomes))?;
+            let followed = self.followed.clone();
+            self.again(number, |session, index| {
+                let mut taken = |assembly: &Assembly<'_>, places: Vec<usize>| {
+                    seen.take(assembly, &followed);
+                    chunks.push(places);
+                };
+                by_key(session, index, &places, ids, &mut outcomes, &mut taken)
+            })?;
         }
-        Ok(outcomes)
+        let chunks =
+            self.remember(since, seen)?.into_iter().filter_map(|chunk| chunks.get(usize::try_from(chunk).ok()?));
+        Ok((outcomes, chunks.flatten().copied().collect()))
+    }
+
+    /// Now, to the link table; before anything is read.
+    pub(crate) fn moment(&mut self) -> u64 {
+        match &mut self.links {
+            Some(links) if !self.followed.is_empty() => links.moment(),
+            _ => 0,
+        }
+    }
+
+    /// Hands over the links that were read. Returns the chunks that were overtaken.
+    pub(crate) fn remember(&mut self, since: u64, seen: Seen) -> Result<BTreeSet<u32>> {
+        match &mut self.links {
+            Some(links) if !self.followed.is_empty() => seen.remember(&mut **links, since, &self.followed),
+            _ => Ok(BTreeSet::new()),
+        }
     }
 
     /// Reads documents, and once more when it turns out that a table was altered.
@@ -117,6 +204,7 @@ impl DocumentBuilder {
         }
         self.session.forget()?;
         index.plan_again(&mut self.session)?;
+        self.connect()?;
         Ok(true)
     }
 
@@ -129,7 +217,7 @@ impl DocumentBuilder {
         for number in &affected.rebuild {
             self.freshen(*number)?;
         }
-        self.resolver = resolve::resolver(&self.indexes)?;
+        self.connect()?;
         Ok(affected)
     }
 
@@ -148,6 +236,7 @@ fn by_key(
     places: &[usize],
     ids: &[DocumentId],
     outcomes: &mut [Outcome],
+    taken: &mut dyn FnMut(&Assembly<'_>, Vec<usize>),
 ) -> Result<()> {
     // A key asked for twice is read once and answered twice.
     let mut wanted: HashMap<Vec<u8>, usize> = HashMap::with_capacity(places.len());
@@ -181,6 +270,8 @@ fn by_key(
     read(session, index, |executor| {
         executor.begin()?;
         build(&index.plan, executor, AHEAD, next, |number, assembly| {
+            let here = keys.iter().skip(number * CHUNK).take(assembly.len());
+            taken(assembly, here.flat_map(|(_, places)| places).copied().collect());
             for (document, (key, places)) in keys.iter().skip(number * CHUNK).take(assembly.len()).enumerate() {
                 // What is equal to the server alone (citext) is another document.
                 let same = assembly.key(document).is_some_and(|texts| index.queries.roots.is(key, texts));

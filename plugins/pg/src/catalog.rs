@@ -18,8 +18,11 @@ pub struct Table {
     pub partitioned: bool,
     /// `p`ermanent, `u`nlogged.
     pub persistence: String,
-    /// Replica identity: `d`efault, `f`ull, `n`othing, `i`ndex.
+    /// Replica identity: `d`efault, `f`ull, `n`othing, `i`ndex. A partitioned table has that of its partitions where they are
+    /// not all `f`ull.
     pub identity: String,
+    /// Whether this role may set it, for all partitions too.
+    pub alterable: bool,
     /// Whether this role may read it.
     pub readable: bool,
     /// Whether row-level security would hide rows from this role.
@@ -172,6 +175,7 @@ pub fn table(session: &mut Session, schema: &str, name: &str) -> Result<Option<T
 /// For tables given by their oids, in the oids' order: each that is there, and what [`Table::fingerprint`] has.
 pub const FINGERPRINTS: &str =
     "SELECT a.attrelid, string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum)
+         || (SELECT ' ' || c.relreplident::text FROM pg_catalog.pg_class c WHERE c.oid = a.attrelid)
      FROM pg_catalog.pg_attribute a WHERE a.attrelid = ANY($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
      GROUP BY a.attrelid ORDER BY a.attrelid";
 
@@ -194,7 +198,11 @@ WITH RECURSIVE base(type, base) AS (
 )
 SELECT pg_catalog.row_to_json(t) FROM (
     SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS partitioned,
-        c.relpersistence AS persistence, c.relreplident AS identity,
+        c.relpersistence AS persistence,
+        CASE WHEN c.relkind = 'p' AND c.relreplident = 'f' AND EXISTS (SELECT FROM pg_catalog.pg_partition_tree(c.oid) p
+            JOIN pg_catalog.pg_class q ON q.oid = p.relid WHERE q.relreplident <> 'f') THEN 'd' ELSE c.relreplident::text END AS identity,
+        pg_catalog.pg_has_role(c.relowner, 'USAGE') AND (c.relkind <> 'p' OR NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree(c.oid) p
+            JOIN pg_catalog.pg_class q ON q.oid = p.relid WHERE NOT pg_catalog.pg_has_role(q.relowner, 'USAGE'))) AS alterable,
         pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable,
         c.relrowsecurity AND pg_catalog.row_security_active(c.oid) AS hidden_rows,
         pg_catalog.pg_get_userbyid(c.relowner) AS owner, current_user AS role,
@@ -220,7 +228,8 @@ SELECT pg_catalog.row_to_json(t) FROM (
             'json_cast', ty.oid >= 16384 AND EXISTS (SELECT FROM pg_catalog.pg_cast k WHERE k.castsource = ty.oid AND k.casttarget = 114 AND k.castfunc <> 0),
             'required', a.attnotnull,
             'indexed', EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum AND i.indpred IS NULL AND i.indisvalid)) ORDER BY a.attnum), '[]') AS columns,
-            coalesce(string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum), '') AS fingerprint
+            coalesce(string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum), '')
+                || ' ' || c.relreplident::text AS fingerprint
         FROM pg_catalog.pg_attribute a
         JOIN base b ON b.type = a.atttypid
         JOIN pg_catalog.pg_type ty ON ty.oid = b.base

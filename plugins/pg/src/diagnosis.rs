@@ -145,7 +145,9 @@ fn relations(settings: &Settings, good: &[IndexRequest], report: &mut Report) ->
     if good.is_empty() {
         return Ok(());
     }
-    let builder = match DocumentBuilder::start(settings, good).map_err(Error::classified) {
+    // As it is, and not as the next start will have it.
+    let now = Settings { manage_replica_identity: false, ..settings.clone() };
+    let builder = match DocumentBuilder::start(&now, good).map_err(Error::classified) {
         Ok(builder) => builder,
         Err(Error::Transient(why)) => return Err(Error::Transient(why)),
         Err(error) => {

@@ -18,6 +18,7 @@ pub mod codec;
 pub mod diagnosis;
 pub mod error;
 pub mod keyed;
+pub mod links;
 pub mod memory;
 pub mod outline;
 pub mod pgoutput;

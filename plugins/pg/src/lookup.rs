@@ -147,8 +147,9 @@ pub(crate) fn fits(table: &Table, columns: &[String], values: &[Value]) -> bool 
     })
 }
 
-/// What the resolver has to know of a table.
-pub(crate) fn facts(table: &Table) -> TableFacts {
+/// What the resolver has to know of a table. `manages`: the source sets the replica identity where it may, before anything is
+/// followed.
+pub(crate) fn facts(table: &Table, manages: bool) -> TableFacts {
     let columns = table.columns.iter().map(|column| ColumnFacts {
         name: column.name.clone(),
         alike: crate::known::described(column).alike,
@@ -160,6 +161,7 @@ pub(crate) fn facts(table: &Table) -> TableFacts {
         columns: columns.collect(),
         identity: match table.identity.as_str() {
             "f" => Identity::Full,
+            _ if manages && table.alterable => Identity::Full,
             // Each partition has an identity of its own.
             "i" if !table.partitioned => Identity::Columns(table.identity_columns.clone()),
             _ => Identity::Key,

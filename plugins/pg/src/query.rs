@@ -40,7 +40,7 @@ impl Queries {
             true => "0".to_owned(),
             false => format!("CASE WHEN {} THEN 0 END", joined(&conditions)),
         }];
-        select.extend(cells(table, ROOT, &root.content)?);
+        select.extend(cells((table, ROOT), (table, ROOT), &root.content)?);
         let place = |at: usize| plan.key.get(at).copied().unwrap_or(0);
         let roots = Keyed::selecting(table, ROOT, &root.key, select.join(", "), place)?;
         let mut tables = plan.tables().into_iter().map(|table| known.of_plan(table)).collect::<Result<Vec<_>>>()?;
@@ -78,7 +78,7 @@ fn by_links(node: &Node, known: &Known) -> Result<String> {
         && found_by_index
         && links.iter().all(|link| link.listed)
     {
-        return limited(node, table, alias, &links, &from, conditions, limit);
+        return limited(node, (table, alias), (linked, link_alias), &links, &from, conditions, limit);
     }
     let group = match (node.link.grouping, links.as_slice()) {
         (Grouping::Text, [link]) => {
@@ -94,7 +94,7 @@ fn by_links(node: &Node, known: &Known) -> Result<String> {
     let condition = joined(&conditions);
     let reductions = match &node.content {
         Content::Aggregates(reductions) => reductions,
-        Content::Rows { .. } => return rows(node, table, alias, &group, &from, &condition),
+        Content::Rows { .. } => return rows(node, (table, alias), (linked, link_alias), &group, &from, &condition),
     };
     let mut select = vec![group.clone()];
     for reduction in reductions {
@@ -103,8 +103,16 @@ fn by_links(node: &Node, known: &Known) -> Result<String> {
     Ok(format!("SELECT {} FROM {from} WHERE {condition} GROUP BY {group}", select.join(", ")))
 }
 
-fn rows(node: &Node, table: &Table, alias: &str, group: &str, from: &str, condition: &str) -> Result<String> {
-    let cells = cells(table, alias, &node.content)?;
+fn rows(
+    node: &Node,
+    own: (&Table, &str),
+    junction: (&Table, &str),
+    group: &str,
+    from: &str,
+    condition: &str,
+) -> Result<String> {
+    let cells = cells(own, junction, &node.content)?;
+    let (_, alias) = own;
     // A link by the whole key leads to one row: there is nothing to order.
     if node.link.through.is_none() && node.link.columns == node.key {
         let select = std::iter::once(group.to_owned()).chain(cells).collect::<Vec<_>>().join(", ");
@@ -126,18 +134,18 @@ fn rows(node: &Node, table: &Table, alias: &str, group: &str, from: &str, condit
 /// The first rows of each link, read link by link.
 fn limited(
     node: &Node,
-    table: &Table,
-    alias: &str,
+    own: (&Table, &str),
+    junction: (&Table, &str),
     links: &[Compared],
     from: &str,
     mut conditions: Vec<String>,
     limit: u64,
 ) -> Result<String> {
     conditions.splice(0..0, equal(links));
-    let order = ordered(node, alias);
+    let order = ordered(node, own.1);
     let group = if node.link.grouping == Grouping::Text { "flusso_k.flusso_1" } else { "flusso_k.flusso_n" };
     let (mut select, mut inner) = (group.to_owned(), Vec::new());
-    for (at, cell) in (1..).zip(cells(table, alias, &node.content)?) {
+    for (at, cell) in (1..).zip(cells(own, junction, &node.content)?) {
         select.push_str(&format!(", c{at}"));
         inner.push(format!("{cell} AS c{at}"));
     }
@@ -198,9 +206,10 @@ impl Compared {
     }
 }
 
-fn cells(table: &Table, alias: &str, content: &Content) -> Result<Vec<String>> {
+fn cells(own: (&Table, &str), junction: (&Table, &str), content: &Content) -> Result<Vec<String>> {
+    let of = |wanted: &Cell| if wanted.junction { junction } else { own };
     match content {
-        Content::Rows { cells, .. } => cells.iter().map(|wanted| cell(wanted, table, alias)).collect(),
+        Content::Rows { cells, .. } => cells.iter().map(|wanted| cell(wanted, of(wanted).0, of(wanted).1)).collect(),
         Content::Aggregates(_) => Ok(Vec::new()),
     }
 }

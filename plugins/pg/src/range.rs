@@ -8,10 +8,12 @@
 use crate::builder::{self, DocumentBuilder, Index};
 use crate::error::Result;
 use crate::executor::{Executor, push};
+use crate::links::{Named, Seen};
 use crate::session::{CALL, Session};
 use crate::walk::Walk;
 use flusso_documents::{Assembly, CHUNK, Chunk, Rows, build};
-use flusso_plugin::{Outcome, Ranged, RangedPage};
+use flusso_plugin::{DocumentId, Outcome, Ranged, RangedPage};
+use std::ops::Range;
 
 /// Root rows of a first page: nothing is known yet of how large documents are.
 const FIRST: usize = 256;
@@ -42,13 +44,32 @@ impl DocumentBuilder {
                 Walk::new(range, cursor, most.min(FIRST))?
             }
         };
+        let since = self.moment();
+        let followed = self.followed.clone();
         let mut page = Page::default();
         self.again(index, |session, index| {
             page = Page::default();
-            page.read(session, index, &mut walk, most, max_bytes.max(1))
+            page.read(session, index, &followed, &mut walk, most, max_bytes.max(1))
         })?;
-        let (documents, rows, cursor) = (page.documents, page.used as u64, walk.cursor());
+        let (rows, cursor) = (page.used as u64, walk.cursor());
         self.walk = Some((index, walk));
+        let Page { mut documents, seen, places, .. } = page;
+        let overtaken: Vec<usize> = self
+            .remember(since, seen)?
+            .into_iter()
+            .filter_map(|chunk| places.get(usize::try_from(chunk).ok()?)?.clone())
+            .flatten()
+            .collect();
+        let keys = overtaken.iter().filter_map(|at| documents.get(*at)).map(|document| document.key.clone());
+        let ids: Vec<DocumentId> = keys.map(|key| DocumentId { index, key }).collect();
+        if !ids.is_empty() {
+            // Each few of them with a moment of its own.
+            for (at, outcome) in overtaken.into_iter().zip(self.build_few(&ids)?) {
+                if let Some(document) = documents.get_mut(at) {
+                    document.outcome = outcome;
+                }
+            }
+        }
         Ok(RangedPage { documents, rows, cursor, extra: None })
     }
 }
@@ -64,6 +85,9 @@ struct Page {
     /// Chunks that were finished before those in front of them.
     early: Vec<Option<Part>>,
     next: usize,
+    /// Links, chunk by chunk as they were finished; and where the documents of each of these are, if they are part of the page.
+    seen: Seen,
+    places: Vec<Option<Range<usize>>>,
 }
 
 struct Part {
@@ -71,6 +95,8 @@ struct Part {
     bytes: usize,
     rows: usize,
     last: Vec<Vec<u8>>,
+    /// Its number among the links.
+    chunk: u32,
 }
 
 impl Page {
@@ -78,12 +104,15 @@ impl Page {
         &mut self,
         session: &mut Session,
         index: &Index,
+        followed: &[Named],
         walk: &mut Walk,
         most: usize,
         max_bytes: usize,
     ) -> Result<()> {
         walk.at_most(session, most)?;
-        let (flat, roots) = (index.plan.is_flat(), &index.queries.roots);
+        // What is read ahead would be older than the moment that the links are remembered with.
+        let tracked = index.plan.nodes.iter().any(|node| !node.tracks.is_empty());
+        let (flat, roots) = (index.plan.is_flat() && !tracked, &index.queries.roots);
         let width = index.plan.nodes.first().map_or(0, flusso_documents::Node::width);
         let mut whole = false;
         let read = builder::read(session, index, |executor| {
@@ -109,7 +138,8 @@ impl Page {
             // nothing to ask, a chunk is rendered while the next arrives.
             let ahead = if flat { 1 } else { usize::MAX };
             build(&index.plan, executor, ahead, next, |number, assembly| {
-                self.take(number, part(index, assembly));
+                let chunk = self.seen.take(assembly, followed);
+                self.take(number, Part { chunk, ..part(index, assembly) });
                 Ok(self.bytes < max_bytes)
             })
         });
@@ -133,7 +163,15 @@ impl Page {
             *place = Some(part);
         }
         while let Some(part) = self.early.get_mut(self.next).and_then(Option::take) {
+            let from = self.documents.len();
             self.documents.extend(part.documents);
+            let chunk = usize::try_from(part.chunk).unwrap_or(usize::MAX);
+            if self.places.len() <= chunk {
+                self.places.resize(chunk + 1, None);
+            }
+            if let Some(place) = self.places.get_mut(chunk) {
+                *place = Some(from..self.documents.len());
+            }
             self.bytes += part.bytes;
             self.used += part.rows;
             self.last = part.last;
@@ -158,5 +196,5 @@ fn part(index: &Index, assembly: &Assembly<'_>) -> Part {
     }
     let last = assembly.texts(assembly.len().saturating_sub(1));
     let last = last.map(|texts| texts.map(<[u8]>::to_vec).collect()).unwrap_or_default();
-    Part { documents, bytes, rows: assembly.len(), last }
+    Part { documents, bytes, rows: assembly.len(), last, chunk: 0 }
 }

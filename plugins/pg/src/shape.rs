@@ -20,6 +20,8 @@ pub struct Watched {
     pub known: Table,
     /// The same without what only rows need; what changed since is told by comparing.
     pub outline: Outline,
+    /// Whether the links of old rows were told when this began, or since. Whoever resolves goes by that.
+    pub told: bool,
 }
 
 /// A watched relation as it stands in the stream now: column places by purpose.
@@ -31,6 +33,8 @@ pub struct Shape {
     links: Vec<(usize, Kind)>,
     /// Whether the replica identity is an index that holds every link, so that they are told whenever they change.
     pub indexed: bool,
+    /// Whether the links of old rows are told.
+    pub told: bool,
     /// The columns read, where it is asked which of them an update changed.
     asked: Option<Vec<usize>>,
     /// Every column that counts; `None`: all do.
@@ -53,9 +57,22 @@ impl Watched {
             .map(|((number, interest), outline)| {
                 let known = catalog::table(session, &interest.table.schema, &interest.table.name)?;
                 let (Some(outline), Some(known)) = (outline, known) else { return Err(gone(&label(interest))) };
-                Ok(Self { number, interest: interest.clone(), known, outline })
+                let mut watched = Self { number, interest: interest.clone(), known, outline, told: false };
+                watched.told = watched.tells();
+                Ok(watched)
             })
             .collect()
+    }
+
+    /// Whether the replica identity tells the links of old rows.
+    pub fn tells(&self) -> bool {
+        let covered = |link: &String| self.known.identity_columns.contains(link);
+        match self.known.identity.as_str() {
+            "f" => true,
+            // Each partition has an identity of its own.
+            "i" => !self.known.partitioned && self.interest.links.iter().all(covered),
+            _ => self.interest.links.is_empty(),
+        }
     }
 
     /// Whether the stream's description is the one the catalogue gave.
@@ -102,7 +119,8 @@ impl Watched {
             && !self.known.partitioned
             && links.iter().all(|(at, _)| relation.identifying.get(*at) == Some(&true));
         let counted = reads.map(|reads| key.iter().chain(&links).chain(&reads).map(|(at, _)| *at).collect());
-        Some(Shape { number: self.number, key, links, indexed, asked, counted })
+        let told = self.interest.links.is_empty() || indexed || relation.identity == b'f';
+        Some(Shape { number: self.number, key, links, indexed, told, asked, counted })
     }
 
     /// Why its changes cannot be followed. A table without a key can, where the server tells whole old rows.

@@ -16,8 +16,9 @@ use flusso_pg::source::PgSource;
 use flusso_pg::walk::KeyRange;
 use flusso_plugin::{Affected, DocumentId, Event, IndexRequest, Outcome, Preparation};
 use flusso_resolve::Tracing;
+use server::links::Links;
 use server::{Database, changes, drain};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 const TABLES: &str = "
@@ -124,7 +125,11 @@ fn managed(database: &Database) -> Settings {
 }
 
 fn follow(database: &Database, builder: &DocumentBuilder) -> PgSource {
-    let mut source = PgSource::start(managed(database), builder.tables()).unwrap();
+    follow_as(managed(database), builder)
+}
+
+fn follow_as(settings: Settings, builder: &DocumentBuilder) -> PgSource {
+    let mut source = PgSource::start(settings, builder.tables()).unwrap();
     let until = Instant::now() + Duration::from_secs(20);
     loop {
         match source.ready(None).unwrap() {
@@ -142,9 +147,12 @@ fn id(of: &DocumentId) -> (u32, String) {
 
 /// All documents, from scratch.
 fn everything(database: &Database) -> Held {
-    let mut builder = DocumentBuilder::start(&database.settings(), &requests()).unwrap();
+    read(&mut DocumentBuilder::start(&database.settings(), &requests()).unwrap(), 3)
+}
+
+fn read(builder: &mut DocumentBuilder, indexes: u32) -> Held {
     let mut all = Held::new();
-    for index in 0..3 {
+    for index in 0..indexes {
         let mut cursor = None;
         loop {
             let page = builder.range(index, &KeyRange::default().to_bytes(), cursor.as_deref(), 1000, 1 << 20).unwrap();
@@ -162,11 +170,11 @@ fn everything(database: &Database) -> Held {
     all
 }
 
-fn apply(database: &Database, builder: &mut DocumentBuilder, affected: &Affected, held: &mut Held) {
+fn apply(builder: &mut DocumentBuilder, affected: &Affected, held: &mut Held) {
     held.retain(|(index, _), _| !affected.clear.contains(index));
     if !affected.rebuild.is_empty() {
         held.retain(|(index, _), _| !affected.rebuild.contains(index));
-        held.extend(everything(database).into_iter().filter(|((index, _), _)| affected.rebuild.contains(index)));
+        held.extend(read(builder, 3).into_iter().filter(|((index, _), _)| affected.rebuild.contains(index)));
     }
     for (of, outcome) in affected.ids.iter().zip(builder.build(&affected.ids).unwrap()) {
         match outcome {
@@ -237,11 +245,46 @@ fn statement(random: &mut Random) -> String {
 #[test]
 fn when_the_stream_is_quiet_what_is_held_equals_what_is_built_anew() {
     let Some(database) = Database::create("resolve") else { return };
+    database.session().simple(TABLES).unwrap();
+    let builder = DocumentBuilder::start(&managed(&database), &requests()).unwrap();
+    let source = follow(&database, &builder);
+    story(&database, builder, source, everything(&database), None);
+}
+
+#[test]
+fn the_same_where_the_server_tells_keys_alone_and_links_are_remembered() {
+    let Some(database) = Database::create("remembered") else { return };
+    database.session().simple(TABLES).unwrap();
+    let links = Links::default();
+    let mut builder = DocumentBuilder::remembering(&database.settings(), &requests(), links.boxed()).unwrap();
+    let remembers: Vec<_> = builder.roots().into_iter().map(|scope| scope.remembers).collect();
+    let users = [
+        "users (id integer → boss_id integer)",
+        "orders (id integer → user_id integer)",
+        "labels (id integer → user_id integer)",
+    ];
+    let users: Vec<_> = users
+        .iter()
+        .map(|name| format!("public.{name}"))
+        .chain(["crm.orders (id integer → user_id integer)".into()])
+        .collect();
+    assert_eq!(remembers[0].iter().collect::<BTreeSet<_>>(), users.iter().collect::<BTreeSet<_>>());
+    assert!(remembers[1].is_empty() && remembers[2].is_empty(), "{remembers:?}");
+    let source = follow_as(database.settings(), &builder);
+    let held = read(&mut builder, 3);
+    assert!(links.len() > 50, "{}", links.len());
+    story(&database, builder, source, held, Some(&links));
+    assert_eq!(identity(&mut database.session(), "orders"), "d");
+}
+
+fn story(
+    database: &Database,
+    mut builder: DocumentBuilder,
+    mut source: PgSource,
+    mut held: Held,
+    links: Option<&Links>,
+) {
     let mut session = database.session();
-    session.simple(TABLES).unwrap();
-    let mut builder = DocumentBuilder::start(&managed(&database), &requests()).unwrap();
-    let mut source = follow(&database, &builder);
-    let mut held = everything(&database);
     let seed = std::env::var("FLUSSO_RESOLVE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
     let mut random = Random(seed);
     let (mut named, mut transactions) = (0, 0);
@@ -258,12 +301,13 @@ fn when_the_stream_is_quiet_what_is_held_equals_what_is_built_anew() {
             let mut affected = builder.touched(batch).unwrap();
             loop {
                 named += affected.ids.len();
-                apply(&database, &mut builder, &affected, &mut held);
+                apply(&mut builder, &affected, &mut held);
+                links.iter().for_each(|links| links.confirm(&affected));
                 let Some(cursor) = affected.more else { break };
                 affected = builder.touched_more(&cursor, 3).unwrap();
             }
         }
-        let truth = everything(&database);
+        let truth = everything(database);
         assert!(held == truth, "seed {seed}, round {round}: {:?}", difference(&held, &truth));
     }
     eprintln!("{transactions} transactions, {named} documents named, {} held", held.len());
@@ -362,4 +406,91 @@ fn one_change_of_very_many_documents_comes_in_parts() {
         affected = open().touched_more(&cursor, 5000).unwrap();
     }
     assert!(all.len() >= 40_000 && answers >= 7, "{} documents in {answers} answers", all.len());
+}
+
+#[test]
+fn a_document_whose_rows_were_asked_for_while_it_was_read_is_read_again() {
+    let Some(database) = Database::create("overtaken") else { return };
+    let mut session = database.session();
+    session.simple(TABLES).unwrap();
+    for by_range in [true, false] {
+        let links = Links::default();
+        let open = || DocumentBuilder::remembering(&database.settings(), &requests(), links.boxed()).unwrap();
+        let (mut builder, mut resolver) = (open(), open());
+        let mut source = follow_as(database.settings(), &builder);
+        drain(&mut source);
+        // Between the read and its links' being remembered, the order goes, and its going is resolved: nobody knows yet
+        // that a document held it.
+        let user = session.one("SELECT user_id FROM orders WHERE user_id > 0 LIMIT 1").unwrap().unwrap();
+        let order = session.one(&format!("SELECT min(id) FROM orders WHERE user_id = {user}")).unwrap().unwrap();
+        let (mut other, order_gone) = (database.session(), order.clone());
+        links.0.borrow_mut().before = Some(Box::new(move || {
+            other
+                .simple(&format!(
+                    "DELETE FROM items WHERE order_id = {order_gone}; DELETE FROM orders WHERE id = {order_gone}"
+                ))
+                .unwrap();
+            let affected = resolver.touched(&changes(drain(&mut source))).unwrap();
+            assert!(!affected.ids.iter().any(|id| id.index == 0), "{:?}", affected.ids);
+        }));
+        let key = vec![flusso_plugin::Value::Integer(user.parse().unwrap())];
+        let held = if by_range {
+            read(&mut builder, 1)[&(0, format!("{key:?}"))].clone()
+        } else {
+            let Outcome::Built(body) = builder.build(&[DocumentId { index: 0, key: key.clone() }]).unwrap().remove(0)
+            else {
+                panic!("it is there")
+            };
+            String::from_utf8(body).unwrap()
+        };
+        assert!(links.0.borrow().before.is_none());
+        assert_eq!(held, everything(&database)[&(0, format!("{key:?}"))]);
+        drop(builder);
+        session.simple("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active AND database = current_database()").unwrap();
+    }
+}
+
+#[test]
+fn a_table_that_tells_less_than_it_did_has_its_documents_built_again() {
+    let Some(database) = Database::create("weakened") else { return };
+    let mut session = database.session();
+    session.simple(TABLES).unwrap();
+    let links = Links::default();
+    let open = |settings| DocumentBuilder::remembering(&settings, &requests(), links.boxed()).unwrap();
+    let remembers_nothing = |builder: &DocumentBuilder| builder.roots().iter().all(|scope| scope.remembers.is_empty());
+    let mut builder = open(managed(&database));
+    assert!(remembers_nothing(&builder), "what will be set is not remembered");
+    let mut source = follow(&database, &builder);
+    session.simple("UPDATE orders SET total = 1 WHERE id = 1").unwrap();
+    assert!(!drain(&mut source).iter().any(|event| matches!(event, Event::TableChanged(_))));
+    session.simple("ALTER TABLE orders REPLICA IDENTITY DEFAULT").unwrap();
+    session.simple("UPDATE orders SET user_id = 7 WHERE id = 1").unwrap();
+    // It is set here, so the source asks to be opened again; what was written meanwhile tells less all the same.
+    let until = Instant::now() + Duration::from_secs(20);
+    while let Ok(events) = source.events(&server::ask(1000, 100, None)) {
+        assert!(Instant::now() < until && !events.iter().any(|event| matches!(event, Event::Change(_))), "{events:?}");
+    }
+    drop(source);
+    let mut source = follow(&database, &builder);
+    let events = drain(&mut source);
+    let changed: Vec<u32> = events
+        .iter()
+        .filter_map(|event| if let Event::TableChanged(changed) = event { Some(changed.table) } else { None })
+        .collect();
+    assert_eq!(changed.len(), 1, "{events:?}");
+    let affected = builder.look_again(&changed).unwrap();
+    assert!(affected.rebuild.contains(&0), "{affected:?}");
+    assert!(remembers_nothing(&builder), "it was set again");
+    // Unless it is set here, it is remembered from now on; what was remembered once, also when it is told again.
+    let mut builder = open(database.settings());
+    assert!(remembers_nothing(&builder));
+    session.simple("ALTER TABLE orders REPLICA IDENTITY DEFAULT").unwrap();
+    builder.look_again(&changed).unwrap();
+    let remembers = |builder: &DocumentBuilder| builder.roots()[0].remembers.clone();
+    let orders = "public.orders (id integer → user_id integer)".to_owned();
+    assert_eq!(remembers(&builder), std::slice::from_ref(&orders));
+    session.simple("ALTER TABLE orders REPLICA IDENTITY FULL").unwrap();
+    builder.look_again(&changed).unwrap();
+    assert_eq!(remembers(&builder), std::slice::from_ref(&orders));
+    assert!(remembers_nothing(&open(database.settings())));
 }

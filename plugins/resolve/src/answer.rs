@@ -1,11 +1,11 @@
 //! The calls a builder passes on: a batch, and what is left of one.
 
 use crate::cursor::Found;
-use crate::links::Links;
+use crate::links::{Links, Touched};
 use crate::lookup::Lookup;
 use crate::network::Resolver;
 use crate::rounds::Work;
-use flusso_plugin::{Affected, Change};
+use flusso_plugin::{Affected, Change, affected};
 
 impl Resolver {
     /// Which documents a whole batch of changes touches; about the first `max` of them, and a cursor if there are more.
@@ -19,12 +19,12 @@ impl Resolver {
         max: usize,
         lookup: &mut L,
         links: &mut dyn Links<L::Error>,
-    ) -> Result<Affected, L::Error> {
+    ) -> Result<Touched, L::Error> {
         let (work, whole) = self.begin(changes, links)?;
         let mut affected = self.go_on(work, max, lookup)?;
         affected.rebuild = whole.rebuild.into_iter().collect();
         affected.clear = whole.clear.into_iter().collect();
-        Ok(affected)
+        Ok(Touched { affected, ended: whole.ended })
     }
 
     /// Goes on from a cursor, with at most `max` documents. A cursor of before a change of schemas or tables can no longer be
@@ -38,7 +38,7 @@ impl Resolver {
             Found::Work(work) => self.go_on(work, max, lookup),
             Found::Foreign => {
                 let rebuild = self.scopes().into_iter().map(|scope| scope.index).collect();
-                Ok(Affected { ids: Vec::new(), more: None, rebuild, clear: Vec::new(), extra: None })
+                Ok(Affected { rebuild, ..affected(Vec::new()) })
             }
         }
     }
@@ -50,6 +50,6 @@ impl Resolver {
         let rest = work.found.split_off(work.found.len().min(max));
         let ids = std::mem::replace(&mut work.found, rest).into_iter().map(|(id, _)| id).collect();
         let more = if work.found.is_empty() && work.is_done() { None } else { Some(self.cursor(&work)) };
-        Ok(Affected { ids, more, rebuild: Vec::new(), clear: Vec::new(), extra: None })
+        Ok(Affected { more, ..affected(ids) })
     }
 }

@@ -1,7 +1,7 @@
 //! What a source has to watch, and where documents are rooted.
 
 use crate::network::Resolver;
-use flusso_plugin::{Affected, Scope, TableInterest, TableNumber};
+use flusso_plugin::{Affected, Scope, TableInterest, TableNumber, affected};
 
 /// Asks the source to say which of the columns read an update changed (`changed` in a change's `extra`).
 const CHANGED: &str = r#"{"changed":true}"#;
@@ -29,7 +29,7 @@ impl Resolver {
         tables.chain(named).collect()
     }
 
-    /// One scope an index: the table of its root, with the key that names its documents.
+    /// One scope an index: the table of its root, with the key that names its documents. What it remembers is not filled in.
     pub fn scopes(&self) -> Vec<Scope> {
         let renamed = self.renamed();
         let roots = self.nodes.iter().filter(|node| node.parent.is_none());
@@ -37,7 +37,7 @@ impl Resolver {
             .map(|node| {
                 let place = renamed.iter().position(|(table, key)| (*table, *key) == (node.table, &node.from));
                 let root = place.map_or(node.table, |place| self.tables.len() + place);
-                Scope { index: node.index, root: number(root), extra: None }
+                Scope { index: node.index, root: number(root), remembers: Vec::new(), extra: None }
             })
             .collect()
     }
@@ -60,7 +60,7 @@ impl Resolver {
         let mut rebuild: Vec<u32> = reads.map(|node| node.index).collect();
         rebuild.sort_unstable();
         rebuild.dedup();
-        Affected { ids: Vec::new(), more: None, rebuild, clear: Vec::new(), extra: None }
+        Affected { rebuild, ..affected(Vec::new()) }
     }
 }
 

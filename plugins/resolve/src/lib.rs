@@ -20,7 +20,10 @@
 //! nor the moment of the change: any moment at which the change is visible will do.
 //!
 //! The one thing this needs is the links before. [`Resolver::relations`] says for each relation whether they are known.
-//! Where they are not, a [`Links`] table stands in.
+//! Where they are not, a [`Links`] table stands in: builds add the links of every row that they read, and a change is followed
+//! from all that are remembered of its row. A link is needed as long as some document may hold what was read through it. It
+//! has ended when a batch has changed its row so that it leads elsewhere (or nowhere), every document under it has been
+//! built since, none of these builds has read it again, and all of them are durable.
 //!
 //! Answers may hold documents that did not change (a value that a limit cuts off, a row that a filter hides), and ids for
 //! which there is no document; they never lack one that did.
@@ -45,7 +48,7 @@ mod tests;
 pub use cursor::Unreadable;
 pub use facts::{ColumnFacts, Identity, TableFacts};
 pub use key::code;
-pub use links::{Link, Links, NoLinks};
+pub use links::{Ended, Link, Links, NoLinks, Touched};
 pub use lookup::{Hop, Lookup, Pair};
 pub use network::{Documents, Resolver};
 pub use problem::Problem;

@@ -62,6 +62,8 @@ pub(crate) struct Node {
     pub(crate) relation: Option<u32>,
     /// Whether the links before a change are known.
     pub(crate) exact: bool,
+    /// Whether they are asked of a link table.
+    pub(crate) followed: bool,
 }
 
 /// Where a column's value stands in a change.
@@ -127,6 +129,16 @@ impl Resolver {
         Ok(network)
     }
 
+    /// Asks the link table for these relations, too, though the store tells their links: what was remembered of them once is
+    /// kept without gaps.
+    #[must_use]
+    pub fn following(mut self, relations: &[u32]) -> Self {
+        for node in &mut self.nodes {
+            node.followed |= node.relation.is_some_and(|relation| relations.contains(&relation));
+        }
+        self
+    }
+
     /// At most so many pairs in one question, and at least one.
     #[must_use]
     pub fn with_page(mut self, page: usize) -> Self {
@@ -178,6 +190,7 @@ impl Resolver {
                     own: None,
                     relation: None,
                     exact: true,
+                    followed: false,
                 }),
             }
         }
@@ -235,7 +248,9 @@ impl Resolver {
             let up = parent.map(|parent| self.entry(parent, by, (table, &from)));
             let own = (!key.is_empty()).then(|| self.entry(number, key.clone(), (table, &key)));
             if let Some(node) = self.nodes.get_mut(number) {
-                (node.parts, node.exact, node.relation, node.up, node.own) = (parts, by_key || told, relation, up, own);
+                (node.parts, node.relation, node.up, node.own) = (parts, relation, up, own);
+                node.exact = by_key || told;
+                node.followed = !node.exact;
             }
         }
     }

@@ -13,10 +13,14 @@ pub struct Relation {
     pub table: TableName,
     /// The columns.
     pub columns: Vec<String>,
+    /// Those of the table's primary key.
+    pub key: Vec<String>,
     /// Where its rows show: index and path.
     pub paths: Vec<(u32, String)>,
     /// Which way it goes.
     pub tracing: Tracing,
+    /// Whether its links are asked of a link table.
+    pub followed: bool,
 }
 
 /// How the old links of a changed or deleted row are known.
@@ -59,7 +63,9 @@ impl Resolver {
             };
             let paths =
                 nodes.iter().flat_map(|node| node.paths.iter().map(|path| (node.index, path.clone()))).collect();
-            Some(Relation { number, table: facts.name.clone(), columns: columns.clone(), paths, tracing })
+            let followed = nodes.iter().any(|node| node.followed);
+            let (table, columns, key) = (facts.name.clone(), columns.clone(), facts.key.clone());
+            Some(Relation { number, table, columns, key, paths, tracing, followed })
         };
         (0..).zip(&self.relations).filter_map(relation).collect()
     }

@@ -1,31 +1,25 @@
 //! From changes to the first values that are followed: the links of each changed row before and after.
 
-use crate::links::{Link, Links};
+use crate::links::{Changed as Rows, Ended, Last, Link, Links};
 use crate::network::{Node, Part, Resolver, Table};
 use crate::pruning::Changed;
 use crate::rounds::Work;
 use flusso_plugin::{Change, Key, Op, Row, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Indexes as wholes.
+/// Indexes as wholes, and links.
 #[derive(Debug, Default)]
 pub(crate) struct Whole {
     pub(crate) rebuild: BTreeSet<u32>,
     pub(crate) clear: BTreeSet<u32>,
-}
-
-/// Rows whose links before are to be asked for: the relation, where they lead, the keys.
-struct Unknown {
-    relation: u32,
-    node: usize,
-    rows: Vec<(Key, u32)>,
+    pub(crate) ended: Ended,
 }
 
 impl Resolver {
     /// Where a batch begins.
     pub(crate) fn begin<E>(&self, changes: &[Change], links: &mut dyn Links<E>) -> Result<(Work, Whole), E> {
         let (mut work, mut whole) = (Work::default(), Whole::default());
-        let (mut seen, mut unknown): (Vec<Link>, Vec<Unknown>) = (Vec::new(), Vec::new());
+        let (mut followed, mut emptied): (BTreeMap<u32, Rows>, BTreeSet<u32>) = (BTreeMap::new(), BTreeSet::new());
         for (rank, change) in (0..).zip(changes) {
             let Some(table) = usize::try_from(change.table).ok().and_then(|number| self.tables.get(number)) else {
                 continue;
@@ -35,62 +29,73 @@ impl Resolver {
                 if change.op == Op::Truncate {
                     let list = if node.parent.is_none() { &mut whole.clear } else { &mut whole.rebuild };
                     list.insert(node.index);
+                    emptied.extend(node.relation.filter(|_| node.followed));
                 } else if !changed.spares(node, table, change) {
-                    self.follow(number, node, table, change, rank, &mut work, &mut seen, &mut unknown);
+                    let after = self.follow(number, node, table, change, rank, &mut work);
+                    if change.op == Op::Delete && !node.followed && !tells(node, table, change) {
+                        // It should have been told, and is not (a partition has an identity of its own).
+                        whole.rebuild.insert(node.index);
+                    }
+                    if let Some(relation) = node.relation.filter(|_| node.followed) {
+                        followed.entry(relation).or_default().note(&change.key, rank, after);
+                    }
                 }
             }
         }
         // What stands in a cleared index now came after the truncate, and is in this batch or a later one.
         whole.rebuild.retain(|index| !whole.clear.contains(index));
-        links.remember(&seen)?;
-        for Unknown { relation, node, rows } in unknown {
-            let (keys, ranks): (Vec<Key>, Vec<u32>) = rows.into_iter().unzip();
-            for (parents, rank) in links.parents(relation, &keys)?.into_iter().zip(ranks) {
-                parents.into_iter().for_each(|values| self.rise(&mut work, node, values, rank));
+        whole.ended.emptied = emptied.into_iter().collect();
+        for (relation, Rows { rows, ends, .. }) in followed {
+            let parents = links.parents(relation, &rows)?;
+            for ((row, (rank, last)), parents) in rows.into_iter().zip(ends).zip(parents) {
+                for values in parents {
+                    let nodes = self.nodes.iter().enumerate();
+                    for (number, _) in nodes.filter(|(_, node)| node.relation == Some(relation)) {
+                        self.rise(&mut work, number, values.clone(), rank);
+                    }
+                    let stays = match &last {
+                        Last::Gone => false,
+                        Last::At(now) => *now == values,
+                        Last::Unsaid => true,
+                    };
+                    if !stays {
+                        whole.ended.links.push(Link { relation, row: row.clone(), values });
+                    }
+                }
             }
         }
         Ok((work, whole))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the lists that one pass over a batch fills")]
-    fn follow(
-        &self,
-        number: usize,
-        node: &Node,
-        table: &Table,
-        change: &Change,
-        rank: u32,
-        work: &mut Work,
-        seen: &mut Vec<Link>,
-        unknown: &mut Vec<Unknown>,
-    ) {
+    /// Follows the links that came with a change. Says where it leads now.
+    fn follow(&self, number: usize, node: &Node, table: &Table, change: &Change, rank: u32, work: &mut Work) -> Last {
         let before = values(node, table, &change.key, change.before.as_ref());
         if let Some(values) = &before {
             self.rise(work, number, values.clone(), rank);
-        } else if let (false, Some(relation)) = (node.exact, node.relation) {
-            let group = unknown.iter_mut().find(|group| (group.relation, group.node) == (relation, number));
-            match group {
-                Some(group) => group.rows.push((change.key.clone(), rank)),
-                None => unknown.push(Unknown { relation, node: number, rows: vec![(change.key.clone(), rank)] }),
-            }
         }
         if change.op != Op::Upsert {
-            return;
+            return Last::Gone;
         }
         match (values(node, table, &change.key, change.after.as_ref()), node.own) {
             (Some(values), _) => {
-                if let (false, Some(relation)) = (node.exact, node.relation) {
-                    seen.push(Link { relation, row: change.key.clone(), values: values.clone() });
-                }
                 if before.as_ref() != Some(&values) {
-                    self.rise(work, number, values, rank);
+                    self.rise(work, number, values.clone(), rank);
                 }
+                Last::At(values)
             }
             // The change does not carry it: the row does.
-            (None, Some(own)) => work.arrive(own, change.key.clone(), rank),
-            (None, None) => {}
+            (None, Some(own)) => {
+                work.arrive(own, change.key.clone(), rank);
+                Last::Unsaid
+            }
+            (None, None) => Last::Unsaid,
         }
     }
+}
+
+/// Whether a change says where its row was.
+fn tells(node: &Node, table: &Table, change: &Change) -> bool {
+    values(node, table, &change.key, change.before.as_ref()).is_some()
 }
 
 /// The links of a row, from its key and the links that came with the change; `None` where one is not there.

@@ -61,12 +61,18 @@ pub mod reader {
 
 /// The role `builder`.
 pub mod builder {
-    role!("builder-role", "export_builder_bindings", "flusso_plugin::bindings::builder", {"flusso:connector/reader@0.1.0": super::host::flusso::connector::reader,});
+    role!("builder-role", "export_builder_bindings", "flusso_plugin::bindings::builder", {
+        "flusso:connector/reader@0.1.0": super::host::flusso::connector::reader,
+        "flusso:connector/links@0.1.0": super::host::flusso::connector::links,
+    });
 }
 
 /// The role `range-builder`.
 pub mod range_builder {
-    role!("range-builder-role", "export_range_builder_bindings", "flusso_plugin::bindings::range_builder", {"flusso:connector/reader@0.1.0": super::host::flusso::connector::reader,});
+    role!("range-builder-role", "export_range_builder_bindings", "flusso_plugin::bindings::range_builder", {
+        "flusso:connector/reader@0.1.0": super::host::flusso::connector::reader,
+        "flusso:connector/links@0.1.0": super::host::flusso::connector::links,
+    });
 }
 
 /// The ability `diagnosis`.

@@ -24,6 +24,7 @@
 pub mod bindings;
 mod error;
 mod export;
+pub mod links;
 pub mod log;
 pub mod metrics;
 pub mod net;
@@ -36,8 +37,8 @@ pub use bindings::diagnosis::exports::flusso::connector::diagnosis::{Finding, Se
 pub use bindings::host::flusso::connector::secrets::get as secret;
 pub use bindings::host::flusso::connector::types::{
     Change, Checkpoint, ConfigurationError, Cursor, DocumentId, Error, Event, Failure, Field, HistoryId, IndexNumber,
-    Key, Mapping, Op, OtherError, Outcome, Position, Range, Row, TableChanged, TableInterest, TableName, TableNumber,
-    Target, Transient, Value, Version,
+    Key, Mapping, Op, OtherError, Outcome, Position, Range, Row, RowLinks, TableChanged, TableInterest, TableName,
+    TableNumber, Target, Transient, Value, Version,
 };
 pub use bindings::range_builder::exports::flusso::connector::range_builder::{Ranged, RangedPage};
 pub use bindings::reader::exports::flusso::connector::reader::{Comparison, Condition, Filter, Ordering, Relation};
@@ -48,7 +49,7 @@ pub use bindings::source::exports::flusso::connector::source::{
 };
 #[doc(hidden)]
 pub use export::{Exported, Instance, manifest_bytes};
-pub use roles::{Builder, Diagnosis, Examination, RangeBuilder, Reader, Sink, Snapshot, Source};
+pub use roles::{Builder, Diagnosis, Examination, RangeBuilder, Reader, Sink, Snapshot, Source, affected};
 pub use settings::Settings;
 
 /// What a plugin's functions return.

@@ -88,10 +88,16 @@ pub trait Builder: Sized + 'static {
     /// write it.
     fn reshaped(&mut self, tables: Vec<TableNumber>) -> Result<Affected> {
         let _ = tables;
-        Ok(Affected { ids: Vec::new(), more: None, rebuild: Vec::new(), clear: Vec::new(), extra: None })
+        Ok(affected(Vec::new()))
     }
     /// Builds documents: one outcome an id, in the same order.
     fn build_many(&mut self, ids: Vec<DocumentId>) -> Result<Vec<Outcome>>;
+}
+
+/// An answer of [`Builder::resolve`] that names documents and nothing else.
+pub fn affected(ids: Vec<DocumentId>) -> Affected {
+    let (ended, emptied) = (Vec::new(), Vec::new());
+    Affected { ids, more: None, rebuild: Vec::new(), clear: Vec::new(), ended, emptied, extra: None }
 }
 
 /// Builds whole ranges of a root table, on the instance that the [`Builder`] opened. See `wit/range-builder.wit`.

@@ -68,6 +68,7 @@ async fn one(seed: u64) {
         inner.builder.repeats = random.once_in(2);
         inner.builder.most = *random.pick(&[1, 3, usize::MAX]);
         inner.builder.names_all = random.once_in(3);
+        inner.builder.untold = random.once_in(2);
         inner.poll_most = *random.pick(&[1, 2, 5, usize::MAX]);
     }
     for _ in 0..random.below(4) {
@@ -98,7 +99,12 @@ async fn one(seed: u64) {
                 world.lock().store.slot = None;
                 reseed = Reseed::Everything;
             }
-            1 => world.lock().state.clear(),
+            1 => world.lock().forget(),
+            // From one run to the next the source tells more, or less.
+            5 => {
+                let mut inner = world.lock();
+                inner.builder.untold = !inner.builder.untold;
+            }
             2 => world
                 .lock()
                 .sinks

@@ -105,7 +105,7 @@ async fn a_host_that_forgot_everything_seeds_again_under_a_new_history() {
     let run = world.start(Options::default());
     world.quiet().await;
     run.stop().await.unwrap();
-    world.lock().state.clear();
+    world.lock().forget();
     let run = world.start(Options::default());
     world.quiet().await;
     assert_eq!(world.lock().sinks["a"].seeded("items"), Some("history 2"));

@@ -1,6 +1,7 @@
 //! The engine's builder over guests: several instances share the building, all opened alike; each has a reader of its own
 //! where the plugin imports one. An instance that answered with an error is not used again.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
@@ -8,6 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::bindings::exports::flusso::connector::builder::IndexRequest;
 use super::bindings::exports::flusso::connector::diagnosis::ExaminedIndex;
+use super::convert::EndedLinks;
 use super::limits::ITEMS;
 use super::reader::Reader;
 use super::{Guest, Plugin, convert};
@@ -15,6 +17,7 @@ use crate::engine::StageError;
 use crate::engine::stage::{self, Affected, Description, RangeBuilder, RangedPage, Result, Slice};
 use crate::model::{Change, DocumentId, IndexNumber, Outcome, TableNumber};
 use crate::plugin::manifest::Role;
+use crate::plugin::state::StateError;
 
 /// An index that the operator asked for.
 #[derive(Debug, Clone)]
@@ -46,7 +49,9 @@ pub struct GuestBuilder {
     requests: Arc<Vec<Request>>,
     instances: usize,
     seats: Semaphore,
-    idle: Mutex<Vec<Guest>>,
+    idle: Mutex<Vec<(u64, Guest)>>,
+    /// How often tables were said to be reshaped. Instances of before look no more: they are opened again.
+    shape: AtomicU64,
     offered: OnceLock<Description>,
 }
 
@@ -61,6 +66,7 @@ impl GuestBuilder {
             instances,
             seats: Semaphore::new(instances),
             idle: Mutex::default(),
+            shape: AtomicU64::new(0),
             offered: OnceLock::new(),
         }
     }
@@ -95,6 +101,8 @@ impl GuestBuilder {
         opening.await?;
         let description = describe(&guest).await?;
         let offered = self.offered.get_or_init(|| description.clone());
+        // What the first instance follows, all of this run go on following.
+        self.plugin.links().follow(offered.scopes.iter().flat_map(|scope| scope.remembers.iter().cloned()));
         match same(offered, &description) {
             true => Ok(guest),
             false => Err(StageError::Fatal(format!(
@@ -105,21 +113,22 @@ impl GuestBuilder {
     }
 
     /// An instance that nobody else uses, opened if none is idle.
-    async fn seat(&self) -> Result<(SemaphorePermit<'_>, Guest)> {
+    async fn seat(&self) -> Result<(SemaphorePermit<'_>, u64, Guest)> {
         let closed = |_| StageError::Fatal("the builder was closed".to_owned());
         let permit = self.seats.acquire().await.map_err(closed)?;
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let guest = match idle {
-            Some(guest) => guest,
-            None => self.open().await?,
+        let shape = self.shape.load(Ordering::Acquire);
+        let (shape, guest) = match idle.filter(|(of, _)| *of == shape) {
+            Some(seat) => seat,
+            None => (shape, self.open().await?),
         };
-        Ok((permit, guest))
+        Ok((permit, shape, guest))
     }
 
     /// Gives an instance back, if it may be used again after this answer.
-    fn leave<T>(&self, guest: Guest, answer: &Result<T>) {
+    fn leave<T>(&self, shape: u64, guest: Guest, answer: &Result<T>) {
         if matches!(answer, Ok(_) | Err(StageError::Unsupported(_))) {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(guest);
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push((shape, guest));
         }
     }
 
@@ -129,17 +138,31 @@ impl GuestBuilder {
         began.zip(&now.mappings).find(|(began, now)| began.hash != now.hash).map(|(began, _)| began.index.clone())
     }
 
+    /// What changes ended among the links waits for their confirmation.
+    async fn ended(&self, affected: Affected, (links, emptied): EndedLinks) -> Result<Affected> {
+        let Some(table) = self.plugin.links().get().filter(|_| !links.is_empty() || !emptied.is_empty()) else {
+            return Ok(affected);
+        };
+        let ending = tokio::task::spawn_blocking(move || table.end(&links, &emptied));
+        let ended = ending.await.unwrap_or(Err(StateError::Gone)).map_err(|error| StageError::Fatal(error.to_string()));
+        Ok(Affected { ended: Some(ended?), ..affected })
+    }
+
     fn indexes(&self) -> usize {
         self.offered.get().map_or(0, |offered| offered.mappings.len())
     }
 }
 
-/// Whether the numbers of indexes and tables still mean the same. A mapping's hash may change while the host runs.
+/// Whether the numbers of indexes and tables still mean the same. A mapping's hash may change while the host runs, and
+/// so may what has to be remembered.
 fn same(a: &Description, b: &Description) -> bool {
     let names = |description: &Description| -> Vec<_> {
         description.mappings.iter().map(|mapping| mapping.index.clone()).collect()
     };
-    names(a) == names(b) && a.scopes == b.scopes && a.interest == b.interest
+    let roots = |description: &Description| -> Vec<_> {
+        description.scopes.iter().map(|scope| (scope.index, scope.root)).collect()
+    };
+    names(a) == names(b) && roots(a) == roots(b) && a.interest == b.interest
 }
 
 async fn describe(guest: &Guest) -> Result<Description> {
@@ -180,13 +203,13 @@ async fn describe(guest: &Guest) -> Result<Description> {
 /// A call on an instance of the pool: its name, its arguments as the generated function wants them, and the check.
 macro_rules! ask {
     ($self:ident, $name:literal, $function:ident($($argument:expr),*), $check:expr) => {{
-        let (_permit, guest) = $self.seat().await?;
+        let (_permit, shape, guest) = $self.seat().await?;
         let answer = guest.ask(
             $name,
             move |live| Box::pin(async move { live.exports.builder()?.$function(&mut live.store, $($argument),*).await }),
             $check,
         ).await;
-        $self.leave(guest, &answer);
+        $self.leave(shape, guest, &answer);
         answer
     }};
 }
@@ -202,14 +225,14 @@ impl stage::Builder for GuestBuilder {
     }
 
     async fn describe(&self) -> Result<Description> {
-        let (_permit, guest) = self.seat().await?;
+        let (_permit, shape, guest) = self.seat().await?;
         let answer = describe(&guest).await;
-        self.leave(guest, &answer);
+        self.leave(shape, guest, &answer);
         answer
     }
 
     async fn resolve(&self, changes: Slice<Change>) -> Result<Affected> {
-        let (_permit, guest) = self.seat().await?;
+        let (_permit, shape, guest) = self.seat().await?;
         let indexes = self.indexes();
         let answer = guest.ask(
             "builder.resolve",
@@ -223,24 +246,27 @@ impl stage::Builder for GuestBuilder {
             |affected| convert::affected(affected, indexes, ITEMS),
         );
         let answer = answer.await;
-        self.leave(guest, &answer);
-        answer
+        self.leave(shape, guest, &answer);
+        let (affected, ended) = answer?;
+        self.ended(affected, ended).await
     }
 
     async fn resolve_more(&self, cursor: Vec<u8>, max: u32) -> Result<Affected> {
         let (indexes, most) = (self.indexes(), usize::try_from(max).unwrap_or(ITEMS));
-        ask!(self, "builder.resolve-more", call_resolve_more(&cursor, max), |more| convert::affected(
-            more, indexes, most
-        ))
+        let more = |more| Ok(convert::affected(more, indexes, most)?.0);
+        ask!(self, "builder.resolve-more", call_resolve_more(&cursor, max), more)
     }
 
     async fn reshaped(&self, tables: &[TableNumber]) -> Result<Affected> {
         let (indexes, tables) = (self.indexes(), tables.to_vec());
-        let (_permit, guest) = self.seat().await?;
+        // Whatever happens to the call: no other instance goes by what it saw before.
+        self.shape.fetch_add(1, Ordering::AcqRel);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let (_permit, shape, guest) = self.seat().await?;
         let asking = guest.ask(
             "builder.reshaped",
             move |live| Box::pin(async move { live.exports.builder()?.call_reshaped(&mut live.store, &tables).await }),
-            |affected| convert::affected(affected, indexes, ITEMS),
+            |affected| Ok(convert::affected(affected, indexes, ITEMS)?.0),
         );
         let mut answer = asking.await;
         // The sinks hold the mappings that this run began with; what is mapped otherwise now would not fit into them.
@@ -254,12 +280,12 @@ impl stage::Builder for GuestBuilder {
                 Err(error) => answer = Err(error),
             }
         }
-        self.leave(guest, &answer);
+        self.leave(shape, guest, &answer);
         answer
     }
 
     async fn build_many(&self, ids: Slice<DocumentId>) -> Result<Vec<Outcome>> {
-        let (_permit, guest) = self.seat().await?;
+        let (_permit, shape, guest) = self.seat().await?;
         let asked = ids.len();
         let answer = guest.ask(
             "builder.build-many",
@@ -273,7 +299,7 @@ impl stage::Builder for GuestBuilder {
             |outcomes| convert::outcomes(outcomes, asked),
         );
         let answer = answer.await;
-        self.leave(guest, &answer);
+        self.leave(shape, guest, &answer);
         answer
     }
 

@@ -11,6 +11,7 @@ use super::limits::{Limits, MemoryLimiter};
 use super::reader::Reader;
 use super::said::{Said, Speaker};
 use crate::plugin::capability::Grants;
+use crate::plugin::links::LinkTable;
 use crate::plugin::metrics::{self, Metrics};
 use crate::plugin::state::LateScope;
 
@@ -29,6 +30,8 @@ pub struct Setup {
     pub limits: Limits,
     /// What it keeps over restarts; as long as none is set `state` answers that there is none.
     pub state: LateScope,
+    /// The link table that a builder's instances share.
+    pub links: LinkTable,
     /// Where its numbers go.
     pub metrics: Metrics,
     /// What its guests said lately.
@@ -45,6 +48,7 @@ impl Setup {
             grants: Grants::none(),
             limits: Limits::default(),
             state: LateScope::default(),
+            links: LinkTable::default(),
             metrics: Metrics::default(),
             said: Said::default(),
         }

@@ -10,6 +10,7 @@ use super::limits::{ITEMS, TEXT, plain};
 use crate::engine::StageError;
 use crate::engine::stage;
 use crate::model;
+use crate::plugin::links::RowLinks;
 
 /// Bytes of a position.
 const MAX_POSITION: usize = 64 << 10;
@@ -278,7 +279,12 @@ pub(super) fn to_mapping(mapping: &model::Mapping) -> wit::Mapping {
 }
 
 pub(super) fn scope(scope: &exports::builder::Scope, indexes: usize, tables: usize) -> Checked<model::Scope> {
-    Ok(model::Scope { index: place(scope.index, indexes, "index")?, root: place(scope.root, tables, "table")? })
+    let remembers = counted(scope.remembers.clone(), 10_000, "relations")?;
+    Ok(model::Scope {
+        index: place(scope.index, indexes, "index")?,
+        root: place(scope.root, tables, "table")?,
+        remembers: remembers.into_iter().map(relation).collect::<Checked<_>>()?,
+    })
 }
 
 pub(super) fn to_change(change: &model::Change) -> wit::Change {
@@ -301,19 +307,38 @@ pub(super) fn to_id(id: &model::DocumentId) -> wit::DocumentId {
     wit::DocumentId { index: id.index, key: to_row(id.key.parts()) }
 }
 
-/// What is affected among `indexes` indexes: at most `max` documents.
-pub(super) fn affected(affected: exports::builder::Affected, indexes: usize, max: usize) -> Checked<stage::Affected> {
+fn relation(text: String) -> Checked<String> {
+    name(text, "relation")
+}
+
+pub(super) fn row_links(links: wit::RowLinks) -> Checked<RowLinks> {
+    Ok(RowLinks { relation: relation(links.relation)?, packed: links.packed })
+}
+
+/// The remembered links that changes ended, and the relations all of whose links they ended.
+pub(super) type EndedLinks = (Vec<RowLinks>, Vec<String>);
+
+/// What is affected among `indexes` indexes: at most `max` documents. And which links ended by it.
+pub(super) fn affected(
+    affected: exports::builder::Affected,
+    indexes: usize,
+    max: usize,
+) -> Checked<(stage::Affected, EndedLinks)> {
     let id =
         |id: wit::DocumentId| Ok(model::DocumentId { index: place(id.index, indexes, "index")?, key: key(id.key) });
     let all = |numbers: Vec<u32>| -> Checked<Vec<u32>> {
         counted(numbers, indexes, "indexes")?.into_iter().map(|number| place(number, indexes, "index")).collect()
     };
-    Ok(stage::Affected {
+    let ended = affected.ended.into_iter().map(row_links).collect::<Checked<_>>()?;
+    let emptied = affected.emptied.into_iter().map(relation).collect::<Checked<_>>()?;
+    let affected = stage::Affected {
         ids: counted(affected.ids, max, "documents")?.into_iter().map(id).collect::<Checked<_>>()?,
         more: cursor(affected.more)?,
         rebuild: all(affected.rebuild)?,
         clear: all(affected.clear)?,
-    })
+        ended: None,
+    };
+    Ok((affected, (ended, emptied)))
 }
 
 pub(super) fn failure(failure: wit::Failure) -> model::Failure {

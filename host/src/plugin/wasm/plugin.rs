@@ -6,6 +6,7 @@ use super::context::{Origin, Setup};
 use super::guest::{Fault, Guest, GuestError};
 use super::reader::Reader;
 use super::runtime::Prepared;
+use crate::plugin::links::LinkTable;
 use crate::plugin::manifest::Manifest;
 
 /// A plugin and how it is used. Clones share it.
@@ -43,6 +44,11 @@ impl Plugin {
     /// The settings as a guest gets them.
     pub(super) fn settings(&self) -> String {
         serde_json::Value::Object(self.setup.settings.clone()).to_string()
+    }
+
+    /// The link table that its instances share.
+    pub(super) fn links(&self) -> &LinkTable {
+        &self.setup.links
     }
 
     pub(super) async fn spawn(&self, reader: Option<Reader>) -> Result<Guest, GuestError> {

@@ -101,6 +101,7 @@ impl<C: Catalogue> Compiler<'_, C> {
             order: Vec::new(),
             limit: None,
             content: Content::Aggregates(Vec::new()),
+            tracks: Vec::new(),
         });
         let mut row = Row { node, table, key: key.clone(), cells: Vec::new(), pieces: Vec::new(), reduced: Vec::new() };
         let key = key.into_iter().map(|column| row.cell(Cell::plain(column))).collect();

@@ -46,6 +46,7 @@ pub fn rows_of_table(table: Table, key: &[String], columns: &[(String, Column)])
         order: Vec::new(),
         limit: None,
         content: Content::Rows { cells, body: Body(pieces) },
+        tracks: Vec::new(),
     };
     Plan { nodes: vec![node], key: places }
 }

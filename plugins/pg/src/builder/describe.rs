@@ -7,6 +7,7 @@ use crate::known::form;
 use flusso_documents::Form;
 use flusso_plugin::{Field, Mapping, Scope, TableInterest};
 use flusso_schema::Schema;
+use std::collections::BTreeSet;
 
 impl DocumentBuilder {
     /// The mappings.
@@ -28,7 +29,17 @@ impl DocumentBuilder {
 
     /// One scope an index.
     pub fn roots(&self) -> Vec<Scope> {
-        self.resolver.scopes()
+        let mut scopes = self.resolver.scopes();
+        for scope in &mut scopes {
+            let Some(index) = usize::try_from(scope.index).ok().and_then(|number| self.indexes.get(number)) else {
+                continue;
+            };
+            let tracks = index.plan.nodes.iter().flat_map(|node| &node.tracks).map(|track| track.relation);
+            let numbers: BTreeSet<u32> = tracks.collect();
+            let names = self.followed.iter().filter(|relation| numbers.contains(&relation.number));
+            scope.remembers = names.map(|relation| relation.name.clone()).collect();
+        }
+        scopes
     }
 
     /// The tables.

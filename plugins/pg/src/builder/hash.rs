@@ -23,10 +23,10 @@ pub(super) fn of(index: &Index) -> Result<String> {
         MadeOf::Schema { schema, .. } => {
             hash.add(DOCUMENTS);
             hash.add(&schema.hash());
-            for table in index.plan.tables() {
+            for table in index.bare.tables() {
                 hash.add(&index.known.of_plan(table)?.oid.to_string());
             }
-            for node in &index.plan.nodes {
+            for node in &index.bare.nodes {
                 let table = index.known.of_plan(&node.table)?;
                 node.key.iter().for_each(|name| hash.add(name));
                 let columns: Vec<&str> = match &node.content {

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::known::{Known, described};
 use crate::query::Queries;
 use crate::session::Session;
-use flusso_documents::{Plan, rows_of_table};
+use flusso_documents::{Followed, Plan, rows_of_table};
 use flusso_plugin::{IndexRequest, log};
 
 /// The indexes of some requests; none: each table that can be followed.
@@ -33,7 +33,7 @@ impl Index {
         let mut known = Known::default();
         known.add(table);
         let queries = Queries::of(&plan, &known)?;
-        Ok(Self { name, made_of, known, plan, queries })
+        Ok(Self { name, made_of, known, bare: plan.clone(), plan, queries })
     }
 
     fn of_schema(session: &mut Session, request: &IndexRequest, text: &str) -> Result<Self> {
@@ -48,7 +48,18 @@ impl Index {
         let (plan, queries) = planned(&setting, &origin, &schema, &known)?;
         try_out(session, &setting, &origin, &plan, &queries)?;
         let made_of = MadeOf::Schema { schema: Box::new(schema), origin };
-        Ok(Self { name: request.name.clone(), made_of, known, plan, queries })
+        Ok(Self { name: request.name.clone(), made_of, known, bare: plan.clone(), plan, queries })
+    }
+
+    /// Reads the links of these relations beside the documents from now on, and of no others.
+    pub(super) fn follow(&mut self, relations: &[Followed]) -> Result<()> {
+        let mut plan = self.bare.clone();
+        plan.follow(relations);
+        if plan != self.plan {
+            self.queries = Queries::of(&plan, &self.known)?;
+            self.plan = plan;
+        }
+        Ok(())
     }
 
     /// Looks the tables up once more, and plans what they are now.
@@ -66,7 +77,7 @@ impl Index {
                 let (plan, queries) = planned(&setting, origin, schema, &known)?;
                 try_out(session, &setting, origin, &plan, &queries)?;
                 let made_of = MadeOf::Schema { schema: schema.clone(), origin: origin.clone() };
-                Self { name: self.name.clone(), made_of, known, plan, queries }
+                Self { name: self.name.clone(), made_of, known, bare: plan.clone(), plan, queries }
             }
         };
         *self = fresh;

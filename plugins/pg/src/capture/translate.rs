@@ -132,16 +132,25 @@ impl Capture {
             self.relations.insert(relation.oid, None);
             return Ok(());
         };
-        if self.watched.get(place).is_some_and(|watched| !watched.fits(relation)) {
+        let Some(watched) = self.watched.get(place) else { return Ok(()) };
+        // Whoever resolves trusts that old links are told. Those of changes from here on are not, whatever the catalogue says now.
+        let less = watched.told && watched.shape(relation).is_some_and(|shape| !shape.told);
+        if less || !watched.fits(relation) {
+            let queued = self.queue.len();
             self.look(session)?;
             if let Some(watched) = self.watched.get_mut(place) {
                 watched.refresh(session)?;
+                if less && self.queue.len() == queued {
+                    let (table, detail) = (watched.number, "its replica identity told less for a while".to_owned());
+                    self.push(Event::TableChanged(TableChanged { table, detail, extra: None }), 128);
+                }
             }
         }
-        let Some(watched) = self.watched.get(place) else { return Ok(()) };
+        let Some(watched) = self.watched.get_mut(place) else { return Ok(()) };
         let number = watched.number;
         match watched.shape(relation) {
             Some(shape) => {
+                watched.told = shape.told;
                 self.relations.insert(relation.oid, Some(Rc::new(shape)));
                 Ok(())
             }

@@ -124,11 +124,18 @@ pub(super) fn relation(relation: &Relation, managed: bool, report: &mut Report) 
             &label,
             format!("its old {columns} are not told yet; the next start sets REPLICA IDENTITY FULL (manage_replica_identity), and every update and delete of it then writes the whole old row to the log"),
         ),
-        Tracing::Untold { remedy } => report.warn(
-            Code::OldLinks,
-            &label,
-            format!("a row that is deleted or moved leaves the documents it was in as they are: its old {columns} are not told"),
-            remedy.as_ref().map(|statement| format!("{statement};")),
-        ),
+        Tracing::Untold { remedy } => {
+            let cheaper = remedy.as_ref().map(|statement| {
+                format!("; cheaper here, for more log on the server: {statement}; or `manage_replica_identity = true`")
+            });
+            report.ok(
+                Code::OldLinks,
+                &label,
+                format!(
+                    "a row that goes or moves is followed by its old {columns}, which the host's link table remembers; it costs about 10 bytes of disk a row (120 where keys are uuids) and time of seeding{}",
+                    cheaper.unwrap_or_default()
+                ),
+            );
+        }
     }
 }

@@ -9,6 +9,7 @@
     reason = "shared by tests, which stop at the first surprise"
 )]
 
+pub mod links;
 pub mod own;
 
 use flusso_pg::session::{Mode, Session};

@@ -187,7 +187,7 @@ fn ids(affected: &Affected) -> Vec<String> {
 }
 
 fn found(resolver: &Resolver, changes: &[Change], rows: &mut Rows) -> Vec<String> {
-    let affected = resolver.resolve(changes, 1000, rows, &mut NoLinks).unwrap();
+    let affected = resolver.resolve(changes, 1000, rows, &mut NoLinks).unwrap().affected;
     assert!(affected.more.is_none());
     ids(&affected)
 }
@@ -284,11 +284,22 @@ fn what_is_equal_to_the_store_alone_is_looked_up() {
 }
 
 #[test]
+fn a_delete_that_does_not_tell_what_it_should_builds_the_index_again() {
+    let resolver = resolver(&Identity::Full);
+    let rebuilt = |before: Option<&[&str]>| {
+        let gone = change(&resolver, "public.labels", Op::Delete, &["1"], before, None);
+        resolver.resolve(&[gone], 10, &mut Rows::default(), &mut NoLinks).unwrap().affected.rebuild
+    };
+    assert_eq!(rebuilt(None), [0]);
+    assert_eq!(rebuilt(Some(&["u"])), [0; 0]);
+}
+
+#[test]
 fn a_truncate_clears_what_is_rooted_there_and_rebuilds_what_reads_it() {
     let resolver = resolver(&Identity::Full);
     let truncate = |name| change(&resolver, name, Op::Truncate, &[], None, None);
     let whole = |changes: &[Change]| {
-        let affected = resolver.resolve(changes, 10, &mut Rows::default(), &mut NoLinks).unwrap();
+        let affected = resolver.resolve(changes, 10, &mut Rows::default(), &mut NoLinks).unwrap().affected;
         assert!(affected.ids.is_empty());
         (affected.rebuild, affected.clear)
     };
@@ -327,7 +338,7 @@ fn one_change_of_very_many_documents_is_answered_in_parts_by_any_instance() {
     }
     let first = resolver(&Identity::Full).with_page(64);
     let changes = [change(&first, "public.companies", Op::Upsert, &["c"], None, None)];
-    let mut affected = first.resolve(&changes, 50, &mut rows, &mut NoLinks).unwrap();
+    let mut affected = first.resolve(&changes, 50, &mut rows, &mut NoLinks).unwrap().affected;
     let mut all = Vec::new();
     loop {
         assert!(affected.ids.len() <= 50);
@@ -348,7 +359,7 @@ fn a_cursor_of_other_schemas_rebuilds_every_index() {
     let mut rows = Rows::default().with("public.users", &[("id", "u"), ("company_id", "c")]);
     let first = resolver(&Identity::Full).with_page(1);
     let changes = [change(&first, "public.companies", Op::Upsert, &["c"], None, None)];
-    let cursor = first.resolve(&changes, 1, &mut rows, &mut NoLinks).unwrap().more.unwrap();
+    let cursor = first.resolve(&changes, 1, &mut rows, &mut NoLinks).unwrap().affected.more.unwrap();
     let name = TableName { schema: "public".into(), name: "tags".into() };
     let other = Resolver::new(&[Documents::Rows(&name)], &shop(&Identity::Full)).unwrap();
     assert_eq!(other.resolve_more(&cursor, 1, &mut rows).unwrap().rebuild, [0]);

@@ -7,16 +7,28 @@ use flusso_schema::{
     AggregateLink, AggregateOp, Direction, Field, FieldKind, Filter, Identifier, Key, Link, Literal, Schema,
     SoftDelete, TableName, Through,
 };
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A document, and the links of the rows that it was made of.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Document {
+    pub(super) body: String,
+    pub(super) reads: BTreeSet<Read>,
+}
+
+/// The links of a row: its table, the columns, its key, what they hold.
+pub(super) type Read = (usize, Vec<String>, Vec<i64>, Vec<i64>);
 
 /// The documents of an index, by the key of their root row.
-pub(super) fn documents(index: &Documents<'_>, facts: &[TableFacts], store: &Store) -> BTreeMap<Vec<i64>, String> {
-    let view = View { facts, store };
+pub(super) fn documents(index: &Documents<'_>, facts: &[TableFacts], store: &Store) -> BTreeMap<Vec<i64>, Document> {
+    let view = View { facts, store, reads: RefCell::default() };
     match index {
         Documents::Rows(name) => {
             let table = facts.iter().position(|facts| facts.name == **name).unwrap();
             let rows = store.tables[table].values();
-            rows.map(|cells| (key_of(&facts[table], cells), format!("{cells:?}"))).collect()
+            let document = |cells| Document { body: format!("{cells:?}"), reads: BTreeSet::new() };
+            rows.map(|cells| (key_of(&facts[table], cells), document(cells))).collect()
         }
         Documents::Schema(schema) => view.documents(schema),
     }
@@ -25,9 +37,18 @@ pub(super) fn documents(index: &Documents<'_>, facts: &[TableFacts], store: &Sto
 struct View<'a> {
     facts: &'a [TableFacts],
     store: &'a Store,
+    reads: RefCell<BTreeSet<Read>>,
 }
 
 impl View<'_> {
+    /// A row is part of the document at hand, and leads up by these columns.
+    fn read(&self, table: &TableName, columns: &[Identifier], row: &Cells) {
+        let table = self.table(table);
+        let names = columns.iter().map(ToString::to_string).collect();
+        let values = columns.iter().map(|column| cell(row, column.as_str()).unwrap()).collect();
+        self.reads.borrow_mut().insert((table, names, key_of(&self.facts[table], row), values));
+    }
+
     fn table(&self, name: &TableName) -> usize {
         self.facts
             .iter()
@@ -35,7 +56,7 @@ impl View<'_> {
             .unwrap()
     }
 
-    fn documents(&self, schema: &Schema) -> BTreeMap<Vec<i64>, String> {
+    fn documents(&self, schema: &Schema) -> BTreeMap<Vec<i64>, Document> {
         let table = self.table(&schema.table);
         let key: Vec<Identifier> = match &schema.primary_key {
             Key::Declared(columns) => columns.clone(),
@@ -47,7 +68,12 @@ impl View<'_> {
         };
         let rows = self.store.tables[table].values().filter(|row| holds(&schema.filters, row) && !gone(row));
         let id = |row: &Cells| key.iter().map(|column| cell(row, column.as_str()).unwrap()).collect();
-        rows.map(|row| (id(row), self.object(&schema.fields, row, &key))).collect()
+        let document = |row: &Cells| {
+            self.read(&schema.table, &key, row);
+            let body = self.object(&schema.fields, row, &key);
+            (id(row), Document { body, reads: self.reads.take() })
+        };
+        rows.map(document).collect()
     }
 
     fn object(&self, fields: &[Field], row: &Cells, key: &[Identifier]) -> String {
@@ -59,17 +85,19 @@ impl View<'_> {
                     FieldKind::Object(members) => self.object(members, row, key),
                     FieldKind::Join(join) => {
                         let mut rows = match &join.link {
-                            Link::BelongsTo { column, .. } => self.equal(&join.table, &join.primary_key, row, column),
+                            Link::BelongsTo { column, .. } => {
+                                alone(self.equal(&join.table, &join.primary_key, row, column))
+                            }
                             Link::HasOne { foreign_key, .. } | Link::HasMany { foreign_key, .. } => {
-                                self.equal(&join.table, foreign_key, row, key)
+                                alone(self.equal(&join.table, foreign_key, row, key))
                             }
                             Link::ManyToMany { through, .. } => {
                                 self.through(through, &join.table, &join.primary_key, row, key)
                             }
                         };
-                        rows.retain(|row| holds(&join.filters, row));
+                        rows.retain(|(_, row)| holds(&join.filters, row));
                         let facts = &self.facts[self.table(&join.table)];
-                        rows.sort_by_key(|row| {
+                        rows.sort_by_key(|(_, row)| {
                             let first: Vec<_> = join
                                 .order_by
                                 .iter()
@@ -89,26 +117,48 @@ impl View<'_> {
                             }
                         };
                         rows.truncate(most);
+                        for (junction, row) in &rows {
+                            match (&join.link, junction) {
+                                (Link::ManyToMany { through, .. }, Some(junction)) => {
+                                    self.read(&through.table, &through.left_key, junction);
+                                    self.read(&join.table, &join.primary_key, row);
+                                }
+                                (Link::HasOne { foreign_key, .. } | Link::HasMany { foreign_key, .. }, _) => {
+                                    self.read(&join.table, foreign_key, row);
+                                }
+                                _ => self.read(&join.table, &join.primary_key, row),
+                            }
+                        }
                         let parts: Vec<String> =
-                            rows.iter().map(|row| self.object(&join.fields, row, &join.primary_key)).collect();
+                            rows.iter().map(|(_, row)| self.object(&join.fields, row, &join.primary_key)).collect();
                         format!("[{}]", parts.join(","))
                     }
                     FieldKind::Aggregate(one) => {
                         let facts = &self.facts[self.table(&one.table)];
                         let own: Vec<_> = facts.key.iter().map(|name| super::random::id(name)).collect();
                         let mut rows = match &one.link {
-                            AggregateLink::ForeignKey(columns) => self.equal(&one.table, columns, row, key),
+                            AggregateLink::ForeignKey(columns) => alone(self.equal(&one.table, columns, row, key)),
                             AggregateLink::Through(through) => self.through(through, &one.table, &own, row, key),
                         };
-                        rows.retain(|row| holds(&one.filters, row));
+                        rows.retain(|(_, row)| holds(&one.filters, row));
+                        for (junction, row) in &rows {
+                            match (&one.link, junction) {
+                                (AggregateLink::Through(through), Some(junction)) => {
+                                    self.read(&through.table, &through.left_key, junction);
+                                    self.read(&one.table, &own, row);
+                                }
+                                (AggregateLink::ForeignKey(columns), _) => self.read(&one.table, columns, row),
+                                (AggregateLink::Through(_), None) => panic!("a junction"),
+                            }
+                        }
                         match &one.op {
                             AggregateOp::Count => rows.len().to_string(),
                             AggregateOp::Sum { column, .. } => {
-                                let sum: i64 = rows.iter().filter_map(|row| cell(row, column.as_str())).sum();
+                                let sum: i64 = rows.iter().filter_map(|(_, row)| cell(row, column.as_str())).sum();
                                 sum.to_string()
                             }
                             _ => {
-                                let mut ids: Vec<_> = rows.iter().map(|row| key_of(facts, row)).collect();
+                                let mut ids: Vec<_> = rows.iter().map(|(_, row)| key_of(facts, row)).collect();
                                 ids.sort();
                                 format!("{ids:?}")
                             }
@@ -140,10 +190,18 @@ impl View<'_> {
         far_key: &[Identifier],
         row: &Cells,
         key: &[Identifier],
-    ) -> Vec<Cells> {
+    ) -> Vec<Row> {
         let junctions = self.equal(&through.table, &through.left_key, row, key);
-        junctions.iter().flat_map(|junction| self.equal(far, far_key, junction, &through.right_key)).collect()
+        let rows = |junction: &Cells| self.equal(far, far_key, junction, &through.right_key);
+        junctions.iter().flat_map(|junction| rows(junction).into_iter().map(|row| (Some(*junction), row))).collect()
     }
+}
+
+/// A row, and the row of the junction that leads to it.
+type Row = (Option<Cells>, Cells);
+
+fn alone(rows: Vec<Cells>) -> Vec<Row> {
+    rows.into_iter().map(|row| (None, row)).collect()
 }
 
 fn holds(filters: &[Filter], row: &Cells) -> bool {

@@ -1,8 +1,9 @@
 //! A store in memory: tables of one shape, transactions that say what a source would say, and lookups over any moment.
 
 use super::random::Random;
+use super::render::Read;
 use crate::facts::{ColumnFacts, Identity, TableFacts};
-use crate::links::{Link, Links};
+use crate::links::{Ended, Link, Links};
 use crate::lookup::{Hop, Lookup, Pair};
 use crate::{Relation, Unreadable};
 use flusso_plugin::{Change, Key, Op, TableInterest, TableName, Value};
@@ -38,6 +39,8 @@ pub(super) fn integers(key: &[Value]) -> Vec<i64> {
 
 /// The tables' facts, random but for the shape.
 pub(super) fn facts(random: &mut Random) -> Vec<TableFacts> {
+    // In every other run the store tells keys alone.
+    let plain = random.one_in(2);
     let names = [("a", "one"), ("b", "one"), ("a", "two"), ("a", "three"), ("a", "four")];
     names
         .iter()
@@ -52,6 +55,7 @@ pub(super) fn facts(random: &mut Random) -> Vec<TableFacts> {
             });
             let columns = columns.collect();
             let identity = match random.below(4) {
+                _ if plain => Identity::Key,
                 0 => Identity::Key,
                 1 => Identity::Columns(key.iter().cloned().chain(["f".to_owned()]).collect()),
                 _ => Identity::Full,
@@ -221,37 +225,114 @@ impl Lookup for Moment<'_> {
     }
 }
 
-/// A link table that never forgets.
+/// A link table, with what batches ended while they wait for their confirmation.
 #[derive(Default)]
 pub(super) struct Remembered {
-    links: BTreeMap<(u32, Vec<i64>), BTreeSet<Vec<i64>>>,
+    followed: Vec<(u32, usize, Vec<String>)>,
+    links: BTreeSet<Kept>,
+    /// Which batch ended a link last.
+    waiting: BTreeMap<Kept, u64>,
+    batches: BTreeMap<u64, (Vec<Kept>, Vec<u32>)>,
+    /// The batch that ended all of a relation, and what was seen since.
+    emptied: BTreeMap<u32, (u64, BTreeSet<Kept>)>,
+    pub(super) moment: u64,
+    asked: BTreeMap<(u32, Vec<i64>), u64>,
+    all_asked: BTreeMap<u32, u64>,
+    last: u64,
 }
 
+/// A link: the relation, the row, the values.
+type Kept = (u32, Vec<i64>, Vec<i64>);
+
 impl Remembered {
-    /// What a build would see: the links of every row there is.
-    pub(super) fn see(&mut self, relations: &[Relation], facts: &[TableFacts], store: &Store) {
-        for relation in relations.iter().filter(|relation| !relation.tracing.is_exact()) {
-            let table = facts.iter().position(|facts| facts.name == relation.table).unwrap();
-            for (key, cells) in &store.tables[table] {
-                let links = values(cells, &relation.columns);
-                if !links.contains(&Value::Null) {
-                    self.links.entry((relation.number, key.clone())).or_default().insert(integers(&links));
-                }
+    pub(super) fn of(relations: &[Relation], facts: &[TableFacts]) -> Self {
+        let place = |relation: &Relation| facts.iter().position(|facts| facts.name == relation.table).unwrap();
+        let followed = relations.iter().filter(|relation| relation.followed);
+        let followed = followed.map(|relation| (relation.number, place(relation), relation.columns.clone()));
+        Self { followed: followed.collect(), ..Self::default() }
+    }
+
+    /// A build has read these rows. Says whether it was overtaken: then it has to be done again.
+    pub(super) fn remember(&mut self, since: u64, reads: &BTreeSet<Read>) -> bool {
+        let mut overtaken = false;
+        for (table, columns, row, values) in reads {
+            let known = |(_, of, by): &&(u32, usize, Vec<String>)| (of, by) == (table, columns);
+            let Some((relation, ..)) = self.followed.iter().find(known) else { continue };
+            let asked = self.asked.get(&(*relation, row.clone())).max(self.all_asked.get(relation));
+            if asked.is_some_and(|asked| *asked > since) {
+                overtaken = true;
+                continue;
+            }
+            let link = (*relation, row.clone(), values.clone());
+            self.waiting.remove(&link);
+            if let Some((_, kept)) = self.emptied.get_mut(relation) {
+                kept.insert(link.clone());
+            }
+            self.links.insert(link);
+        }
+        overtaken
+    }
+
+    /// What a batch ended waits for its confirmation.
+    pub(super) fn end(&mut self, ended: &Ended) -> u64 {
+        self.last += 1;
+        let link = |link: &Link| (link.relation, integers(&link.row), integers(&link.values));
+        let links: Vec<Kept> = ended.links.iter().map(link).collect();
+        for link in &links {
+            self.waiting.insert(link.clone(), self.last);
+        }
+        for relation in &ended.emptied {
+            self.moment += 1;
+            self.all_asked.insert(*relation, self.moment);
+            self.emptied.insert(*relation, (self.last, BTreeSet::new()));
+        }
+        self.batches.insert(self.last, (links, ended.emptied.clone()));
+        self.last
+    }
+
+    /// A batch is durable.
+    pub(super) fn confirm(&mut self, batch: u64) {
+        let (links, emptied) = self.batches.remove(&batch).unwrap_or_default();
+        for link in links {
+            if self.waiting.get(&link) == Some(&batch) {
+                self.waiting.remove(&link);
+                self.links.remove(&link);
             }
         }
+        for relation in emptied {
+            if self.emptied.get(&relation).is_some_and(|(of, _)| *of == batch) {
+                let (_, kept) = self.emptied.remove(&relation).unwrap();
+                self.links.retain(|link| link.0 != relation || kept.contains(link));
+            }
+        }
+    }
+
+    /// What is on disk stays.
+    pub(super) fn crash(&mut self) {
+        let (followed, links) = (std::mem::take(&mut self.followed), std::mem::take(&mut self.links));
+        *self = Self { followed, links, ..Self::default() };
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Links of rows that are not there.
+    pub(super) fn stale(&self, store: &Store) -> usize {
+        let table = |number: u32| self.followed.iter().find(|(of, ..)| *of == number).unwrap().1;
+        self.links.iter().filter(|(relation, row, _)| !store.tables[table(*relation)].contains_key(row)).count()
     }
 }
 
 impl Links<Never> for Remembered {
-    fn remember(&mut self, links: &[Link]) -> Result<(), Never> {
-        for link in links.iter().filter(|link| !link.values.contains(&Value::Null)) {
-            self.links.entry((link.relation, integers(&link.row))).or_default().insert(integers(&link.values));
-        }
-        Ok(())
-    }
-
     fn parents(&mut self, relation: u32, rows: &[Key]) -> Result<Vec<Vec<Key>>, Never> {
-        let known = |row: &Key| self.links.get(&(relation, integers(row))).cloned().unwrap_or_default();
-        Ok(rows.iter().map(|row| known(row).iter().map(|key| integer_key(key)).collect()).collect())
+        self.moment += 1;
+        let mut known = |row: &Key| {
+            let row = integers(row);
+            self.asked.insert((relation, row.clone()), self.moment);
+            let links = self.links.iter().filter(|link| (link.0, &link.1) == (relation, &row));
+            links.map(|(.., values)| integer_key(values)).collect()
+        };
+        Ok(rows.iter().map(|row| known(row)).collect())
     }
 }

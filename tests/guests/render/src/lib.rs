@@ -55,7 +55,7 @@ impl Builder for Render {
     }
 
     fn scopes(&mut self) -> Result<Vec<Scope>> {
-        Ok(vec![Scope { index: 0, root: 0, extra: None }])
+        Ok(vec![Scope { index: 0, root: 0, remembers: Vec::new(), extra: None }])
     }
 
     fn interest(&mut self) -> Result<Vec<TableInterest>> {
@@ -66,7 +66,7 @@ impl Builder for Render {
 
     fn resolve(&mut self, changes: Vec<Change>) -> Result<Affected> {
         let ids = changes.into_iter().map(|change| DocumentId { index: 0, key: change.key }).collect();
-        Ok(Affected { ids, more: None, rebuild: Vec::new(), clear: Vec::new(), extra: None })
+        Ok(flusso_plugin::affected(ids))
     }
 
     fn build_many(&mut self, ids: Vec<DocumentId>) -> Result<Vec<Outcome>> {

@@ -1,10 +1,12 @@
 //! The builder: one document an item, one a group with its items. It notes at which version of the store it read, in the
 //! body before `#`, so that a document can be compared with the version that the engine stamped it with.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::links::RELATION;
 use super::run::{Inner, World};
 use super::source::range;
 use super::store::{GROUPS, ITEMS, NAMES, integer, key};
@@ -32,6 +34,10 @@ pub(crate) struct BuilderSetup {
     pub(crate) hash: String,
     /// Its ranges answer the cursor that they were given.
     pub(crate) stands_still: bool,
+    /// It is not told where a deleted or moved item was, and remembers it.
+    pub(crate) untold: bool,
+    /// It was so in some run.
+    pub(crate) was_untold: bool,
 }
 
 impl Default for BuilderSetup {
@@ -46,6 +52,8 @@ impl Default for BuilderSetup {
             built: Vec::new(),
             hash: "1".to_owned(),
             stands_still: false,
+            untold: false,
+            was_untold: false,
         }
     }
 }
@@ -62,6 +70,48 @@ fn outcome(inner: &Inner, index: u32, at: i64) -> Outcome {
             Outcome::Failed(Failure { class: "unbuildable".to_owned(), reason: "it says so".to_owned() })
         }
         Some(text) => Outcome::Built(format!("{}#{text}", inner.store.visible).into_bytes()),
+    }
+}
+
+/// Documents that are read and not handed over yet.
+struct Read {
+    since: u64,
+    documents: Vec<((u32, i64), Outcome)>,
+    /// Items, each with the group that was seen to list it.
+    links: Vec<(i64, i64)>,
+}
+
+impl Read {
+    fn of(inner: &Inner, ids: &[(u32, i64)]) -> Self {
+        let groups = ids.iter().filter(|(index, _)| *index == GROUPS).map(|(_, at)| *at);
+        let groups: BTreeSet<i64> = groups.collect();
+        let items = inner.store.rows[ITEMS as usize].iter().map(|(item, row)| (*item, row.parent));
+        Self {
+            since: inner.links.moment,
+            documents: ids.iter().map(|id| (*id, outcome(inner, id.0, id.1))).collect(),
+            links: items.filter(|(_, group)| groups.contains(group)).collect(),
+        }
+    }
+
+    /// Before it is handed over: what was overtaken is read again.
+    fn remember(&mut self, inner: &mut Inner) {
+        if !inner.builder.untold {
+            return;
+        }
+        let again = inner.links.remember(self.since, &self.links);
+        let ids: Vec<_> = self.documents.iter().map(|(id, _)| *id).filter(|(_, at)| again.contains(at)).collect();
+        if ids.is_empty() {
+            return;
+        }
+        let mut fresh = Self::of(inner, &ids);
+        fresh.remember(inner);
+        for (id, outcome) in fresh.documents {
+            self.documents.iter_mut().filter(|(of, _)| *of == id).for_each(|(_, held)| *held = outcome.clone());
+        }
+    }
+
+    fn outcomes(self) -> Vec<Outcome> {
+        self.documents.into_iter().map(|(_, outcome)| outcome).collect()
     }
 }
 
@@ -89,7 +139,12 @@ impl Builder for Builders {
         if let Some(lost) = self.world.gate(self.incarnation, "builder.describe").await? {
             return Err(lost);
         }
-        let hash = self.world.lock().builder.hash.clone();
+        let (hash, untold) = {
+            let builder = &mut self.world.lock().builder;
+            builder.was_untold |= builder.untold;
+            (builder.hash.clone(), builder.untold)
+        };
+        let remembers = untold.then(|| RELATION.to_owned()).into_iter().collect();
         let mapping =
             |name: &&str| Mapping { index: (*name).to_owned(), hash: hash.clone(), fields: Vec::new(), extra: None };
         let interest = |name: &&str| TableInterest {
@@ -100,7 +155,10 @@ impl Builder for Builders {
         };
         Ok(Description {
             mappings: NAMES.iter().map(mapping).collect(),
-            scopes: vec![Scope { index: ITEMS, root: ITEMS }, Scope { index: GROUPS, root: GROUPS }],
+            scopes: vec![
+                Scope { index: ITEMS, root: ITEMS, remembers: Vec::new() },
+                Scope { index: GROUPS, root: GROUPS, remembers },
+            ],
             interest: NAMES.iter().map(interest).collect(),
         })
     }
@@ -111,7 +169,8 @@ impl Builder for Builders {
         inner.builder.resolved.push(changes.len());
         let mut affected = Affected::default();
         let mut ids = Vec::new();
-        let repeats = inner.builder.repeats;
+        let (repeats, untold) = (inner.builder.repeats, inner.builder.untold);
+        let (mut ended, mut emptied): (BTreeMap<i64, BTreeSet<i64>>, bool) = (BTreeMap::new(), false);
         let mut touch = |id| {
             if repeats || !ids.contains(&id) {
                 ids.push(id);
@@ -121,6 +180,7 @@ impl Builder for Builders {
             match (change.op, change.table) {
                 (Op::Truncate, ITEMS) => {
                     affected.clear.push(ITEMS);
+                    emptied = untold;
                     if inner.builder.names_all {
                         inner.store.rows[GROUPS as usize].keys().for_each(|at| touch((GROUPS, *at)));
                     } else {
@@ -129,15 +189,29 @@ impl Builder for Builders {
                 }
                 (Op::Truncate, table) => affected.clear.push(table),
                 (_, table) => {
-                    touch((table, integer(&change.key)));
-                    for row in change.before.iter().chain(&change.after).filter(|_| table == ITEMS) {
+                    let at = integer(&change.key);
+                    touch((table, at));
+                    if untold && table == ITEMS {
+                        let parents = inner.links.parents(at);
+                        parents.iter().for_each(|parent| touch((GROUPS, *parent)));
+                        ended.entry(at).or_default().extend(parents);
+                        if let Some([Value::Integer(parent)]) = change.after.as_deref() {
+                            ended.entry(at).or_default().remove(parent);
+                        }
+                    }
+                    let before = change.before.iter().filter(|_| !untold);
+                    for row in before.chain(&change.after).filter(|_| table == ITEMS) {
                         let [Value::Integer(parent)] = row.as_slice() else { continue };
                         touch((GROUPS, *parent));
                     }
                 }
             }
         }
-        let affected = paged(ids, inner.builder.most, affected);
+        let mut affected = paged(ids, inner.builder.most, affected);
+        if emptied || !ended.is_empty() {
+            let pairs = ended.into_iter().flat_map(|(item, groups)| groups.into_iter().map(move |group| (item, group)));
+            affected.ended = Some(inner.links.end(pairs.collect(), emptied));
+        }
         lost.map_or(Ok(affected), Err)
     }
 
@@ -167,17 +241,18 @@ impl Builder for Builders {
 
     async fn build_many(&self, ids: Slice<DocumentId>) -> Result<Vec<Outcome>> {
         let lost = self.world.gate(self.incarnation, "builder.build").await?;
-        let outcomes: Vec<_> = {
+        let mut read = {
             let mut inner = self.world.lock();
-            let asked = ids.iter().map(|id| (id.index, integer(&id.key))).collect();
-            inner.builder.built.push(asked);
-            ids.iter().map(|id| outcome(&inner, id.index, integer(&id.key))).collect()
+            let asked: Vec<_> = ids.iter().map(|id| (id.index, integer(&id.key))).collect();
+            inner.builder.built.push(asked.clone());
+            Read::of(&inner, &asked)
         };
         // The documents are read, and not handed over yet.
         if let Some(later) = self.world.gate(self.incarnation, "builder.built").await? {
             return Err(later);
         }
-        lost.map_or(Ok(outcomes), Err)
+        read.remember(&mut self.world.lock());
+        lost.map_or(Ok(read.outcomes()), Err)
     }
 
     async fn ranges(&self) -> Result<Box<dyn RangeBuilder>> {
@@ -195,18 +270,18 @@ struct Ranging {
     world: Arc<World>,
     incarnation: u64,
     /// A page that was read before it was asked for.
-    ahead: Option<(IndexNumber, (i64, i64), RangedPage)>,
+    ahead: Option<(IndexNumber, (i64, i64), (Read, Option<Vec<u8>>))>,
 }
 
 impl Ranging {
-    fn page(&self, index: IndexNumber, (from, to): (i64, i64), max: u32) -> RangedPage {
+    fn page(&self, index: IndexNumber, (from, to): (i64, i64), max: u32) -> (Read, Option<Vec<u8>>) {
         let inner = self.world.lock();
         let rows = inner.store.rows[index as usize].range(from..to);
         let keys: Vec<i64> = rows.map(|(key, _)| *key).take(max as usize).collect();
         let last = keys.last().filter(|_| keys.len() == max as usize);
         let cursor = last.map(|last| last.to_be_bytes().to_vec());
-        let documents = keys.iter().map(|at| (key(*at), outcome(&inner, index, *at))).collect();
-        RangedPage { documents, rows: keys.len() as u64, cursor }
+        let ids: Vec<_> = keys.iter().map(|at| (index, *at)).collect();
+        (Read::of(&inner, &ids), cursor)
     }
 }
 
@@ -222,20 +297,23 @@ impl RangeBuilder for Ranging {
     ) -> Result<RangedPage> {
         let lost = self.world.gate(self.incarnation, "ranges.build").await?;
         let asked = range(bytes, cursor);
-        let mut page = match self.ahead.take() {
+        let (mut read, mut next) = match self.ahead.take() {
             Some((of, range, page)) if of == index && range == asked => page,
             _ => self.page(index, asked, max),
         };
         if let Some(cursor) = cursor.filter(|_| self.world.lock().builder.stands_still) {
-            page.cursor = Some(cursor.to_vec());
+            next = Some(cursor.to_vec());
         }
-        if let Some(last) = &page.cursor {
+        if let Some(last) = &next {
             let next = range(bytes, Some(last));
             self.ahead = Some((index, next, self.page(index, next, max)));
         }
         if let Some(later) = self.world.gate(self.incarnation, "ranges.built").await? {
             return Err(later);
         }
+        read.remember(&mut self.world.lock());
+        let documents: Vec<_> = read.documents.into_iter().map(|((_, at), outcome)| (key(at), outcome)).collect();
+        let page = RangedPage { rows: documents.len() as u64, documents, cursor: next };
         lost.map_or(Ok(page), Err)
     }
 }

@@ -4,6 +4,7 @@
 
 mod builder;
 mod faults;
+mod links;
 mod run;
 mod sink;
 mod source;

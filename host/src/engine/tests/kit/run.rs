@@ -10,6 +10,7 @@ use tokio::time::sleep;
 
 use super::builder::{BuilderSetup, Builders};
 use super::faults::{Fault, Faults};
+use super::links::Links;
 use super::sink::{SinkSetup, SinkState, Sinks};
 use super::source::Sources;
 use super::state::States;
@@ -22,6 +23,7 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) sinks: BTreeMap<String, SinkState>,
     pub(crate) state: BTreeMap<String, Vec<u8>>,
+    pub(crate) links: Links,
     pub(crate) faults: Faults,
     pub(crate) builder: BuilderSetup,
     /// What a stage saw the engine do wrong.
@@ -38,6 +40,14 @@ pub(crate) struct Inner {
     /// The touched documents that a confirmation is checked against: the last transaction that touched each.
     pub(crate) touched: BTreeMap<(u32, i64), u64>,
     pub(crate) touched_to: u64,
+}
+
+impl Inner {
+    /// The state folder is lost.
+    pub(crate) fn forget(&mut self) {
+        self.state.clear();
+        self.links = Links::default();
+    }
 }
 
 /// The world.
@@ -59,6 +69,7 @@ impl World {
             store: Store::default(),
             sinks,
             state: BTreeMap::new(),
+            links: Links::default(),
             faults: Faults::default(),
             builder: BuilderSetup::default(),
             wrong: Vec::new(),
@@ -158,6 +169,7 @@ impl World {
         let incarnation = {
             let mut inner = self.lock();
             inner.incarnation += 1;
+            inner.links.crash();
             inner.seen_before = inner.seen.len();
             inner.incarnation
         };

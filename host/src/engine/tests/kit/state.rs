@@ -44,6 +44,14 @@ impl State for States {
                 match mutation {
                     Mutation::Put(key, value) => inner.state.insert(key, value),
                     Mutation::Delete(key) => inner.state.remove(&key),
+                    Mutation::Forget(batch) => {
+                        inner.links.confirm(batch);
+                        None
+                    }
+                    Mutation::Retain(relations) => {
+                        inner.links.retain(&relations);
+                        None
+                    }
                 };
             }
         }

@@ -54,6 +54,8 @@ pub(crate) struct Transaction {
     pub(crate) events: Vec<Event>,
     /// The documents it touches: index and key.
     pub(crate) touches: Vec<(u32, i64)>,
+    /// Those of them that only what was there before leads to.
+    pub(crate) left: Vec<(u32, i64)>,
 }
 
 #[derive(Default)]
@@ -95,7 +97,7 @@ impl Store {
     pub(crate) fn commit(&mut self, edits: Vec<Edit>) -> u64 {
         let version = self.log.len() as u64 + 1;
         let mut events = Vec::new();
-        let mut touches = Vec::new();
+        let (mut touches, mut left) = (Vec::new(), Vec::new());
         let links = |row: &Row| vec![Value::Integer(row.parent)];
         for edit in &edits {
             let (table, op, at, before, after) = match edit {
@@ -121,12 +123,27 @@ impl Store {
                     let [Value::Integer(parent)] = row.as_slice() else { continue };
                     touches.push((GROUPS, *parent));
                 }
+                let parents =
+                    before.iter().flatten().filter_map(|it| if let Value::Integer(it) = it { Some(*it) } else { None });
+                left.extend(parents.map(|parent| (GROUPS, parent)));
             }
             let key = at.map_or_else(|| Key::new(Vec::new()), key);
             events.push(Event::Change(Change { table, op, key, before, after, version }));
             apply(&mut self.latest, edit);
         }
-        self.log.push(Transaction { edits, events, touches });
+        let after = |touch: &(u32, i64)| {
+            events.iter().any(|event| match event {
+                Event::Change(change) if change.table == ITEMS => {
+                    change.after.as_deref() == Some(&[Value::Integer(touch.1)])
+                }
+                Event::Change(change) => {
+                    (change.table, change.op) != (GROUPS, Op::Truncate) && change.key == key(touch.1)
+                }
+                _ => false,
+            })
+        };
+        left.retain(|touch| !after(touch));
+        self.log.push(Transaction { edits, events, touches, left });
         version
     }
 

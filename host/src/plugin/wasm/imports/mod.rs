@@ -1,6 +1,7 @@
 //! What a guest may call: one file an interface of `wit/`, and WASI 0.2. Each function asks `capability` before it reaches
 //! anything, and caps what it takes.
 
+mod links;
 pub(super) mod log;
 mod metrics;
 pub(super) mod net;

@@ -8,9 +8,9 @@ use crate::plugin::wasm::context::Context;
 /// Bytes of one scan's answer; the guest goes on after its last key.
 const SCAN: usize = 4 << 20;
 
-fn wrong(error: StateError) -> Error {
+pub(super) fn wrong(error: StateError) -> Error {
     match error {
-        StateError::Quota { .. } => {
+        StateError::Quota { .. } | StateError::TooManyLinks { .. } => {
             Error::Other(OtherError { code: "quota".to_owned(), message: error.to_string(), extra: None })
         }
         error => Error::Fatal(error.to_string()),

@@ -51,6 +51,7 @@ impl<C: Catalogue> Compiler<'_, C> {
             order: join.order_by.clone(),
             limit,
             content: Content::Aggregates(Vec::new()),
+            tracks: Vec::new(),
         });
         let mut inner = Row { node, table, key, cells: Vec::new(), pieces: Vec::new(), reduced: Vec::new() };
         self.fields(&mut inner, &format!("{path}."), &join.fields);
@@ -100,6 +101,7 @@ impl<C: Catalogue> Compiler<'_, C> {
                     order: Vec::<OrderBy>::new(),
                     limit: None,
                     content: Content::Aggregates(Vec::new()),
+                    tracks: Vec::new(),
                 });
                 row.reduced.push((one, node));
                 node

@@ -1,0 +1,126 @@
+//! How links lie in the file. Rows whose bytes differ in the last one alone share a record: its key is the relation's number
+//! and the bytes before, its value an entry a link, in order: the last byte, the link's length (LEB128), the link. A row
+//! of a dense number and its link come to about six bytes so.
+
+use std::cmp::Ordering;
+
+use crate::plugin::state::StateError;
+
+/// A row of a relation: the relation's number, two bytes, and the row's bytes.
+pub(super) type Row = Vec<u8>;
+
+/// Puts a relation before a row.
+pub(super) fn row(relation: u16, row: &[u8]) -> Row {
+    let mut whole = Vec::with_capacity(2 + row.len());
+    whole.extend_from_slice(&relation.to_be_bytes());
+    whole.extend_from_slice(row);
+    whole
+}
+
+/// Where a row's links lie: the record's key, and the byte within it.
+pub(super) fn place(row: &[u8]) -> (&[u8], u8) {
+    row.split_last().map_or((row, 0), |(last, block)| (block, *last))
+}
+
+/// The order in which links of one record stand together. Rows alone are not enough: `ab` and `abc` may both be records.
+pub(super) fn order<L: AsRef<[u8]>>((a, a_link): &(Row, L), (b, b_link): &(Row, L)) -> Ordering {
+    (place(a), a_link.as_ref()).cmp(&(place(b), b_link.as_ref()))
+}
+
+/// The links of a packed list.
+pub(super) fn links(packed: &[u8]) -> impl Iterator<Item = Result<(&[u8], &[u8]), StateError>> {
+    let mut rest = packed;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let link = piece(&mut rest).and_then(|row| Some((row, piece(&mut rest)?)));
+        // A row without bytes would lie in the record of a relation that does not exist.
+        let link = link.filter(|(row, _)| !row.is_empty());
+        if link.is_none() {
+            rest = &[];
+        }
+        Some(link.ok_or(StateError::Links))
+    })
+}
+
+/// A piece with its length before it.
+fn piece<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = number(rest)?;
+    let (piece, after) = rest.split_at_checked(length)?;
+    *rest = after;
+    Some(piece)
+}
+
+fn number(rest: &mut &[u8]) -> Option<usize> {
+    let mut value = 0_usize;
+    for shift in (0..32).step_by(7) {
+        let (byte, after) = rest.split_first()?;
+        *rest = after;
+        value |= usize::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// Appends a number.
+pub(super) fn put_number(mut value: usize, out: &mut Vec<u8>) {
+    loop {
+        let byte = u8::try_from(value & 0x7f).unwrap_or(0);
+        value >>= 7;
+        if value == 0 {
+            return out.push(byte);
+        }
+        out.push(byte | 0x80);
+    }
+}
+
+/// An entry of a record: the row's last byte, the link.
+pub(super) type Entry<'a> = (u8, &'a [u8]);
+
+/// The entries of a record. What is damaged ends it.
+pub(super) fn entries(record: &[u8]) -> impl Iterator<Item = Entry<'_>> {
+    let mut rest = record;
+    std::iter::from_fn(move || {
+        let (last, after) = rest.split_first()?;
+        rest = after;
+        Some((*last, piece(&mut rest)?))
+    })
+}
+
+fn put((last, link): Entry<'_>, out: &mut Vec<u8>) {
+    out.push(last);
+    put_number(link.len(), out);
+    out.extend_from_slice(link);
+}
+
+/// A record with more entries, which are in order; none where all are there already.
+pub(super) fn with(record: &[u8], more: &[Entry<'_>]) -> Option<Vec<u8>> {
+    let mut there = entries(record).peekable();
+    let mut out = Vec::with_capacity(record.len() + more.iter().map(|(_, link)| link.len() + 2).sum::<usize>());
+    let (mut grown, mut before) = (false, None);
+    for entry in more {
+        if before == Some(entry) {
+            continue;
+        }
+        before = Some(entry);
+        while let Some(smaller) = there.next_if(|found| found < entry) {
+            put(smaller, &mut out);
+        }
+        if there.peek() != Some(entry) {
+            grown = true;
+            put(*entry, &mut out);
+        }
+    }
+    there.for_each(|entry| put(entry, &mut out));
+    grown.then_some(out)
+}
+
+/// A record without some entries, which are in order.
+pub(super) fn without(record: &[u8], fewer: &[Entry<'_>]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(record.len());
+    entries(record).filter(|entry| fewer.binary_search(entry).is_err()).for_each(|entry| put(entry, &mut out));
+    out
+}

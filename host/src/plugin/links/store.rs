@@ -1,0 +1,211 @@
+//! The table's records in the state folder's file.
+
+use std::collections::HashMap;
+
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
+
+use super::block::{self, Entry, Row};
+use crate::plugin::state::StateError;
+
+/// Records; see [`block`].
+const LINKS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("links");
+/// A relation's name, to its number.
+const RELATIONS: TableDefinition<'_, &str, u16> = TableDefinition::new("link relations");
+/// Bytes of all records together.
+const SIZE: TableDefinition<'_, (), u64> = TableDefinition::new("link size");
+
+/// The numbers of relations. One that was never written has a number in memory alone.
+#[derive(Default)]
+pub(super) struct Relations {
+    numbers: HashMap<String, u16>,
+    fresh: Vec<String>,
+}
+
+impl Relations {
+    /// A relation's number.
+    pub(super) fn number(&mut self, name: &str) -> Result<u16, StateError> {
+        if let Some(number) = self.numbers.get(name) {
+            return Ok(*number);
+        }
+        let taken = |number: &u16| self.numbers.values().any(|other| other == number);
+        let number = (0..=u16::MAX).find(|number| !taken(number)).ok_or(StateError::Links)?;
+        self.numbers.insert(name.to_owned(), number);
+        self.fresh.push(name.to_owned());
+        Ok(number)
+    }
+
+    /// All but these.
+    pub(super) fn others(&self, names: &[String]) -> Vec<(String, u16)> {
+        let others = self.numbers.iter().filter(|(name, _)| !names.contains(name));
+        others.map(|(name, number)| (name.clone(), *number)).collect()
+    }
+
+    /// Forgets one.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.numbers.remove(name);
+        self.fresh.retain(|fresh| fresh != name);
+    }
+}
+
+/// What a file knows.
+pub(super) fn relations(database: &Database) -> Result<Relations, StateError> {
+    let mut relations = Relations::default();
+    match database.begin_read()?.open_table(RELATIONS) {
+        Ok(table) => {
+            for entry in table.iter()? {
+                let (name, number) = entry?;
+                relations.numbers.insert(name.value().to_owned(), number.value());
+            }
+        }
+        Err(TableError::TableDoesNotExist(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(relations)
+}
+
+/// How many bytes all records have.
+#[cfg(test)]
+pub(super) fn size(reading: &redb::ReadTransaction) -> Result<u64, StateError> {
+    match reading.open_table(SIZE) {
+        Ok(table) => Ok(table.get(())?.map_or(0, |size| size.value())),
+        Err(TableError::TableDoesNotExist(_)) => Ok(0),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// For each row its links.
+pub(super) fn find(database: &Database, rows: &[Row]) -> Result<Vec<Vec<Vec<u8>>>, StateError> {
+    let reading = database.begin_read()?;
+    let table = match reading.open_table(LINKS) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(vec![Vec::new(); rows.len()]),
+        Err(error) => return Err(error.into()),
+    };
+    let links = |row: &Row| {
+        let (key, last) = block::place(row);
+        let Some(record) = table.get(key)? else { return Ok(Vec::new()) };
+        let own = block::entries(record.value()).filter(|(byte, _)| *byte == last);
+        Ok(own.map(|(_, link)| link.to_vec()).collect())
+    };
+    rows.iter().map(links).collect()
+}
+
+/// Adds links, in [`block::order`]. Where all are there already, nothing is written.
+pub(super) fn add(
+    database: &Database,
+    relations: &mut Relations,
+    links: &[(Row, &[u8])],
+    limit: u64,
+) -> Result<(), StateError> {
+    let reading = database.begin_read()?;
+    let table = match reading.open_table(LINKS) {
+        Ok(table) => Some(table),
+        Err(TableError::TableDoesNotExist(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let mut grown: Vec<(&[u8], Vec<u8>)> = Vec::new();
+    let mut more = 0;
+    for (key, entries) in records(links) {
+        let record = table.as_ref().map(|table| table.get(key)).transpose()?.flatten();
+        let before = record.as_ref().map_or(&[][..], |record| record.value());
+        if let Some(after) = block::with(before, &entries) {
+            let of_key = if record.is_some() { 0 } else { key.len() };
+            more += after.len() - before.len() + of_key;
+            grown.push((key, after));
+        }
+    }
+    if grown.is_empty() {
+        return Ok(());
+    }
+    drop((table, reading));
+    let writing = database.begin_write()?;
+    {
+        let wanted = resize(&writing, |size| size.saturating_add(u64::try_from(more).unwrap_or(u64::MAX)))?;
+        if wanted > limit {
+            return Err(StateError::TooManyLinks { wanted, limit });
+        }
+        let mut names = writing.open_table(RELATIONS)?;
+        for name in &relations.fresh {
+            names.insert(name.as_str(), relations.numbers.get(name).copied().unwrap_or_default())?;
+        }
+        let mut table = writing.open_table(LINKS)?;
+        for (key, record) in &grown {
+            table.insert(*key, record.as_slice())?;
+        }
+    }
+    writing.commit()?;
+    relations.fresh.clear();
+    Ok(())
+}
+
+/// Links in [`block::order`], record by record: the key and the entries.
+fn records<L: AsRef<[u8]>>(links: &[(Row, L)]) -> impl Iterator<Item = (&[u8], Vec<Entry<'_>>)> {
+    let same = |(a, _): &(Row, L), (b, _): &(Row, L)| block::place(a).0 == block::place(b).0;
+    links.chunk_by(same).filter_map(|chunk| {
+        let (key, _) = block::place(&chunk.first()?.0);
+        Some((key, chunk.iter().map(|(row, link)| (block::place(row).1, link.as_ref())).collect()))
+    })
+}
+
+/// Removes links, in [`block::order`]; those that are not there, too.
+pub(super) fn remove(writing: &WriteTransaction, links: &[(Row, Vec<u8>)]) -> Result<(), StateError> {
+    if links.is_empty() {
+        return Ok(());
+    }
+    let mut table = writing.open_table(LINKS)?;
+    let mut fewer = 0;
+    for (key, entries) in records(links) {
+        let (before, after) = {
+            let Some(record) = table.get(key)? else { continue };
+            (record.value().len(), block::without(record.value(), &entries))
+        };
+        fewer += before - after.len();
+        if after.is_empty() {
+            fewer += key.len();
+            table.remove(key)?;
+        } else if after.len() < before {
+            table.insert(key, after.as_slice())?;
+        }
+    }
+    shrink(writing, fewer)
+}
+
+/// Removes the records of a relation, but for those of some rows, which are in the records' order.
+pub(super) fn empty(writing: &WriteTransaction, relation: u16, kept: &[Row]) -> Result<(), StateError> {
+    let mut table = writing.open_table(LINKS)?;
+    let mut fewer = 0_usize;
+    let stays = |key: &[u8], record: &[u8]| {
+        let from = kept.partition_point(|row| block::place(row).0 < key);
+        let found = kept.get(from).is_some_and(|row| block::place(row).0 == key);
+        if !found {
+            fewer += key.len() + record.len();
+        }
+        found
+    };
+    let start = relation.to_be_bytes();
+    match relation.checked_add(1).map(u16::to_be_bytes) {
+        Some(end) => table.retain_in(&start[..]..&end[..], stays)?,
+        None => table.retain_in(&start[..].., stays)?,
+    }
+    drop(table);
+    shrink(writing, fewer)
+}
+
+/// Forgets a relation's name.
+pub(super) fn drop_name(writing: &WriteTransaction, name: &str) -> Result<(), StateError> {
+    writing.open_table(RELATIONS)?.remove(name)?;
+    Ok(())
+}
+
+fn shrink(writing: &WriteTransaction, bytes: usize) -> Result<(), StateError> {
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    resize(writing, |size| size.saturating_sub(bytes)).map(drop)
+}
+
+/// Notes how many bytes there are now.
+fn resize(writing: &WriteTransaction, change: impl FnOnce(u64) -> u64) -> Result<u64, StateError> {
+    let mut table = writing.open_table(SIZE)?;
+    let size = change(table.get(())?.map_or(0, |size| size.value()));
+    table.insert((), size)?;
+    Ok(size)
+}

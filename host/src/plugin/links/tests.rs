@@ -1,0 +1,226 @@
+//! What came first decides, over the file of a state folder.
+
+use super::super::state::StateFolder;
+use super::*;
+use crate::engine::stage::{Mutation, State};
+
+fn packed(links: &[(&str, &str)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for text in links.iter().flat_map(|(row, link)| [row, link]) {
+        block::put_number(text.len(), &mut out);
+        out.extend_from_slice(text.as_bytes());
+    }
+    out
+}
+
+fn list(relation: &str, links: &[(&str, &str)]) -> Vec<RowLinks> {
+    vec![RowLinks { relation: relation.to_owned(), packed: packed(links) }]
+}
+
+struct Kept {
+    folder: tempfile::TempDir,
+    state: StateFolder,
+    table: Table,
+}
+
+impl Kept {
+    fn new() -> Self {
+        Self::limited(1 << 20)
+    }
+
+    fn limited(limit: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateFolder::open(folder.path()).unwrap();
+        let table = state.links(&LinkTable::default(), limit).unwrap();
+        Self { folder, state, table }
+    }
+
+    /// As after a crash: what is in memory is gone.
+    fn again(self) -> Self {
+        let Self { folder, state, table } = self;
+        drop((state, table));
+        let state = StateFolder::open(folder.path()).unwrap();
+        let table = state.links(&LinkTable::default(), 1 << 20).unwrap();
+        Self { folder, state, table }
+    }
+
+    fn remember(&self, relation: &str, links: &[(&str, &str)]) -> Vec<u32> {
+        self.table.remember(self.table.moment(), &list(relation, links)).unwrap()
+    }
+
+    fn parents(&self, relation: &str, row: &str) -> Vec<String> {
+        let found = self.table.parents(relation, &[row.as_bytes().to_vec()]).unwrap();
+        found.concat().into_iter().map(|link| String::from_utf8(link).unwrap()).collect()
+    }
+
+    fn end(&self, relation: &str, links: &[(&str, &str)]) -> u64 {
+        self.table.end(&list(relation, links), &[]).unwrap()
+    }
+
+    fn apply(&self, mutations: Vec<Mutation>) {
+        let engine: Arc<dyn State> = Arc::new(self.state.engine(&self.table));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(engine.apply(mutations)).unwrap();
+    }
+
+    fn confirm(&self, tickets: &[u64]) {
+        self.apply(tickets.iter().map(|ticket| Mutation::Forget(*ticket)).collect());
+    }
+}
+
+#[test]
+fn what_is_remembered_is_found_also_after_a_restart() {
+    let kept = Kept::new();
+    assert_eq!(kept.remember("r", &[("1", "p"), ("2", "p"), ("1", "q"), ("10", "x"), ("1", "p")]), [0; 0]);
+    assert_eq!(kept.remember("s", &[("1", "other")]), [0; 0]);
+    let kept = kept.again();
+    assert_eq!(kept.parents("r", "1"), ["p", "q"]);
+    assert_eq!(kept.parents("r", "2"), ["p"]);
+    assert_eq!(kept.parents("r", "10"), ["x"]);
+    assert_eq!(kept.parents("s", "1"), ["other"]);
+    assert_eq!(kept.parents("r", "3"), [""; 0]);
+}
+
+#[test]
+fn rows_of_which_one_begins_with_another_do_not_meet() {
+    let kept = Kept::new();
+    kept.remember("r", &[("abc", "1"), ("abcd", "2"), ("abd", "3")]);
+    assert_eq!(["abc", "abcd", "abd"].map(|row| kept.parents("r", row)), [["1"], ["2"], ["3"]]);
+    let ticket = kept.end("r", &[("abc", "1"), ("abcd", "2"), ("abd", "3")]);
+    kept.confirm(&[ticket]);
+    assert_eq!(kept.table.size().unwrap(), 0);
+}
+
+#[test]
+fn what_a_batch_ended_is_removed_with_its_confirmation_and_not_before() {
+    let kept = Kept::new();
+    kept.remember("r", &[("1", "p"), ("2", "p")]);
+    let ticket = kept.end("r", &[("1", "p"), ("9", "never")]);
+    assert_eq!(kept.parents("r", "1"), ["p"]);
+    kept.confirm(&[ticket]);
+    assert_eq!(kept.parents("r", "1"), [""; 0]);
+    assert_eq!(kept.parents("r", "2"), ["p"]);
+}
+
+#[test]
+fn what_a_crash_finds_unconfirmed_stays() {
+    let kept = Kept::new();
+    kept.remember("r", &[("1", "p")]);
+    let ticket = kept.end("r", &[("1", "p")]);
+    let kept = kept.again();
+    kept.confirm(&[ticket]);
+    assert_eq!(kept.parents("r", "1"), ["p"]);
+}
+
+#[test]
+fn a_link_that_is_seen_again_before_the_confirmation_stays() {
+    let kept = Kept::new();
+    kept.remember("r", &[("1", "p"), ("2", "p")]);
+    let ticket = kept.end("r", &[("1", "p"), ("2", "p")]);
+    kept.remember("r", &[("1", "p")]);
+    kept.confirm(&[ticket]);
+    assert_eq!(kept.parents("r", "1"), ["p"]);
+    assert_eq!(kept.parents("r", "2"), [""; 0]);
+}
+
+#[test]
+fn a_link_that_is_ended_again_waits_for_the_later_batch() {
+    let kept = Kept::new();
+    kept.remember("r", &[("1", "p")]);
+    let first = kept.end("r", &[("1", "p")]);
+    kept.remember("r", &[("1", "p")]);
+    let second = kept.end("r", &[("1", "p")]);
+    kept.confirm(&[first]);
+    assert_eq!(kept.parents("r", "1"), ["p"]);
+    kept.confirm(&[second]);
+    assert_eq!(kept.parents("r", "1"), [""; 0]);
+}
+
+#[test]
+fn a_truncated_relation_keeps_what_was_seen_since() {
+    let kept = Kept::new();
+    let many: Vec<(String, String)> = (0..2_000).map(|at| (format!("{at:05}"), "p".to_owned())).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|(row, link)| (row.as_str(), link.as_str())).collect();
+    kept.remember("r", &many);
+    kept.remember("s", &many);
+    let whole = kept.table.size().unwrap();
+    let ticket = kept.table.end(&[], &["r".to_owned()]).unwrap();
+    kept.remember("r", &[("00042", "p"), ("00042", "q")]);
+    kept.confirm(&[ticket]);
+    assert_eq!(kept.parents("r", "00042"), ["p", "q"]);
+    assert_eq!(kept.parents("r", "01042"), [""; 0]);
+    assert_eq!(kept.parents("s", "01042"), ["p"]);
+    assert!(kept.table.size().unwrap() < whole * 6 / 10);
+}
+
+#[test]
+fn a_build_that_was_overtaken_is_told_so() {
+    let kept = Kept::new();
+    let moment = kept.table.moment();
+    assert_eq!(kept.parents("r", "2"), [""; 0]);
+    let links = list("r", &[("1", "p"), ("2", "p"), ("3", "p")]);
+    assert_eq!(kept.table.remember(moment, &links).unwrap(), [1]);
+    assert_eq!(kept.parents("r", "2"), [""; 0]);
+    assert_eq!(kept.table.remember(kept.table.moment(), &links).unwrap(), [0; 0]);
+    assert_eq!(kept.parents("r", "2"), ["p"]);
+    // Also by a truncate, and by more questions than are known one by one.
+    let moment = kept.table.moment();
+    kept.table.end(&[], &["r".to_owned()]).unwrap();
+    assert_eq!(kept.table.remember(moment, &links).unwrap(), [0, 1, 2]);
+    let moment = kept.table.moment();
+    let rows: Vec<Vec<u8>> = (0..70_000).map(|at| format!("x{at}").into_bytes()).collect();
+    kept.table.parents("r", &rows).unwrap();
+    assert_eq!(kept.table.remember(moment, &links).unwrap(), [0, 1, 2]);
+    assert_eq!(kept.remember("r", &[("4", "p")]), [0; 0]);
+}
+
+#[test]
+fn relations_that_nobody_follows_any_more_are_forgotten() {
+    let kept = Kept::new();
+    kept.remember("r", &[("1", "p")]);
+    kept.remember("s", &[("1", "p")]);
+    kept.apply(vec![Mutation::Retain(vec!["s".to_owned()])]);
+    assert_eq!((kept.parents("r", "1"), kept.parents("s", "1")), (vec![], vec!["p".to_owned()]));
+    let kept = kept.again();
+    assert_eq!((kept.parents("r", "1"), kept.parents("s", "1")), (vec![], vec!["p".to_owned()]));
+    // Its number may serve another.
+    kept.remember("t", &[("1", "t")]);
+    assert_eq!((kept.parents("t", "1"), kept.parents("s", "1")), (vec!["t".to_owned()], vec!["p".to_owned()]));
+}
+
+#[test]
+fn links_beyond_the_limit_are_an_error_that_names_it() {
+    let kept = Kept::limited(40);
+    assert_eq!(kept.remember("r", &[("1", "p")]), [0; 0]);
+    let long = "x".repeat(50);
+    let refused = kept.table.remember(1, &list("r", &[("2", &long)])).unwrap_err().to_string();
+    assert!(refused.contains("limits.links") && refused.contains("40"), "{refused}");
+    assert_eq!((kept.parents("r", "1"), kept.parents("r", "2")), (vec!["p".to_owned()], vec![]));
+}
+
+#[test]
+fn what_a_guest_packed_wrongly_is_refused() {
+    let kept = Kept::new();
+    for wrong in [vec![3, 1], vec![0, 1, 1], vec![0x80], vec![0xff; 9]] {
+        let list = [RowLinks { relation: "r".to_owned(), packed: wrong }];
+        assert!(matches!(kept.table.remember(1, &list), Err(StateError::Links)));
+    }
+}
+
+#[test]
+fn neighbours_cost_few_bytes() {
+    let kept = Kept::new();
+    // Built by hand: the row `#` and three bytes, the link `#` and three bytes.
+    let mut links = Vec::new();
+    for number in 0..100_000_u32 {
+        links.push(4);
+        links.push(0x23);
+        links.extend_from_slice(&number.to_be_bytes()[1..]);
+        links.push(4);
+        links.push(0x23);
+        links.extend_from_slice(&(number / 3).to_be_bytes()[1..]);
+    }
+    kept.table.remember(1, &[RowLinks { relation: "r".to_owned(), packed: links }]).unwrap();
+    let size = kept.table.size().unwrap();
+    assert!(size < 700_000, "{size} bytes for 100 000 links");
+}
