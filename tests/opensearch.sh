@@ -1,7 +1,8 @@
 # A throw-away OpenSearch, for the scripts beside this file. Sourced, not run. It comes from Maven Central, into a cache
 # folder, once; it needs a JDK (11 or later) and mvn.
 #
-#   fetch_opensearch              sets opensearch_home; returns 1, with a line that says why, where it cannot be had
+#   opensearch_home               where it is, once it was fetched
+#   fetch_opensearch              fetches it; returns 1, with a line that says why, where it cannot be had
 #   start_opensearch DIR          sets opensearch_pid and opensearch_url; the node keeps its data in DIR over restarts
 #   stop_opensearch [SIGNAL]      ends the one that was started, and nothing else (TERM; KILL to let it crash)
 #
@@ -9,15 +10,14 @@
 # FLUSSO_TEST_OPENSEARCH_CACHE     where it is kept (the user's cache folder)
 
 opensearch_version="${FLUSSO_TEST_OPENSEARCH_VERSION:-2.19.1.0}"
+opensearch_home="${FLUSSO_TEST_OPENSEARCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flusso-host/opensearch}/$opensearch_version"
 opensearch_pid=
 
 fetch_opensearch() {
-    local tool cache
+    local tool
     for tool in java javac mvn curl; do
         command -v "$tool" >/dev/null || { say "no OpenSearch: $tool is missing"; return 1; }
     done
-    cache="${FLUSSO_TEST_OPENSEARCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flusso-host/opensearch}"
-    opensearch_home="$cache/$opensearch_version"
     [ -e "$opensearch_home/complete" ] && return
     say "fetching OpenSearch $opensearch_version from Maven Central (once, about 55 MB)"
     rm -rf "$opensearch_home"

@@ -1,7 +1,8 @@
 # A throw-away PostgreSQL, for the scripts beside this file. Sourced, not run.
 #
 #   pg_bin=$(find_postgres) || …       the folder with PostgreSQL's programs
-#   start_server                       sets work, port, server_pid; stopped by a trap, whatever happens
+#   start_server                       sets work, port, server_pid; stopped by a trap, whatever happens, and before it
+#                                      stop_others, where there is such a function
 
 find_postgres() {
     local folder
@@ -23,6 +24,7 @@ start_server() {
     stop() {
         local status=$?
         trap - EXIT INT TERM
+        if declare -F stop_others >/dev/null; then stop_others; fi
         if [ -n "$server_pid" ] && kill -0 "$server_pid" 2>/dev/null; then
             kill -INT "$server_pid" 2>/dev/null || true
             for _ in $(seq 100); do kill -0 "$server_pid" 2>/dev/null || break; sleep 0.1; done

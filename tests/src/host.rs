@@ -183,6 +183,16 @@ impl Running {
         self.stdout.now()
     }
 
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// The lines on standard error so far.
+    pub fn log(&self) -> Vec<String> {
+        self.stderr.now()
+    }
+
     /// Waits for a line on standard output.
     ///
     /// # Panics

@@ -7,6 +7,7 @@ pub mod converge;
 pub mod deployment;
 mod host;
 mod postgres;
+pub mod search;
 mod server;
 mod session;
 

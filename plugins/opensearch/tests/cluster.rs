@@ -1,5 +1,5 @@
-//! Against a real cluster, natively: `FLUSSO_TEST_OPENSEARCH_URL=http://127.0.0.1:9200 cargo test -p flusso-opensearch`
-//! (`tests/opensearch.sh` starts one). Without it each says that it was skipped. The same code runs in the component.
+//! Against a real cluster, natively: `FLUSSO_TEST_OPENSEARCH_URL=http://127.0.0.1:9200 cargo test -p flusso-opensearch --
+//! --ignored` (`tests/opensearch.sh` starts one, `tests/run` does it all). The same code runs in the component.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,8 +22,9 @@ fn delete(target: u32, id: &str, version: u64) -> Document {
 }
 
 #[test]
+#[ignore = "needs an OpenSearch: FLUSSO_TEST_OPENSEARCH_URL, or tests/run"]
 fn what_is_written_is_found_and_what_is_deleted_is_not() {
-    let Some(cluster) = Cluster::of("written") else { return };
+    let cluster = Cluster::of("written");
     let mut sink = cluster.open(json!({ "batch_size": 7, "requests_in_flight": 3 }));
     let users = sink.ensure_index(cluster.mapping("users", "aaaaaaaa")).unwrap();
     assert!(users.empty);
@@ -44,8 +45,9 @@ fn what_is_written_is_found_and_what_is_deleted_is_not() {
 }
 
 #[test]
+#[ignore = "needs an OpenSearch: FLUSSO_TEST_OPENSEARCH_URL, or tests/run"]
 fn an_older_document_never_takes_a_newer_ones_place() {
-    let Some(cluster) = Cluster::of("older") else { return };
+    let cluster = Cluster::of("older");
     let mut sink = cluster.open(json!({}));
     let target = sink.ensure_index(cluster.mapping("users", "aaaaaaaa")).unwrap().target;
     sink.write(vec![upsert(target, "1", 20, &json!({ "n": 20 })), delete(target, "2", 20)]).unwrap();
@@ -62,8 +64,9 @@ fn an_older_document_never_takes_a_newer_ones_place() {
 }
 
 #[test]
+#[ignore = "needs an OpenSearch: FLUSSO_TEST_OPENSEARCH_URL, or tests/run"]
 fn poison_is_rejected_by_id_and_the_rest_lands() {
-    let Some(cluster) = Cluster::of("poison") else { return };
+    let cluster = Cluster::of("poison");
     let mut sink = cluster.open(json!({ "batch_size": 4 }));
     let target = sink.ensure_index(cluster.mapping("users", "aaaaaaaa")).unwrap().target;
     let mut documents: Vec<_> = (0..10).map(|n| upsert(target, &format!("{n}"), 1, &json!({ "n": n }))).collect();
@@ -84,8 +87,9 @@ fn poison_is_rejected_by_id_and_the_rest_lands() {
 }
 
 #[test]
+#[ignore = "needs an OpenSearch: FLUSSO_TEST_OPENSEARCH_URL, or tests/run"]
 fn a_document_over_the_limit_goes_alone() {
-    let Some(cluster) = Cluster::of("large") else { return };
+    let cluster = Cluster::of("large");
     let mut sink = cluster.open(json!({ "max_bytes": 1024, "compression": "gzip", "gzip_above": 100 }));
     let target = sink.ensure_index(cluster.mapping("users", "aaaaaaaa")).unwrap().target;
     let long = "y".repeat(100_000);
@@ -100,8 +104,9 @@ fn a_document_over_the_limit_goes_alone() {
 }
 
 #[test]
+#[ignore = "needs an OpenSearch: FLUSSO_TEST_OPENSEARCH_URL, or tests/run"]
 fn a_mark_holds_for_the_index_it_was_made_for() {
-    let Some(cluster) = Cluster::of("marks") else { return };
+    let cluster = Cluster::of("marks");
     let mut sink = cluster.open(json!({ "refresh_interval": "7s", "number_of_replicas": 0 }));
     let target = sink.ensure_index(cluster.mapping("users", "aaaaaaaa")).unwrap().target;
     assert_eq!(sink.seeded(target), Ok(None));
@@ -131,8 +136,9 @@ fn a_mark_holds_for_the_index_it_was_made_for() {
 }
 
 #[test]
+#[ignore = "needs an OpenSearch: FLUSSO_TEST_OPENSEARCH_URL, or tests/run"]
 fn an_index_that_sleeps_although_it_is_seeded_is_woken() {
-    let Some(cluster) = Cluster::of("asleep") else { return };
+    let cluster = Cluster::of("asleep");
     let mut sink = cluster.open(json!({ "refresh_interval": "7s" }));
     let target = sink.ensure_index(cluster.mapping("users", "aaaaaaaa")).unwrap().target;
     sink.mark_seeded(target, "h".into()).unwrap();
@@ -144,8 +150,9 @@ fn an_index_that_sleeps_although_it_is_seeded_is_woken() {
 }
 
 #[test]
+#[ignore = "needs an OpenSearch: FLUSSO_TEST_OPENSEARCH_URL, or tests/run"]
 fn a_generation_takes_the_live_ones_place_at_one_moment() {
-    let Some(cluster) = Cluster::of("generations") else { return };
+    let cluster = Cluster::of("generations");
     let mut sink = cluster.open(json!({ "keep_replaced_secs": 0 }));
     let users = || cluster.mapping("users", "aaaaaaaa");
     let live = sink.ensure_index(users()).unwrap().target;
@@ -183,8 +190,9 @@ fn a_generation_takes_the_live_ones_place_at_one_moment() {
 }
 
 #[test]
+#[ignore = "needs an OpenSearch: FLUSSO_TEST_OPENSEARCH_URL, or tests/run"]
 fn another_mapping_fills_beside_the_one_that_serves() {
-    let Some(cluster) = Cluster::of("mappings") else { return };
+    let cluster = Cluster::of("mappings");
     let mut sink = cluster.open(json!({}));
     let old = sink.ensure_index(cluster.mapping("users", "aaaaaaaa")).unwrap().target;
     sink.write(vec![upsert(old, "1", 1, &json!({ "n": 1 }))]).unwrap();
@@ -202,8 +210,9 @@ fn another_mapping_fills_beside_the_one_that_serves() {
 }
 
 #[test]
+#[ignore = "needs an OpenSearch: FLUSSO_TEST_OPENSEARCH_URL, or tests/run"]
 fn a_name_that_is_somebody_elses_stays_theirs() {
-    let Some(cluster) = Cluster::of("foreign") else { return };
+    let cluster = Cluster::of("foreign");
     cluster.make("users");
     let mut sink = cluster.open(json!({}));
     let target = sink.ensure_index(cluster.mapping("users", "aaaaaaaa")).unwrap().target;
@@ -217,8 +226,9 @@ fn a_name_that_is_somebody_elses_stays_theirs() {
 }
 
 #[test]
+#[ignore = "needs an OpenSearch: FLUSSO_TEST_OPENSEARCH_URL, or tests/run"]
 fn a_clear_removes_what_came_before_it_and_nothing_after() {
-    let Some(cluster) = Cluster::of("clear") else { return };
+    let cluster = Cluster::of("clear");
     let mut sink = cluster.open(json!({}));
     let target = sink.ensure_index(cluster.mapping("users", "aaaaaaaa")).unwrap().target;
     let write = |sink: &mut flusso_opensearch::OpenSearch| {
@@ -243,8 +253,9 @@ fn a_clear_removes_what_came_before_it_and_nothing_after() {
 }
 
 #[test]
+#[ignore = "needs an OpenSearch: FLUSSO_TEST_OPENSEARCH_URL, or tests/run"]
 fn every_word_of_the_language_can_be_indexed_and_searched() {
-    let Some(cluster) = Cluster::of("words") else { return };
+    let cluster = Cluster::of("words");
     let mut sink = cluster.open(json!({}));
     let fields = [
         ("prose", "text"),
@@ -305,8 +316,9 @@ fn every_word_of_the_language_can_be_indexed_and_searched() {
 }
 
 #[test]
+#[ignore = "needs an OpenSearch: FLUSSO_TEST_OPENSEARCH_URL, or tests/run"]
 fn what_is_not_there_is_said_with_the_setting_that_names_it() {
-    let Some(cluster) = Cluster::of("absent") else { return };
+    let cluster = Cluster::of("absent");
     let error = cluster.try_open(json!({ "pipeline": "nobody" })).err().unwrap();
     assert!(matches!(&error, Error::Configuration(one) if one.setting == "pipeline"), "{error:?}");
     let mut sink = cluster.open(json!({ "text_analysis": "icu" }));
