@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::Mapping;
+
 /// What a rejected or unbuildable document does to the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnError {
@@ -129,5 +131,18 @@ impl Options {
     /// The policy of an index.
     pub fn policy(&self, index: &str) -> OnError {
         self.on_error_of.iter().find(|(name, _)| name == index).map_or(self.on_error, |(_, policy)| *policy)
+    }
+
+    /// A mapping as the sinks get it: with the prefix, which it also says apart, for names that a sink makes up for itself.
+    /// Guarded by `tests::prefix::a_sink_is_told_the_prefix_that_stands_before_an_index`.
+    pub(crate) fn at_sinks(&self, mapping: &Mapping) -> Mapping {
+        if self.prefix.is_empty() {
+            return mapping.clone();
+        }
+        let extra = mapping.extra.as_deref().and_then(|extra| serde_json::from_str(extra).ok());
+        let mut extra: serde_json::Map<String, serde_json::Value> = extra.unwrap_or_default();
+        extra.insert("prefix".to_owned(), self.prefix.as_str().into());
+        let extra = serde_json::Value::Object(extra).to_string();
+        Mapping { index: format!("{}{}", self.prefix, mapping.index), extra: Some(extra), ..mapping.clone() }
     }
 }

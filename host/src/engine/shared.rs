@@ -35,10 +35,7 @@ impl Shared {
         version: Version,
     ) -> Self {
         let names = mappings.iter().map(|mapping| mapping.index.clone()).collect();
-        let mappings = mappings
-            .into_iter()
-            .map(|mapping| Mapping { index: format!("{}{}", options.prefix, mapping.index), ..mapping })
-            .collect();
+        let mappings = mappings.iter().map(|mapping| options.at_sinks(mapping)).collect();
         Self {
             options,
             observer,

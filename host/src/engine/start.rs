@@ -40,9 +40,7 @@ pub(crate) async fn open_sinks(
     observer: &dyn Observer,
 ) -> Result<Opened, EngineError> {
     let names = description.mappings.iter().map(|mapping| mapping.index.clone()).collect();
-    let prefixed =
-        |mapping: &Mapping| Mapping { index: format!("{}{}", options.prefix, mapping.index), ..mapping.clone() };
-    let mappings: Vec<Mapping> = description.mappings.iter().map(prefixed).collect();
+    let mappings: Vec<Mapping> = description.mappings.iter().map(|mapping| options.at_sinks(mapping)).collect();
     let mut opened = Vec::with_capacity(sinks.len());
     for sink in sinks {
         let name = format!("sink {:?}", sink.name());

@@ -7,6 +7,7 @@ mod address;
 pub mod build;
 pub mod capability;
 pub mod finding;
+pub mod holding;
 pub mod links;
 pub mod locate;
 pub mod manifest;

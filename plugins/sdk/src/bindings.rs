@@ -80,6 +80,11 @@ pub mod diagnosis {
     role!("diagnosis-role", "export_diagnosis_bindings", "flusso_plugin::bindings::diagnosis", {});
 }
 
+/// The ability `inventory`.
+pub mod inventory {
+    role!("inventory-role", "export_inventory_bindings", "flusso_plugin::bindings::inventory", {});
+}
+
 /// The role `sink`.
 pub mod sink {
     role!("sink-role", "export_sink_bindings", "flusso_plugin::bindings::sink", {});

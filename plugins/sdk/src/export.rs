@@ -7,9 +7,9 @@ use crate::bindings as b;
 use crate::bindings::diagnosis::exports::flusso::connector::diagnosis::ExaminedIndex;
 use crate::{
     Affected, Builder, Change, Cursor, Diagnosis, Division, Document, DocumentId, Ensured, Error, Event, Examination,
-    Finding, HistoryId, IndexNumber, IndexRequest, Inspection, Key, Mapping, Outcome, Page, PollRequest, Position,
-    Preparation, Range, RangeBuilder, RangedPage, Reader, Relation, Report, Result, Row, Scope, Settings, Sink,
-    Snapshot, Source, TableInterest, TableName, TableNumber, Target, Version,
+    Finding, HistoryId, Holding, IndexNumber, IndexRequest, Inspection, Inventory, Key, Mapping, Outcome, Page,
+    PollRequest, Position, Preparation, Range, RangeBuilder, RangedPage, Reader, Relation, Report, Result, Row, Scope,
+    Settings, Sink, Snapshot, Source, TableInterest, TableName, TableNumber, Target, Version,
 };
 
 /// A type whose one opened value lives in this component instance. Implemented by [`crate::plugin!`].
@@ -120,6 +120,16 @@ impl<T: Diagnosis> b::diagnosis::exports::flusso::connector::diagnosis::Guest fo
     }
 }
 
+impl<T: Inventory> b::inventory::exports::flusso::connector::inventory::Guest for Exported<T> {
+    fn list(settings: String, prefix: String, _extra: Option<String>) -> Result<Vec<Holding>> {
+        T::list(Settings::from_json(settings), prefix)
+    }
+
+    fn remove(settings: String, prefix: String, name: String, force: bool, _extra: Option<String>) -> Result<()> {
+        T::remove(Settings::from_json(settings), prefix, name, force)
+    }
+}
+
 impl<T: Sink + Instance> b::sink::exports::flusso::connector::sink::Guest for Exported<T> {
     fn open(settings: String) -> Result<()> {
         open(T::open(Settings::from_json(settings)))
@@ -151,8 +161,8 @@ pub const fn manifest_bytes<const N: usize>(manifest: &str) -> [u8; N] {
 /// Makes a component of the types that implement its roles.
 ///
 /// `manifest` is a string constant (`include_str!("../manifest.json")`). Then any of `source` and `snapshot` (together),
-/// `reader`, `builder`, `range_builder` (the builder's own type), `sink`, `diagnosis`, each with its type; apart from `range_builder`, no
-/// type serves two roles. A builder that reads schema files may give their JSON Schema after the manifest, as
+/// `reader`, `builder`, `range_builder` (the builder's own type), `sink`, `diagnosis`, `inventory`, each with its type; apart from
+/// `range_builder`, `diagnosis` and `inventory`, no type serves two roles. A builder that reads schema files may give their JSON Schema after the manifest, as
 /// `index_schema`, for editors. Outside a WebAssembly target the macro makes nothing but a check that the types fit.
 #[macro_export]
 macro_rules! plugin {
@@ -230,6 +240,11 @@ macro_rules! __role {
         type ExportedDiagnosis = $crate::Exported<$type>;
         #[cfg(target_family = "wasm")]
         $crate::bindings::diagnosis::export_diagnosis_bindings!(ExportedDiagnosis);
+    };
+    (inventory: $type:ty) => {
+        type ExportedInventory = $crate::Exported<$type>;
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::inventory::export_inventory_bindings!(ExportedInventory);
     };
     (sink: $type:ty) => {
         $crate::__instance!($type);

@@ -40,6 +40,7 @@ pub use bindings::host::flusso::connector::types::{
     Key, Mapping, Op, OtherError, Outcome, Position, Range, Row, RowLinks, TableChanged, TableInterest, TableName,
     TableNumber, Target, Transient, Value, Version,
 };
+pub use bindings::inventory::exports::flusso::connector::inventory::{Holding, Standing};
 pub use bindings::range_builder::exports::flusso::connector::range_builder::{Ranged, RangedPage};
 pub use bindings::reader::exports::flusso::connector::reader::{Comparison, Condition, Filter, Ordering, Relation};
 pub use bindings::sink::exports::flusso::connector::sink::{Document, Ensured, Rejection, Report};
@@ -49,7 +50,7 @@ pub use bindings::source::exports::flusso::connector::source::{
 };
 #[doc(hidden)]
 pub use export::{Exported, Instance, manifest_bytes};
-pub use roles::{Builder, Diagnosis, Examination, RangeBuilder, Reader, Sink, Snapshot, Source, affected};
+pub use roles::{Builder, Diagnosis, Examination, Inventory, RangeBuilder, Reader, Sink, Snapshot, Source, affected};
 pub use settings::Settings;
 
 /// What a plugin's functions return.

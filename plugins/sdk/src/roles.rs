@@ -1,7 +1,7 @@
 //! The roles as traits. Each function's contract stands at its namesake in `wit/`.
 
 use crate::{
-    Affected, Change, Cursor, Division, Document, DocumentId, Ensured, Error, Finding, HistoryId, IndexNumber,
+    Affected, Change, Cursor, Division, Document, DocumentId, Ensured, Error, Finding, HistoryId, Holding, IndexNumber,
     IndexRequest, Inspection, Key, Mapping, Outcome, Page, PollRequest, Position, Preparation, Range, RangedPage,
     Relation, Report, Result, Row, Scope, Settings, TableInterest, TableName, TableNumber, Target, Version,
 };
@@ -128,6 +128,14 @@ pub struct Examination {
 pub trait Diagnosis: 'static {
     /// Everything that is found. Changes nothing.
     fn examine(settings: Settings, of: Examination) -> Result<Vec<Finding>>;
+}
+
+/// Says what a sink holds, and removes it. A sink need not have one. See `wit/inventory.wit`.
+pub trait Inventory: 'static {
+    /// Everything that is held for a deployment. Changes nothing.
+    fn list(settings: Settings, prefix: String) -> Result<Vec<Holding>>;
+    /// Removes one by its name; what is neither left over nor replaced only with `force`.
+    fn remove(settings: Settings, prefix: String, name: String, force: bool) -> Result<()>;
 }
 
 /// A place that documents are written to. See `wit/sink.wit`.

@@ -74,6 +74,8 @@
 //! | `backfill::ranges_are_read_side_by_side` | one reading task |
 //! | `backfill::skip_backfill_goes_straight_to_live` | `skip_backfill` is not looked at |
 //! | `backfill::whole_ranges_are_preferred_to_keys` | the range builder is not asked for |
+//! | `prefix::a_sink_is_told_the_prefix_that_stands_before_an_index` | the name alone has the prefix |
+//! | `prefix::without_a_prefix_a_mapping_reaches_a_sink_as_the_builder_made_it` | the prefix is said although it is empty |
 //! | `retry::a_crash_now_and_then_does_not_use_up_the_budget` | a success heals nothing |
 //! | `retry::a_new_opening_is_not_told_what_an_older_one_handed_out` | the epoch of a position is not looked at |
 //! | `retry::a_source_that_is_away_is_opened_again_where_it_was_confirmed` | a new opening is prepared for nothing |
@@ -111,4 +113,5 @@ mod i8;
 mod kit;
 mod links;
 mod once;
+mod prefix;
 mod retry;

@@ -96,6 +96,7 @@ pub(super) struct Exports {
     ranges: Option<exports::range_builder::Guest>,
     sink: Option<exports::sink::Guest>,
     diagnosis: Option<exports::diagnosis::Guest>,
+    inventory: Option<exports::inventory::Guest>,
 }
 
 macro_rules! role {
@@ -113,7 +114,7 @@ impl Exports {
         store: &mut Store<Context>,
         instance: &wasmtime::component::Instance,
     ) -> wasmtime::Result<Self> {
-        let Roles { plugin, source, reader, builder, ranges, sink, diagnosis } = roles;
+        let Roles { plugin, source, reader, builder, ranges, sink, diagnosis, inventory } = roles;
         Ok(Self {
             plugin: plugin.load(&mut *store, instance)?,
             source: match source {
@@ -127,6 +128,7 @@ impl Exports {
             ranges: ranges.as_ref().map(|ranges| ranges.load(&mut *store, instance)).transpose()?,
             sink: sink.as_ref().map(|sink| sink.load(&mut *store, instance)).transpose()?,
             diagnosis: diagnosis.as_ref().map(|diagnosis| diagnosis.load(&mut *store, instance)).transpose()?,
+            inventory: inventory.as_ref().map(|inventory| inventory.load(&mut *store, instance)).transpose()?,
         })
     }
 
@@ -138,6 +140,7 @@ impl Exports {
         ranges: range_builder = |all| all.ranges.as_ref();
         sink: sink = |all| all.sink.as_ref();
         diagnosis: diagnosis = |all| all.diagnosis.as_ref();
+        inventory: inventory = |all| all.inventory.as_ref();
     }
 }
 

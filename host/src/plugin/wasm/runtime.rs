@@ -123,8 +123,11 @@ impl Runtime {
             source,
         })?;
         let exports = component.component_type();
-        let diagnoses = exports.exports(&self.engine).any(|(name, _)| name.starts_with("flusso:connector/diagnosis@"));
-        let roles = Roles::find(&pre, checked.manifest(), diagnoses).map_err(|(role, source)| PrepareError::Role {
+        let has = |interface: &str| {
+            let interface = format!("flusso:connector/{interface}@");
+            exports.exports(&self.engine).any(|(name, _)| name.starts_with(&interface))
+        };
+        let roles = Roles::find(&pre, checked.manifest(), has).map_err(|(role, source)| PrepareError::Role {
             path,
             plugin,
             role,
@@ -234,10 +237,16 @@ pub(super) struct Roles {
     pub(super) sink: Option<exports::sink::GuestIndices>,
     /// No role: looked for among the exports.
     pub(super) diagnosis: Option<exports::diagnosis::GuestIndices>,
+    /// No role either.
+    pub(super) inventory: Option<exports::inventory::GuestIndices>,
 }
 
 impl Roles {
-    fn find(pre: &InstancePre<Context>, manifest: &Manifest, diagnoses: bool) -> Result<Self, (Role, wasmtime::Error)> {
+    fn find(
+        pre: &InstancePre<Context>,
+        manifest: &Manifest,
+        has: impl Fn(&str) -> bool,
+    ) -> Result<Self, (Role, wasmtime::Error)> {
         let first = manifest.roles.first().copied().unwrap_or(Role::Source);
         let wanted = |role| manifest.has(role).then_some(role);
         let named = |role| move |error| (role, error);
@@ -257,8 +266,12 @@ impl Roles {
             builder: builder.transpose()?,
             ranges: ranges.transpose()?,
             sink: sink.transpose()?,
-            diagnosis: match diagnoses {
+            diagnosis: match has("diagnosis") {
                 true => Some(exports::diagnosis::GuestIndices::new(pre).map_err(named(first))?),
+                false => None,
+            },
+            inventory: match has("inventory") {
+                true => Some(exports::inventory::GuestIndices::new(pre).map_err(named(first))?),
                 false => None,
             },
         })

@@ -1,0 +1,72 @@
+//! Asking a sink what it holds, and removing something of it, where it can.
+
+use super::bindings::exports::flusso::connector::inventory as wit;
+use super::limits::{TEXT, plain};
+use super::{Plugin, convert};
+use crate::engine::StageError;
+use crate::plugin::holding::{Holding, Standing};
+
+/// The most that is taken.
+const MOST: usize = 100_000;
+
+/// Everything that a sink holds for the deployment with this prefix; `None` where it cannot say.
+///
+/// # Errors
+///
+/// When it could not look.
+pub async fn holdings(plugin: &Plugin, prefix: &str) -> Result<Option<Vec<Holding>>, StageError> {
+    if plugin.prepared().roles().inventory.is_none() {
+        return Ok(None);
+    }
+    let guest = plugin.spawn(None).await?;
+    let (settings, prefix) = (plugin.settings(), prefix.to_owned());
+    let listing = guest.ask(
+        "inventory.list",
+        move |live| {
+            Box::pin(
+                async move { live.exports.inventory()?.call_list(&mut live.store, &settings, &prefix, None).await },
+            )
+        },
+        |holdings| Ok(convert::counted(holdings, MOST, "holdings")?.into_iter().map(holding).collect()),
+    );
+    listing.await.map(Some)
+}
+
+/// Removes one that [`holdings`] named. `force`: also what is needed.
+///
+/// # Errors
+///
+/// When it could not, or would not.
+pub async fn remove(plugin: &Plugin, prefix: &str, name: &str, force: bool) -> Result<(), StageError> {
+    let guest = plugin.spawn(None).await?;
+    let (settings, prefix, name) = (plugin.settings(), prefix.to_owned(), name.to_owned());
+    let removing = guest.ask(
+        "inventory.remove",
+        move |live| {
+            Box::pin(async move {
+                live.exports.inventory()?.call_remove(&mut live.store, &settings, &prefix, &name, force, None).await
+            })
+        },
+        Ok,
+    );
+    removing.await
+}
+
+/// What a guest says is shown to a person: cut, and without control characters.
+fn holding(found: wit::Holding) -> Holding {
+    Holding {
+        name: plain(&found.name, TEXT),
+        index: plain(&found.index, TEXT),
+        hash: plain(&found.hash, TEXT),
+        standing: match found.standing {
+            wit::Standing::Serving => Standing::Serving,
+            wit::Standing::Frozen => Standing::Frozen,
+            wit::Standing::Building => Standing::Building,
+            wit::Standing::Replaced => Standing::Replaced,
+            wit::Standing::Leftover => Standing::Leftover,
+        },
+        documents: found.documents,
+        bytes: found.bytes,
+        seeded: found.seeded.map(|mark| plain(&mark, TEXT)),
+    }
+}
