@@ -50,10 +50,9 @@ impl Client {
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
         let url = Url::parse(&settings.url)?;
         let credentials = settings.credentials(&url)?;
-        let tls = Tls { verify: settings.tls_verify, authorities: settings.authorities()? };
         Ok(Self {
             head: Head { path: url.path.clone(), host: url.address(), authorization: credentials.header },
-            tls: url.tls.then_some(tls),
+            tls: settings.tls(&url)?,
             compress_from: settings.compress_from(&url),
             timeout: settings.timeout(),
             setting: credentials.setting,
@@ -192,6 +191,11 @@ impl Client {
 }
 
 impl Sent {
+    /// Whether its own time is over.
+    pub(crate) fn is_late(&self) -> bool {
+        Instant::now() >= self.until
+    }
+
     fn write(&mut self) -> std::result::Result<(), Broken> {
         if self.body.len() <= TOGETHER {
             return self.transport.write(&[self.head.as_slice(), self.body.as_slice()].concat());

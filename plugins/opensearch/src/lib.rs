@@ -32,7 +32,7 @@ use flusso_plugin::{Document, Ensured, HistoryId, Mapping, Report, Result, Sink,
 
 use bulk::Bulk;
 use client::Client;
-use indexes::Indexes;
+use indexes::{Generation, Indexes};
 use settings::Settings;
 
 /// How long everything that one call asks for may take, where the host does not say: a call has 30 seconds.
@@ -55,14 +55,24 @@ impl OpenSearch {
         &mut self.client
     }
 
+    /// What was written and cannot be found yet, of generations that are as wanted. One that is being filled beside another
+    /// is asked by nobody.
+    fn unseen(&self, wanted: impl Fn(&Generation) -> bool) -> Vec<(Target, String)> {
+        let dirty = self.bulk.dirty().iter().filter_map(|target| self.indexes.get(*target).ok());
+        dirty.filter(|one| wanted(one)).map(|one| (one.target, one.name.clone())).collect()
+    }
+
     /// Makes what was written visible. It is durable already, and visible by itself later, so this fails nothing.
     fn refresh(&mut self) {
-        let dirty = self.bulk.dirty();
-        let names: Vec<&str> =
-            dirty.iter().filter_map(|target| self.indexes.get(*target).ok()).map(|one| one.name.as_str()).collect();
-        for names in names.chunks(REFRESHED) {
-            if let Err(error) = cluster::refresh(&mut self.client, names) {
-                log::debug("refreshing failed; it is done at the next interval", &[("error", &format!("{error:?}"))]);
+        for some in self.unseen(|one| one.serves).chunks(REFRESHED) {
+            let (targets, names): (Vec<Target>, Vec<&str>) =
+                some.iter().map(|(target, name)| (*target, name.as_str())).unzip();
+            match cluster::refresh(&mut self.client, &names) {
+                Ok(()) => self.bulk.visible(&targets),
+                Err(error) => {
+                    let error = format!("{error:?}");
+                    log::debug("refreshing failed; it is done again, or by the cluster", &[("error", &error)]);
+                }
             }
         }
     }
@@ -133,7 +143,8 @@ impl Sink for OpenSearch {
             self.refresh();
             self.indexes.sweep(&mut self.client);
         }
-        Ok(Report { rejected, extra: None })
+        let extra = (!self.unseen(|one| one.seeded).is_empty()).then(|| r#"{"visible":false}"#.to_owned());
+        Ok(Report { rejected, extra })
     }
 
     fn begin_rebuild(&mut self, mapping: Mapping, resume: bool) -> Result<Target> {

@@ -7,7 +7,8 @@
 //! | `users_1a2b3c4d` | the alias of the generation that serves, for this mapping |
 //! | `users` | the alias of what serves, for readers that do not care about mappings |
 
-use flusso_plugin::{Error, Result};
+use flusso_plugin::{Error, Mapping, Result};
+use serde_json::Value;
 
 /// The longest name of an index, in bytes, by the cluster's rules.
 const LONGEST: usize = 255;
@@ -21,11 +22,27 @@ pub(crate) struct Names {
     pub(crate) index: String,
     /// With the mapping's hash.
     pub(crate) alias: String,
+    /// The index that remembers what is seeded.
+    pub(crate) meta: String,
+}
+
+/// What the meta index is called behind a deployment's prefix, where the operator gave it no other name.
+pub(crate) fn meta(prefix: &str) -> String {
+    format!("{prefix}flusso_meta")
 }
 
 impl Names {
-    /// The names of an index under a mapping's hash.
-    pub(crate) fn of(index: &str, hash: &str) -> Result<Self> {
+    /// The names of an index under a mapping; the meta index has this name, if it is given one.
+    pub(crate) fn of(mapping: &Mapping, meta_index: Option<&str>) -> Result<Self> {
+        let extra: Value =
+            mapping.extra.as_deref().and_then(|extra| serde_json::from_str(extra).ok()).unwrap_or_default();
+        let prefix = extra.get("prefix").and_then(Value::as_str).unwrap_or_default();
+        let mut names = Self::from(&mapping.index, &mapping.hash)?;
+        names.meta = meta_index.map_or_else(|| meta(prefix), str::to_owned);
+        Ok(names)
+    }
+
+    fn from(index: &str, hash: &str) -> Result<Self> {
         let refused = index.bytes().find(|byte| byte.is_ascii_control() || b"\\/*?\"<>| ,#:;".contains(byte));
         let why = match index.chars().next() {
             None => Some("it has no name".to_owned()),
@@ -44,7 +61,7 @@ impl Names {
                     "index {index:?} cannot be an index of the cluster: {why}; give it another `name` under [[index]] (or another `prefix`)"
                 ),
             )),
-            None => Ok(Self { index: index.to_owned(), alias: format!("{index}_{}", short(hash)) }),
+            None => Ok(Self { index: index.to_owned(), alias: format!("{index}_{}", short(hash)), meta: meta("") }),
         }
     }
 
@@ -103,7 +120,7 @@ mod tests {
     use super::*;
 
     fn names() -> Names {
-        Names::of("dev_users", "1a2b3c4d5e6f7081").unwrap_or_else(|error| panic!("{error:?}"))
+        Names::from("dev_users", "1a2b3c4d5e6f7081").unwrap_or_else(|error| panic!("{error:?}"))
     }
 
     #[test]
@@ -115,8 +132,22 @@ mod tests {
     }
 
     #[test]
+    fn marks_are_kept_behind_the_prefix_unless_a_name_is_given() {
+        let mapping = |extra: Option<&str>| Mapping {
+            index: "dev_users".into(),
+            hash: "1a2b3c4d".into(),
+            fields: Vec::new(),
+            extra: extra.map(str::to_owned),
+        };
+        let meta = |extra, given| Names::of(&mapping(extra), given).map(|names| names.meta).unwrap_or_default();
+        assert_eq!(meta(Some(r#"{"prefix":"dev_"}"#), None), "dev_flusso_meta");
+        assert_eq!((meta(None, None), meta(Some("{}"), None)), ("flusso_meta".into(), "flusso_meta".into()));
+        assert_eq!(meta(Some(r#"{"prefix":"dev_"}"#), Some("mine")), "mine");
+    }
+
+    #[test]
     fn a_hash_of_another_kind_is_hashed() {
-        let alias = |hash| Names::of("u", hash).map(|names| names.alias).unwrap_or_default();
+        let alias = |hash| Names::from("u", hash).map(|names| names.alias).unwrap_or_default();
         let (one, other) = (alias("Hash/1"), alias("Hash/2"));
         assert!(one != other && one.len() == "u_".len() + 8, "{one} {other}");
         assert_eq!(alias("Hash/1"), one);
@@ -150,10 +181,10 @@ mod tests {
         for name in
             ["", "Users", "a b", "_users", "-a", ".a", "a,b", "a*", "a/b", "a#b", "a:b", "\u{dc}ber", &"x".repeat(240)]
         {
-            let error = Names::of(name, "1a2b3c4d").err().map(|error| format!("{error:?}")).unwrap_or_default();
+            let error = Names::from(name, "1a2b3c4d").err().map(|error| format!("{error:?}")).unwrap_or_default();
             assert!(error.contains("[[index]]"), "{name}: {error}");
         }
-        assert!(Names::of("público.x-1", "1a2b3c4d").is_ok());
+        assert!(Names::from("público.x-1", "1a2b3c4d").is_ok());
     }
 
     #[test]

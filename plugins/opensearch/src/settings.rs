@@ -5,6 +5,7 @@ use std::time::Duration;
 use flusso_plugin::{Error, Result};
 use serde::Deserialize;
 
+use crate::transport::{Identity, Tls};
 use crate::url::Url;
 
 /// The settings as `manifest.json` describes them.
@@ -18,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) bearer: Option<String>,
     pub(crate) tls_verify: bool,
     pub(crate) ca: Option<String>,
+    pub(crate) client_certificate: Option<String>,
+    pub(crate) client_key: Option<String>,
     pub(crate) batch_size: usize,
     pub(crate) max_bytes: usize,
     pub(crate) requests_in_flight: usize,
@@ -30,7 +33,7 @@ pub(crate) struct Settings {
     pub(crate) refresh_interval: String,
     pub(crate) text_analysis: TextAnalysis,
     pub(crate) auto_subfields: bool,
-    pub(crate) meta_index: String,
+    pub(crate) meta_index: Option<String>,
     pub(crate) keep_replaced_secs: u64,
 }
 
@@ -64,6 +67,8 @@ impl Default for Settings {
             bearer: None,
             tls_verify: true,
             ca: None,
+            client_certificate: None,
+            client_key: None,
             batch_size: 1_000,
             max_bytes: 10 << 20,
             requests_in_flight: 4,
@@ -76,7 +81,7 @@ impl Default for Settings {
             refresh_interval: "10s".to_owned(),
             text_analysis: TextAnalysis::Builtin,
             auto_subfields: true,
-            meta_index: "flusso_meta".to_owned(),
+            meta_index: None,
             keep_replaced_secs: 60,
         }
     }
@@ -134,21 +139,47 @@ impl Settings {
         }
     }
 
-    /// Authorities are handed over as text: the sandbox holds no file that was not granted as a whole folder.
-    pub(crate) fn authorities(&self) -> Result<Option<String>> {
-        match &self.ca {
-            Some(text) if !text.contains("-----BEGIN") => Err(Error::configuration(
-                "ca",
-                format!(
-                    "must be the authorities themselves, as PEM text; in flusso.toml: ca = {{ file = \"{text}\" }} reads it from there"
-                ),
-            )),
-            ca => Ok(ca.clone()),
+    /// How TLS is spoken, where the URL asks for it. Authorities and the like are handed over as text: the sandbox holds no
+    /// file that was not granted as a whole folder.
+    pub(crate) fn tls(&self, url: &Url) -> Result<Option<Tls>> {
+        let authorities = pem("ca", "the authorities themselves", self.ca.as_ref())?;
+        let certificate = pem("client_certificate", "the certificate itself", self.client_certificate.as_ref())?;
+        // A key that is no PEM text may be the key all the same: it is not shown.
+        if self.client_key.as_ref().is_some_and(|key| !key.contains("-----BEGIN")) {
+            let text = "must be the key itself, as PEM text; in flusso.toml: client_key = { file = \"…\" } reads it from there";
+            return Err(Error::configuration("client_key", text));
         }
+        let identity = match (certificate, self.client_key.clone()) {
+            (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
+            (None, None) => None,
+            (Some(_), None) => {
+                return Err(Error::configuration("client_key", "is missing beside `client_certificate`"));
+            }
+            (None, Some(_)) => {
+                return Err(Error::configuration("client_certificate", "is missing beside `client_key`"));
+            }
+        };
+        if identity.is_some() && !url.tls {
+            let text = "is shown over TLS alone; write https:// in `url`";
+            return Err(Error::configuration("client_certificate", text));
+        }
+        Ok(url.tls.then_some(Tls { verify: self.tls_verify, authorities, identity }))
     }
 
     pub(crate) fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout_secs.max(1))
+    }
+}
+
+fn pem(setting: &str, what: &str, text: Option<&String>) -> Result<Option<String>> {
+    match text {
+        Some(text) if !text.contains("-----BEGIN") => Err(Error::configuration(
+            setting,
+            format!(
+                "must be {what}, as PEM text; in flusso.toml: {setting} = {{ file = \"{text}\" }} reads it from there"
+            ),
+        )),
+        text => Ok(text.cloned()),
     }
 }
 
@@ -206,10 +237,38 @@ mod tests {
     }
 
     #[test]
+    fn a_client_certificate_and_its_key_come_together_and_over_tls() {
+        let with = |certificate: bool, key: bool, url: &str| {
+            let text = |is: bool| is.then(|| "-----BEGIN X-----".to_owned());
+            let settings =
+                Settings { client_certificate: text(certificate), client_key: text(key), ..Settings::default() };
+            let tls = Url::parse(url).and_then(|url| settings.tls(&url));
+            tls.map(|tls| tls.is_some_and(|tls| tls.identity.is_some())).map_err(|error| format!("{error:?}"))
+        };
+        assert_eq!(with(true, true, "https://h"), Ok(true));
+        assert_eq!(with(false, false, "https://h"), Ok(false));
+        for (certificate, key, url, word) in [
+            (true, false, "https://h", "client_key"),
+            (false, true, "https://h", "client_certificate"),
+            (true, true, "http://h", "https://"),
+        ] {
+            assert!(with(certificate, key, url).is_err_and(|error| error.contains(word)), "{word}");
+        }
+    }
+
+    #[test]
     fn what_contradicts_itself_is_refused_by_name_and_without_the_secret() {
         let two = Settings { api_key: Some("SECRET".into()), bearer: Some("SECRET".into()), ..Settings::default() };
         let line = Settings { bearer: Some("SECRET\r\nX: y".into()), ..Settings::default() };
         let half = Settings { password: Some("SECRET".into()), ..Settings::default() };
+        let cut = Settings {
+            client_certificate: Some("-----BEGIN".into()),
+            client_key: Some("SECRET".into()),
+            ..Settings::default()
+        };
+        let url = Url::parse("https://h").expect("a URL");
+        let error = cut.tls(&url).err().map(|error| format!("{error:?}")).unwrap_or_default();
+        assert!(error.contains("client_key") && !error.contains("SECRET"), "{error}");
         for settings in [two, line, half] {
             let error = header(settings, "http://h").err().map(|error| format!("{error:?}")).unwrap_or_default();
             assert!(error.contains("Configuration") && !error.contains("SECRET"), "{error}");

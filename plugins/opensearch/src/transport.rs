@@ -11,12 +11,22 @@ pub(crate) struct Broken(pub(crate) String);
 
 /// How a server shows who it is.
 #[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "a native build does not speak TLS"))]
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Tls {
     /// Whether its certificate is checked.
     pub(crate) verify: bool,
     /// Trusted authorities, PEM.
     pub(crate) authorities: Option<String>,
+    /// How we show who we are.
+    pub(crate) identity: Option<Identity>,
+}
+
+/// A client certificate with its key, both PEM. Not printable on purpose.
+#[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "a native build does not speak TLS"))]
+#[derive(Clone)]
+pub(crate) struct Identity {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
 }
 
 /// One running connection. Dropping it closes it.
@@ -57,9 +67,14 @@ mod guest {
                 server_name: name.to_owned(),
                 verification: if tls.verify { Verification::Full } else { Verification::None },
                 roots: tls.authorities.clone(),
-                extra: None,
+                extra: tls.identity.as_ref().map(|one| {
+                    serde_json::json!({ "client-certificate": one.certificate, "client-key": one.key }).to_string()
+                }),
             };
-            connection.start_tls(&options).map_err(|error| explain(address, error))?;
+            connection.start_tls(&options).map_err(|error| match error {
+                NetError::Invalid(text) if tls.identity.is_some() => Error::configuration("client_certificate", text),
+                error => explain(address, error),
+            })?;
         }
         Ok(Box::new(Guest(connection)))
     }

@@ -180,6 +180,49 @@ fn an_answer_that_is_late_keeps_no_other_waiting() {
 }
 
 #[test]
+fn what_is_late_for_its_size_goes_again_in_halves() {
+    let cluster = StandIn::new(|_, lines| if lines.len() > 3 { Reply::Late } else { Reply::Apply });
+    let (report, _) = cluster.write(json!({ "timeout_secs": 1, "requests_in_flight": 1 }), 10, 20_000);
+    assert!(report.unwrap().rejected.is_empty());
+    assert_eq!(cluster.ids(), ids(0..10));
+    let sizes: Vec<usize> = cluster.sent().iter().map(Vec::len).collect();
+    assert!(sizes[0] == 10 && sizes[1..].iter().all(|size| *size <= 5), "{sizes:?}");
+}
+
+#[test]
+fn what_is_refused_for_being_too_much_at_once_goes_again_in_halves() {
+    let cluster = StandIn::new(|_, lines| if lines.len() > 3 { Reply::Refuse(429, "x") } else { Reply::Apply });
+    let (report, _) = cluster.write(json!({}), 10, 20_000);
+    assert!(report.unwrap().rejected.is_empty());
+    assert_eq!(cluster.ids(), ids(0..10));
+    let sizes: Vec<usize> = cluster.sent().iter().map(Vec::len).collect();
+    assert_eq!(
+        (sizes[0], sizes[1], sizes[2]),
+        (10, 10, 5),
+        "the first time it may be somebody else's doing: {sizes:?}"
+    );
+}
+
+#[test]
+fn a_flush_says_whether_all_of_it_can_be_found() {
+    let cluster = StandIn::new(|_, _| Reply::Apply);
+    let mut sink = cluster.open(json!({}));
+    let target = sink.ensure_index(mapping()).unwrap().target;
+    let flush = |sink: &mut flusso_opensearch::OpenSearch, id: &str, caught_up| {
+        sink.write(if id.is_empty() { Vec::new() } else { vec![document(target, id, 1, 1)] }).unwrap();
+        sink.flush(caught_up, 20_000).unwrap().extra
+    };
+    let unseen = Some(r#"{"visible":false}"#.to_owned());
+    assert_eq!(flush(&mut sink, "1", false), None, "what is not seeded counts for nobody");
+    sink.mark_seeded(target, "h".into()).unwrap();
+    assert_eq!(flush(&mut sink, "2", false), unseen);
+    assert_eq!(flush(&mut sink, "", false), unseen, "nor was it made visible meanwhile");
+    // Somebody waits for it, and nothing more is written.
+    assert_eq!(flush(&mut sink, "", true), None);
+    assert_eq!(flush(&mut sink, "", false), None);
+}
+
+#[test]
 fn an_index_that_is_gone_is_looked_for_again() {
     let cluster = StandIn::new(|_, _| Reply::Each(vec![(404, "index_not_found_exception")]));
     let (report, _) = cluster.write(json!({}), 1, 20_000);

@@ -4,50 +4,30 @@
 //! Requests that are on their way together never hold the same document, and what waits to be tried again counts as on its
 //! way: so of two documents with one id the later wins, however often the earlier is tried.
 
+mod answered;
 mod chunk;
 mod pace;
 mod verdict;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::RandomState;
 use std::time::{Duration, Instant};
 
 use flusso_plugin::{Document, Error, Failure, Rejection, Result, Target, Version};
 
 use crate::clear;
 use crate::client::{Client, Sent};
-use crate::http::{Answer, Kind};
+use crate::http::Kind;
 use crate::indexes::{Generation, Indexes};
-use crate::refusal::Refusal;
 use crate::settings::Settings;
 use crate::url::encode;
 pub(crate) use chunk::{Chunk, Keys};
-use pace::{Pace, backoff};
-use verdict::{FILTER, Verdict, class, verdicts};
-
-/// Why documents of a request were not taken; none: they were.
-pub(crate) fn leftover(body: &[u8]) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Items {
-        #[serde(default)]
-        items: Vec<serde::de::IgnoredAny>,
-    }
-    let count = serde_json::from_slice::<Items>(body).map_or(0, |all| all.items.len());
-    match verdicts(body, count) {
-        Err(nonsense) => Some(nonsense.0),
-        Ok(said) => said.into_iter().flatten().find_map(|verdict| match verdict {
-            Verdict::Applied => None,
-            Verdict::Busy(cause) | Verdict::Gone(cause) | Verdict::Refused(cause) | Verdict::Forbidden(_, cause) => {
-                Some(cause.text())
-            }
-        }),
-    }
-}
+use pace::Pace;
+use verdict::FILTER;
+pub(crate) use verdict::leftover;
 
 /// How long the oldest answer is waited for before the others are looked at.
 const LATE: Duration = Duration::from_millis(20);
-/// Requests that may fail as a whole, one after the other, before a flush gives up.
-const FAILURES: u32 = 5;
 /// The longest id, in bytes, by the cluster's rules. One that is longer would have its whole request refused.
 const ID: usize = 512;
 
@@ -176,9 +156,14 @@ impl Bulk {
         }
     }
 
-    /// What was written and cannot be searched yet.
-    pub(crate) fn dirty(&mut self) -> BTreeSet<Target> {
-        std::mem::take(&mut self.dirty)
+    /// What was written and, as far as is known, cannot be found by searches yet.
+    pub(crate) fn dirty(&self) -> &BTreeSet<Target> {
+        &self.dirty
+    }
+
+    /// What was written there can be found.
+    pub(crate) fn visible(&mut self, targets: &[Target]) {
+        self.dirty.retain(|target| !targets.contains(target));
     }
 
     fn seal(&mut self) {
@@ -214,106 +199,13 @@ impl Bulk {
                             self.settle(client, &answer, chunk)?;
                         }
                         Ok(None) => {}
+                        Err(error) if sent.is_late() => self.late(client, chunk, error)?,
                         Err(error) => self.failed(client, chunk, error)?,
                     }
                 }
             }
             wait = Duration::ZERO;
         }
-        Ok(())
-    }
-
-    fn settle(&mut self, client: &Client, answer: &Answer, chunk: Chunk) -> Result<()> {
-        if answer.status == 413 {
-            return self.too_large(client, chunk);
-        }
-        if !(200..300).contains(&answer.status) {
-            return self.failed(client, chunk, client.refused(answer, "writing documents"));
-        }
-        let said = verdicts(&answer.body, chunk.items.len()).map_err(|nonsense| {
-            Error::transient(format!("the answer of {} to documents makes no sense: {}", client.address(), nonsense.0))
-        })?;
-        self.failures = 0;
-        self.dirty.extend(chunk.items.iter().map(|item| item.target));
-        let Some(said) = said else {
-            self.pace.taken();
-            return Ok(());
-        };
-        let mut busy = Vec::new();
-        for (place, (verdict, item)) in said.into_iter().zip(&chunk.items).enumerate() {
-            match verdict {
-                Verdict::Applied => {}
-                Verdict::Busy(_) => busy.push(place),
-                Verdict::Refused(cause) => self.reject(item.target, &item.id, &class(&cause), cause.text()),
-                Verdict::Gone(cause) => {
-                    let text = format!("index {} is gone: {}; it is looked for again", chunk.gate, cause.text());
-                    return Err(Error::transient(text));
-                }
-                Verdict::Forbidden(status, cause) => {
-                    let refusal = Refusal { status, cause, retry_after: None };
-                    return Err(client.explain(&refusal, "writing documents"));
-                }
-            }
-        }
-        if busy.is_empty() {
-            self.pace.taken();
-            return Ok(());
-        }
-        // A part of it (one shard of many, say) is slowed down by its own waiting; most of it is the whole cluster.
-        if busy.len() * 2 >= chunk.items.len() {
-            self.pace.refused();
-        }
-        let is_part = busy.len() < chunk.items.len();
-        let mut again = chunk.part(busy);
-        if is_part {
-            // Some of it was taken: that is no reason to wait longer each time.
-            again.attempt = 0;
-        }
-        let wait = backoff(again.attempt, self.random.hash_one((again.size(), Instant::now())));
-        again.attempt += 1;
-        // What is left of several goes again in one: few requests, whatever was left of each.
-        let mut left = Some(again);
-        for (_, chunk) in &mut self.waiting {
-            left = left.and_then(|again| chunk.merge(again, self.batch_size, self.max_bytes));
-        }
-        self.waiting.extend(left.map(|again| (Instant::now() + wait, again)));
-        Ok(())
-    }
-
-    /// A request failed as a whole. Now and then that happens to one of many, and giving up the others for it would get
-    /// nowhere: it goes again. Where nothing succeeds in between, or the server names a longer time, the cluster is away, and
-    /// that is the host's to wait out.
-    fn failed(&mut self, client: &Client, mut chunk: Chunk, error: Error) -> Result<()> {
-        let Error::Transient(transient) = &error else { return Err(error) };
-        let named = Duration::from_millis(transient.retry_after_ms.unwrap_or(0));
-        let wait = named.max(backoff(chunk.attempt, self.random.hash_one((chunk.size(), Instant::now()))));
-        self.failures += 1;
-        if self.failures > FAILURES || wait >= client.left() {
-            return Err(error);
-        }
-        self.pace.refused();
-        chunk.attempt += 1;
-        self.waiting.push((Instant::now() + wait, chunk));
-        Ok(())
-    }
-
-    /// Half of it may do; a document that is too large alone is rejected.
-    fn too_large(&mut self, client: &Client, chunk: Chunk) -> Result<()> {
-        let count = chunk.items.len();
-        if let ([item], size) = (chunk.items.as_slice(), chunk.size()) {
-            let reason =
-                format!("it has {size} bytes with its address, more than {} takes in one request", client.address());
-            self.reject(item.target, &item.id, "too-large", reason);
-            return Ok(());
-        }
-        // From now on no chunk is as large as this one.
-        self.max_bytes = self.max_bytes.min(chunk.size() / 2).max(1_024);
-        let now = Instant::now();
-        let halves = [chunk.part(0..count / 2), chunk.part(count / 2..count)];
-        // One after the other: the same document may be in both. The second comes before everything that was written later.
-        let [first, second] = halves;
-        self.queue.push_front(Step::Write(second));
-        self.waiting.push((now, first));
         Ok(())
     }
 

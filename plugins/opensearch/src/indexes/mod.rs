@@ -1,0 +1,175 @@
+//! Ownership: which generation of an index serves, which is being filled, what is seeded.
+//!
+//! The aliases are the truth of what serves, and they change at one moment. A generation that is being filled stands beside
+//! the one that serves and has a higher number; one with a lower number was replaced. A target is made of the number that
+//! the cluster gives an index when it is made, so two generations never share one, over restarts and restored backups.
+
+mod plain;
+mod rebuild;
+mod seeded;
+
+use std::time::{Duration, Instant};
+
+use flusso_plugin::{Ensured, Error, Mapping, Result, Target};
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::cluster::{self, Found};
+use crate::mapping;
+use crate::names::{Names, fold, gate};
+use crate::settings::Settings;
+
+/// One generation that this instance has seen.
+#[derive(Clone, Debug)]
+pub(crate) struct Generation {
+    pub(crate) target: Target,
+    pub(crate) name: String,
+    /// What documents are written under.
+    pub(crate) gate: String,
+    token: String,
+    names: Names,
+    number: u64,
+    /// Whether its alias stands before it.
+    pub(crate) serves: bool,
+    /// Whether it is marked seeded, as far as this instance knows.
+    pub(crate) seeded: bool,
+}
+
+/// Everything that this instance knows of.
+pub(crate) struct Indexes {
+    /// The meta index's name, where the operator gave it one.
+    meta: Option<String>,
+    /// The meta indexes that are known to be there.
+    metas: Vec<String>,
+    /// Whether documents are written under their gates.
+    gates: bool,
+    known: Vec<Generation>,
+    /// Replaced generations, and when they may go.
+    replaced: Vec<(String, Instant)>,
+    keep: Duration,
+}
+
+impl Indexes {
+    pub(crate) fn new(settings: &Settings, gates: bool) -> Self {
+        let keep = Duration::from_secs(settings.keep_replaced_secs);
+        Self {
+            meta: settings.meta_index.clone(),
+            metas: Vec::new(),
+            gates,
+            known: Vec::new(),
+            replaced: Vec::new(),
+            keep,
+        }
+    }
+
+    /// A generation by its target.
+    pub(crate) fn get(&self, target: Target) -> Result<&Generation> {
+        let found = self.known.iter().find(|one| one.target == target);
+        found.ok_or_else(|| Error::fatal(format!("target {target} was not ensured on this instance")))
+    }
+
+    /// See `sink.ensure-index`.
+    pub(crate) fn ensure(&mut self, client: &mut Client, mapping: &Mapping, settings: &Settings) -> Result<Ensured> {
+        let names = self.names(mapping)?;
+        self.look(client, &names)?;
+        let found = self.of(&names).find(|one| one.serves).cloned();
+        let live = match found {
+            Some(live) => live,
+            None => {
+                // Not a number that was had before: who still writes to that one must not find this.
+                let mark = cluster::mark(client, &names.meta, &names.alias)?;
+                let had = mark.and_then(|mark| names.number(&mark.active_generation)).unwrap_or(0);
+                let number = self.next(&names).max(had.saturating_add(1));
+                self.make(client, mapping, settings, &names, number, true)?
+            }
+        };
+        // Nobody serves the plain name: this may as well, however much of it is there.
+        self.serve_plainly(client, &live, false)?;
+        let empty = cluster::is_empty(client, &live.name)?;
+        Ok(Ensured { target: live.target, empty, extra: None })
+    }
+
+    fn names(&self, mapping: &Mapping) -> Result<Names> {
+        Names::of(mapping, self.meta.as_deref())
+    }
+
+    fn of<'a>(&'a self, names: &'a Names) -> impl Iterator<Item = &'a Generation> {
+        self.known.iter().filter(move |one| one.names == *names)
+    }
+
+    /// A number that no generation has.
+    fn next(&self, names: &Names) -> u64 {
+        self.of(names).map(|one| one.number).max().unwrap_or(0) + 1
+    }
+
+    /// Learns which generations of an index there are.
+    fn look(&mut self, client: &mut Client, names: &Names) -> Result<()> {
+        let found = cluster::indexes(client, &format!("{}_", names.alias))?;
+        let seeded: Vec<Target> = self.of(names).filter(|one| one.seeded).map(|one| one.target).collect();
+        self.known.retain(|one| one.names != *names);
+        for (name, found) in found {
+            let Some(number) = names.number(&name) else { continue };
+            if self.gates && !found.aliases.contains(&gate(&name)) {
+                // Taken away by somebody; without it nothing could be written.
+                cluster::aliases(client, &[json!({ "add": { "index": name, "alias": gate(&name) } })])?;
+            }
+            self.learn(names, name, number, &found)?;
+        }
+        self.known.iter_mut().filter(|one| seeded.contains(&one.target)).for_each(|one| one.seeded = true);
+        let serving = self.of(names).filter(|one| one.serves).map(|one| one.number).max();
+        if self.of(names).filter(|one| one.serves).count() > 1 {
+            let message = format!("the alias {} stands before several indexes; leave it to one of them", names.alias);
+            return Err(Error::fatal(message));
+        }
+        // What was replaced before this instance was opened.
+        let old = self.of(names).filter(|one| serving.is_some_and(|serving| one.number < serving));
+        let old: Vec<String> = old.map(|one| one.name.clone()).collect();
+        old.into_iter().for_each(|name| self.replace(name));
+        Ok(())
+    }
+
+    fn learn(&mut self, names: &Names, name: String, number: u64, found: &Found) -> Result<Generation> {
+        let target = fold(&found.token);
+        if let Some(other) = self.known.iter().find(|one| one.target == target && one.token != found.token) {
+            let message =
+                format!("indexes {} and {name} cannot be told apart; remove {name}, and it is made anew", other.name);
+            return Err(Error::fatal(message));
+        }
+        let serves = found.aliases.contains(&names.alias);
+        let gate = if self.gates { gate(&name) } else { name.clone() };
+        let (token, names) = (found.token.clone(), names.clone());
+        let one = Generation { target, name, gate, token, names, number, serves, seeded: false };
+        self.known.retain(|known| known.target != target);
+        self.known.push(one.clone());
+        Ok(one)
+    }
+
+    fn make(
+        &mut self,
+        client: &mut Client,
+        mapping: &Mapping,
+        settings: &Settings,
+        names: &Names,
+        number: u64,
+        serves: bool,
+    ) -> Result<Generation> {
+        let name = names.generation(number);
+        let mut aliases = serde_json::Map::new();
+        if self.gates {
+            aliases.insert(gate(&name), json!({}));
+        }
+        if serves {
+            aliases.insert(names.alias.clone(), json!({}));
+        }
+        let mut body = mapping::body(mapping, settings)?;
+        if let Some(body) = body.as_object_mut() {
+            body.insert("aliases".to_owned(), Value::Object(aliases));
+        }
+        cluster::create(client, &name, &body)?;
+        let found = cluster::indexes(client, &name)?;
+        let Some(found) = found.get(&name) else {
+            return Err(Error::transient(format!("index {name} is gone as soon as it was made; it is made again")));
+        };
+        self.learn(names, name, number, found)
+    }
+}
