@@ -1,6 +1,8 @@
 //! The indexes, as a reader of the documents' lines has them: the last line of an id holds, a clear voids what came before.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,17 +28,44 @@ pub(super) struct State {
     pub(super) nonsense: Vec<String>,
 }
 
+/// A document's body: as it was printed, or as it was read back. What was read is not printed to be read again, which a
+/// number would not survive.
+#[derive(Debug)]
+pub(super) enum Body {
+    Text(Box<str>),
+    Read(Value),
+}
+
+impl Body {
+    /// Its value.
+    pub(super) fn value(&self) -> serde_json::Result<Cow<'_, Value>> {
+        match self {
+            Self::Text(text) => serde_json::from_str(text).map(Cow::Owned),
+            Self::Read(value) => Ok(Cow::Borrowed(value)),
+        }
+    }
+}
+
+impl fmt::Display for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => text.fmt(f),
+            Self::Read(value) => value.fmt(f),
+        }
+    }
+}
+
 /// What is known of one document.
 #[derive(Debug, Default)]
 pub(super) struct Document {
     /// Its body, while it is there.
-    pub(super) body: Option<Box<str>>,
+    pub(super) body: Option<Body>,
     /// Its last lines: the host that wrote it, the line's number, what it did.
     pub(super) history: VecDeque<String>,
 }
 
 impl Document {
-    fn becomes(&mut self, body: Option<Box<str>>, told: String) {
+    fn becomes(&mut self, body: Option<Body>, told: String) {
         self.body = body;
         if self.history.len() == REMEMBERED {
             self.history.pop_front();
@@ -48,6 +77,11 @@ impl Document {
 impl Indexes {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a document as it is.
+    pub(super) fn put(&self, index: &str, id: String, body: Value) {
+        self.lock().documents.entry(index.to_owned()).or_default().entry(id).or_default().body = Some(Body::Read(body));
     }
 
     /// Takes a whole line that the host with this number wrote.
@@ -96,7 +130,7 @@ impl State {
             ("upsert", Some(_)) | ("delete", None) => {
                 let id = head.get("id")?.as_str()?;
                 let told = format!("host {host}, line {number}: {op} of {} bytes", body.map_or(0, str::len));
-                documents.entry(id.to_owned()).or_default().becomes(body.map(Into::into), told);
+                documents.entry(id.to_owned()).or_default().becomes(body.map(|body| Body::Text(body.into())), told);
             }
             _ => return None,
         }

@@ -14,6 +14,7 @@ mod follower;
 mod index;
 mod options;
 mod oracle;
+mod place;
 mod random;
 mod report;
 mod run;
@@ -23,7 +24,7 @@ mod world;
 mod writers;
 
 pub use faults::Fault;
-pub use options::{Options, Workload};
+pub use options::{Options, Sink, Workload};
 pub use report::Report;
 pub use run::run;
 pub use world::Identity;

@@ -13,6 +13,20 @@ pub enum Workload {
     Lone,
 }
 
+/// Where the documents go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sink {
+    /// Lines on standard output, which are read as they come.
+    Lines,
+    /// A real cluster behind a proxy that makes it refuse, close and be away; every document is read back.
+    OpenSearch,
+}
+
+impl Sink {
+    /// All, by name.
+    pub const ALL: [(&'static str, Self); 2] = [("lines", Self::Lines), ("opensearch", Self::OpenSearch)];
+}
+
 /// A run.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -22,6 +36,8 @@ pub struct Options {
     pub seed: u64,
     /// How the old links of rows become known.
     pub identity: Identity,
+    /// Where the documents go.
+    pub sink: Sink,
     /// What is written.
     pub workload: Workload,
     /// How many write at once.
@@ -48,6 +64,7 @@ impl Options {
             seconds,
             seed,
             identity,
+            sink: Sink::Lines,
             workload: Workload::Mixed,
             writers: 3,
             rate: 300,
@@ -73,6 +90,9 @@ impl fmt::Display for Options {
         let name = |identity| Identity::ALL.iter().find(|(_, one)| *one == identity).map_or("", |(name, _)| name);
         let faults: Vec<&str> = self.faults.iter().map(|fault| fault.name()).collect();
         let profile = if self.workload == Workload::Lone { "race" } else { "mixed" };
+        if self.sink == Sink::OpenSearch {
+            f.write_str("--sink opensearch ")?;
+        }
         write!(
             f,
             "--profile {profile} --seconds {} --seed {} --identity {} --writers {} --rate {} --faults {} --every {} --round {}",

@@ -6,7 +6,7 @@ use std::io;
 
 use serde_json::Value;
 
-use super::index::Indexes;
+use super::index::{Body, Indexes};
 use super::world::INDEXES;
 use crate::Session;
 
@@ -60,7 +60,7 @@ pub(super) fn compare(session: &mut Session, indexes: &Indexes) -> io::Result<Co
         let ids = expected.keys().chain(found.keys().filter(|id| !expected.contains_key(*id)));
         for id in ids {
             let document = found.get(id);
-            let body = document.and_then(|document| document.body.as_deref());
+            let body = document.and_then(|document| document.body.as_ref());
             let wanted = expected.get(id).map(String::as_str);
             if wanted.is_none() && body.is_none() {
                 continue;
@@ -77,12 +77,12 @@ pub(super) fn compare(session: &mut Session, indexes: &Indexes) -> io::Result<Co
     Ok(comparison)
 }
 
-fn difference(wanted: Option<&str>, found: Option<&str>) -> Option<String> {
+fn difference(wanted: Option<&str>, found: Option<&Body>) -> Option<String> {
     match (wanted, found) {
         (None, None) => None,
         (Some(_), None) => Some("is missing".to_owned()),
-        (None, Some(body)) => Some(format!("should not be there: {}", short(body))),
-        (Some(wanted), Some(found)) => match (serde_json::from_str(wanted), serde_json::from_str(found)) {
+        (None, Some(body)) => Some(format!("should not be there: {}", short(&body.to_string()))),
+        (Some(wanted), Some(found)) => match (serde_json::from_str(wanted), found.value()) {
             (Ok(wanted), Ok(found)) => {
                 let mut places = Vec::new();
                 places_that_differ("", &wanted, &found, &mut places);

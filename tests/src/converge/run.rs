@@ -9,6 +9,7 @@ use super::faults::{Victims, inject};
 use super::follower::{End, Follower};
 use super::index::Indexes;
 use super::oracle::{self, Comparison};
+use super::place::Place;
 use super::random::Random;
 use super::standby::Standby;
 use super::writers::Writers;
@@ -46,7 +47,7 @@ pub fn run(options: &Options) -> Report {
     report.transactions = run.writers.committed();
     report.failed = run.writers.failed();
     report.starts = run.follower.starts;
-    report.lines = run.indexes.lock().lines;
+    report.lines = run.place.progress();
     if report.wrong.is_none() && report.rate() < options.floor as f64 {
         report.wrong = Some(format!("{:.0} transactions a second are too few to prove anything", report.rate()));
     }
@@ -64,7 +65,7 @@ struct Run {
     follower: Follower,
     _standby: Option<Standby>,
     server: Server,
-    indexes: Arc<Indexes>,
+    place: Place,
     random: Random,
     sentinels: u64,
     columns: u64,
@@ -74,7 +75,9 @@ struct Run {
 impl Run {
     fn begin(folder: &Path, options: &Options) -> Self {
         let of_server = folder.join("server");
-        let made = std::fs::create_dir(&of_server).and_then(|()| world::configure(folder, options));
+        let indexes = Arc::new(Indexes::default());
+        let place = Place::open(options, &indexes);
+        let made = std::fs::create_dir(&of_server).and_then(|()| world::configure(folder, options, &place));
         assert!(made.is_ok(), "{}: {made:?}", folder.display());
         let open = std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755));
         assert!(open.is_ok(), "{}: {open:?}", folder.display());
@@ -102,8 +105,7 @@ impl Run {
             .standby
             .then(|| Standby::start(folder, &server).unwrap_or_else(|error| panic!("the standby: {error}")));
         let host = Host::at(folder).with("DATABASE_URL", &server.url("world"));
-        let indexes = Arc::new(Indexes::default());
-        let follower = Follower::new(host, Arc::clone(&indexes));
+        let follower = Follower::new(host, indexes);
         // They write before the host was ever started: its first seeding has company.
         let writers = Writers::start(server.port(), folder, options);
         Self {
@@ -112,7 +114,7 @@ impl Run {
             follower,
             _standby: standby,
             server,
-            indexes,
+            place,
             random: Random::new(options.seed, 0),
             sentinels: 0,
             columns: 0,
@@ -128,8 +130,10 @@ impl Run {
         while report.written < seconds || (self.writers.committed() < wanted && report.written < seconds * 3) {
             let started = Instant::now();
             let round = Duration::from_secs_f64(self.options.round).min(seconds);
+            self.place.trouble(true);
             self.trouble(started + round, report)?;
             self.writers.pause();
+            self.place.trouble(false);
             report.written += started.elapsed();
             self.settle(report)?;
             self.writers.go_on();
@@ -190,16 +194,16 @@ impl Run {
         sentinel.map_err(|error| format!("the sentinel: {error}"))?;
         let (mut lines, mut end) = (0, Instant::now() + PATIENCE);
         while Instant::now() < end {
-            if self.indexes.wait_for("sentinels", &id, Duration::from_millis(500)) {
+            if self.place.wait_for("sentinels", &id, Duration::from_millis(500)) {
                 return Ok(());
             }
             self.look()?;
-            let now = self.indexes.lock().lines;
+            let now = self.place.progress();
             if now > lines {
                 (lines, end) = (now, Instant::now() + PATIENCE);
             }
         }
-        Err(format!("sentinel {id} has no document, and nothing was printed for {PATIENCE:?}"))
+        Err(format!("sentinel {id} has no document, and nothing was written for {PATIENCE:?}"))
     }
 
     /// Waits until all is quiet, and compares.
@@ -241,12 +245,12 @@ impl Run {
 
     fn compare(&mut self, report: &mut Report) -> Result<Comparison, String> {
         let comparison = Session::open(self.server.port(), "world")
-            .and_then(|mut session| oracle::compare(&mut session, &self.indexes))
+            .and_then(|mut session| oracle::compare(&mut session, &*self.place.read()))
             .map_err(|error| format!("nothing to compare with: {error}"))?;
         report.comparisons += 1;
         report.compared += comparison.documents;
         report.documents = comparison.documents;
-        match self.indexes.lock().nonsense.first() {
+        match self.place.nonsense() {
             Some(line) => Err(format!("the host printed what is no line of a document: {line}")),
             None => Ok(comparison),
         }

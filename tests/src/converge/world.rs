@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::Options;
+use super::place::Place;
 use super::random::Random;
 
 /// An index of the test.
@@ -75,9 +76,9 @@ impl Identity {
 }
 
 /// Writes `flusso.toml` and the schemas. The sizes of batches are drawn from the seed: a boundary may lie anywhere.
-pub(super) fn configure(folder: &Path, options: &Options) -> std::io::Result<()> {
+pub(super) fn configure(folder: &Path, options: &Options, place: &Place) -> std::io::Result<()> {
     let mut random = Random::new(options.seed, 1_000);
-    let mut file = String::new();
+    let mut file = place.prefix();
     if random.once_in(2) {
         file.push_str("on_history_loss = \"reseed\"\n");
     }
@@ -88,6 +89,7 @@ pub(super) fn configure(folder: &Path, options: &Options) -> std::io::Result<()>
         file.push_str("manage_replica_identity = true\n");
     }
     let _ = writeln!(file, "[builder]\nplugin = \"pg\"\ninstances = {}", 1 + random.below(3));
+    file.push_str(&place.sink());
     for index in INDEXES {
         let _ = write!(file, "\n[[index]]\nname = \"{}\"\n", index.name);
         if let Some(schema) = index.schema {

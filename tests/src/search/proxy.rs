@@ -83,11 +83,18 @@ struct State {
     trap: Option<Trap>,
     counts: BTreeMap<&'static str, u64>,
     authorization: Option<String>,
+    requests: u64,
 }
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, request: &Message) {
+        let mut state = self.state();
+        state.requests += 1;
+        state.authorization = request.header("authorization").map(str::to_owned);
     }
 
     /// Whether something of this likelihood happens now; counted if so.
@@ -160,6 +167,11 @@ impl Proxy {
         self.shared.state().counts.clone()
     }
 
+    /// How many requests came.
+    pub fn requests(&self) -> u64 {
+        self.shared.state().requests
+    }
+
     /// What the last request showed to be let in.
     pub fn authorization(&self) -> Option<String> {
         self.shared.state().authorization.clone()
@@ -179,7 +191,7 @@ fn serve(shared: &Shared, client: TcpStream) -> io::Result<()> {
     let mut from_client = BufReader::new(client);
     let mut server: Option<BufReader<TcpStream>> = None;
     while let Some(request) = Message::read(&mut from_client)? {
-        shared.state().authorization = request.header("authorization").map(str::to_owned);
+        shared.note(&request);
         shared.hold(&request.start, Moment::Before);
         if shared.happens("away", |trouble| trouble.away) {
             let body = json!({ "error": { "type": "unavailable", "reason": "the proxy said so" }, "status": 503 });

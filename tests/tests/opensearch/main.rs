@@ -4,6 +4,7 @@ mod shop;
 
 use std::time::Duration;
 
+use flusso_tests::converge::{Identity, Options, Sink, run};
 use flusso_tests::search::{Moment, Node, Proxy, Search, Trouble};
 use shop::{Shop, workload};
 
@@ -175,4 +176,14 @@ fn secrets_reach_the_cluster_and_no_log() {
         // Nor what rows hold.
         assert!(!ended.log.contains("by workload"), "contents of rows are in the log");
     }
+}
+
+/// The convergence test in its short form, into a cluster in trouble. For longer ones: `tests/run converge --sink opensearch`.
+#[test]
+#[ignore = "needs an OpenSearch: tests/run starts one"]
+fn every_index_equals_its_rebuild_after_faults_on_both_sides() {
+    let mixed = Options::mixed(20, 21, Identity::Managed);
+    let report = run(&Options { sink: Sink::OpenSearch, every: 2.0, round: 10.0, ..mixed });
+    println!("{report}");
+    assert!(report.wrong.is_none(), "{report}");
 }
