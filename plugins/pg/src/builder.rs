@@ -6,7 +6,6 @@ mod open;
 mod resolve;
 mod select;
 
-use crate::catalog;
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::executor::Executor;
@@ -190,8 +189,8 @@ impl DocumentBuilder {
     pub(crate) fn freshen(&mut self, number: u32) -> Result<bool> {
         let index = usize::try_from(number).ok().and_then(|number| self.indexes.get_mut(number));
         let index = index.ok_or_else(|| unknown(number))?;
-        let look = self.session.prepare(catalog::FINGERPRINTS)?;
-        let found = self.session.rows(&look, &[Some(index.queries.oids.as_str())])?;
+        let look = self.session.prepare(&index.queries.shapes)?;
+        let found = self.session.rows(&look, &[])?;
         let found: Vec<(String, String)> = found
             .into_iter()
             .map(|row| {

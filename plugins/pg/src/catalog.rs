@@ -39,7 +39,7 @@ pub struct Table {
     pub identity_columns: Vec<String>,
     /// All columns, in order.
     pub columns: Vec<Column>,
-    /// The same in short: what [`FINGERPRINTS`] answers while they are what they were.
+    /// The same in short: what [`fingerprints`] answers while they are what they were.
     pub fingerprint: String,
 }
 
@@ -172,8 +172,13 @@ pub fn table(session: &mut Session, schema: &str, name: &str) -> Result<Option<T
     Ok(found.into_iter().next())
 }
 
-/// For tables given by their oids, in the oids' order: each that is there, and what [`Table::fingerprint`] has.
-pub const FINGERPRINTS: &str =
+/// The statement that answers, for tables in the order of their oids, each that is there and what [`Table::fingerprint`] has.
+/// The oids are part of it: it is asked with every reading of documents, and so it is planned once.
+pub fn fingerprints(oids: &[u32]) -> String {
+    FINGERPRINTS.replace("$1", &sql::text(&sql::array(oids.iter().map(u32::to_string))))
+}
+
+const FINGERPRINTS: &str =
     "SELECT a.attrelid, string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum)
          || (SELECT ' ' || c.relreplident::text FROM pg_catalog.pg_class c WHERE c.oid = a.attrelid)
      FROM pg_catalog.pg_attribute a WHERE a.attrelid = ANY($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped

@@ -5,7 +5,6 @@
 //! under way than surely fit the buffers between here and the server: a server that waits for us to read, while we wait for
 //! it to read, would wait for ever.
 
-use crate::catalog::FINGERPRINTS;
 use crate::error::{Error, Result};
 use crate::query::Queries;
 use crate::session::{Session, Statement};
@@ -70,14 +69,14 @@ impl<'s> Executor<'s> {
 
     /// Lines up the beginning.
     pub(crate) fn begin(&mut self) -> Result<()> {
-        let shapes = self.session.prepare(FINGERPRINTS)?;
+        let shapes = self.session.prepare(&self.queries.shapes)?;
         if self.statements.len() > 1 {
             let begin = self.session.prepare("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
             self.session.line_up(&begin, &[]);
             self.expected.push_back(Expected::Nothing);
             self.transaction = Transaction::Open;
         }
-        self.session.line_up(&shapes, &[Some(self.queries.oids.as_str())]);
+        self.session.line_up(&shapes, &[]);
         self.expected.push_back(Expected::Shapes);
         Ok(())
     }

@@ -8,7 +8,7 @@
 //! of a million children costs no more than one of ten; without an index that would read the table once a link, and the rows
 //! of all links are numbered instead.
 
-use crate::catalog::{Column, Table};
+use crate::catalog::{Column, Table, fingerprints};
 use crate::error::{Error, Result};
 use crate::filter;
 use crate::keyed::Keyed;
@@ -24,8 +24,8 @@ pub(crate) struct Queries {
     pub(crate) by_links: Vec<String>,
     /// The root's rows along their key; the first cell is null where a row is no document.
     pub(crate) roots: Keyed,
-    /// The tables' oids as an array literal, and what [`crate::catalog::FINGERPRINTS`] answers while they are the same.
-    pub(crate) oids: String,
+    /// What asks for the tables' shapes, and its answer while they are the same.
+    pub(crate) shapes: String,
     pub(crate) fingerprints: Vec<(String, String)>,
 }
 
@@ -45,9 +45,9 @@ impl Queries {
         let roots = Keyed::selecting(table, ROOT, &root.key, select.join(", "), place)?;
         let mut tables = plan.tables().into_iter().map(|table| known.of_plan(table)).collect::<Result<Vec<_>>>()?;
         tables.sort_by_key(|table| table.oid);
-        let oids = sql::array(tables.iter().map(|table| table.oid.to_string()));
+        let shapes = fingerprints(&tables.iter().map(|table| table.oid).collect::<Vec<_>>());
         let fingerprints = tables.iter().map(|table| (table.oid.to_string(), table.fingerprint.clone())).collect();
-        Ok(Self { by_links, roots, oids, fingerprints })
+        Ok(Self { by_links, roots, shapes, fingerprints })
     }
 }
 
