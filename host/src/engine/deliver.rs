@@ -52,6 +52,9 @@ impl Delivery {
             };
             let group = self.gather(first);
             let started = Instant::now();
+            // The links that these documents were built from are on disk before any of them is written: many builds' at once.
+            // Guarded by `tests::links::links_are_stored_before_a_document_made_of_them_is_written`.
+            shared.state.apply(Vec::new()).await.map_err(EngineError::State)?;
             let (refused, documents) = loop {
                 match self.attempt(&group).await {
                     Ok(answer) => break answer,

@@ -233,14 +233,18 @@ impl Scope {
         Ok(())
     }
 
-    /// The same, and with it removes the links that some batches ended, or those of all relations but some.
+    /// The same, and with it adds the links that builds have remembered, and removes those that some batches ended, or those
+    /// of all relations but some.
     fn confirm(&self, mutations: &[Mutation], ended: &[u64], retained: Option<&[String]>) -> Result<(), StateError> {
-        let links = self.links.as_ref().filter(|_| !ended.is_empty() || retained.is_some());
-        let Some(links) = links else { return self.apply(mutations) };
+        let Some(links) = &self.links else { return self.apply(mutations) };
         // Held until it is done: a link that a build remembers meanwhile comes before or after.
         let mut memory = links.lock();
+        if mutations.is_empty() && ended.is_empty() && retained.is_none() && !memory.is_waiting() {
+            return Ok(());
+        }
         let writing = self.database.begin_write()?;
         self.write(&writing, mutations)?;
+        links.write(&writing, &mut memory)?;
         if let Some(names) = retained {
             links.retain(&writing, &mut memory, names)?;
         }

@@ -73,6 +73,20 @@ async fn what_a_batch_of_many_documents_ended_waits_for_the_last_of_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn links_are_stored_before_a_document_made_of_them_is_written() {
+    let (world, run) = seeded().await;
+    world.hold("state.links");
+    world.commit([item(8, 2, "eight")]);
+    sleep(LONG).await;
+    assert!(!world.lock().sinks["a"].content("groups")["2"].contains("eight"), "its link is not stored");
+    world.release("state.links");
+    world.until("it is written", |inner| inner.sinks["a"].content("groups")["2"].contains("eight")).await;
+    run.kill().await;
+    world.lock().links.crash();
+    assert!(world.lock().links.links.contains(&(8, 2)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_index_whose_links_were_not_remembered_is_seeded_again() {
     let (world, run) = seeded().await;
     run.stop().await.unwrap();

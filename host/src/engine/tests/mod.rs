@@ -1,7 +1,7 @@
 //! One file an invariant, and one each for batching, `--once`, backfill, retry and draining; `convergence` tells random
 //! stories. The stages are in `kit`; the clock is paused.
 //!
-//! Every test, but those of `links`, was seen failing against an engine broken on purpose:
+//! Every test was seen failing against an engine broken on purpose:
 //!
 //! | test | what was broken |
 //! |---|---|
@@ -94,6 +94,12 @@
 //! | `drain::a_stop_while_it_starts_ends_it_at_once` | the start is not cut short |
 //! | `drain::an_idle_run_ends_at_once` | the capture ends at once |
 //! | `drain::the_connection_is_kept_alive_while_it_drains` | no poll while draining |
+//! | `links::a_backfill_that_did_not_remember_is_not_gone_on_with` | the record of a backfill that remembered nothing is kept |
+//! | `links::a_crash_before_the_confirmation_finds_the_link_again` | what ended is never removed |
+//! | `links::a_link_is_removed_together_with_the_confirmation` | what ended is removed when it is resolved |
+//! | `links::an_index_whose_links_were_not_remembered_is_seeded_again` | what an index lacks is not looked at |
+//! | `links::links_are_stored_before_a_document_made_of_them_is_written` | nothing is stored before a write |
+//! | `links::what_a_batch_of_many_documents_ended_waits_for_the_last_of_them` | what ended is removed when it is resolved |
 //! | `convergence::every_sink_converges_whatever_happens_on_the_way` | a checkpoint goes with the first batch of its poll; and some thirty more |
 
 mod backfill;

@@ -3,7 +3,8 @@
 //! Kept in the state folder's file, so that what a batch ended is removed in the very transaction that stores its
 //! confirmation. Everything that reads or changes it happens under one lock, which decides what came first:
 //!
-//! * a link is added before the documents that it stands for are handed on, and found by every question after that;
+//! * a link is added before the documents that it stands for are handed on, and found by every question after that; it is on
+//!   disk before any of these documents is written ([`young`]);
 //! * a question that came before it, but after the build's moment, makes the build do it over ([`asked`]);
 //! * what a batch ended waits in memory for the confirmation, and a build that remembers it meanwhile keeps it ([`ended`]).
 //!   After a crash nothing waits any more, the changes come again and end it again.
@@ -16,6 +17,7 @@ mod ended;
 mod store;
 #[cfg(test)]
 mod tests;
+mod young;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -28,6 +30,7 @@ use super::state::StateError;
 use asked::Asked;
 use ended::Ended;
 use store::Relations;
+use young::Young;
 
 /// Links of some rows of one relation: for each the row's and the link's bytes, each with its length before it (LEB128).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +55,7 @@ impl LinkTable {
     /// Keeps it in a state folder from now on, of at most `limit` bytes.
     pub(super) fn open(&self, database: Arc<Database>, limit: u64) -> Result<Table, StateError> {
         let relations = store::relations(&database)?;
-        let memory = Memory { relations, asked: Asked::default(), ended: Ended::default() };
+        let memory = Memory { relations, ..Memory::default() };
         let table = Table { database, limit, moment: Arc::default(), memory: Arc::new(Mutex::new(memory)) };
         Ok(self.0.open.get_or_init(|| table).clone())
     }
@@ -78,6 +81,13 @@ impl LinkTable {
     }
 }
 
+impl Memory {
+    /// Whether builds have added links that are not on disk.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.young.len() > 0
+    }
+}
+
 /// The table in an open folder. Its functions block.
 #[derive(Clone)]
 pub struct Table {
@@ -89,10 +99,12 @@ pub struct Table {
 }
 
 /// What is not on disk.
+#[derive(Default)]
 pub(super) struct Memory {
     relations: Relations,
     asked: Asked,
     ended: Ended,
+    young: Young,
 }
 
 impl Table {
@@ -123,13 +135,19 @@ impl Table {
                     refused.push(place);
                 } else {
                     memory.ended.keep(&row, link);
-                    adding.push((row, link));
+                    adding.push((row, link.to_vec()));
                 }
                 place = place.saturating_add(1);
             }
         }
         adding.sort_unstable_by(block::order);
-        store::add(&self.database, &mut memory.relations, &adding, self.limit)?;
+        adding.dedup();
+        memory.young.add(store::missing(&self.database, adding)?);
+        if memory.young.len() > young::MOST {
+            let writing = self.database.begin_write()?;
+            self.write(&writing, &mut memory)?;
+            writing.commit()?;
+        }
         Ok(refused)
     }
 
@@ -140,7 +158,11 @@ impl Table {
         let moment = self.ask();
         let rows: Vec<Vec<u8>> = rows.iter().map(|row| block::row(relation, row)).collect();
         rows.iter().for_each(|row| memory.asked.note(row, moment));
-        store::find(&self.database, &rows)
+        let mut links = store::find(&self.database, &rows)?;
+        for (row, links) in rows.iter().zip(&mut links) {
+            links.extend(memory.young.of(row).map(<[u8]>::to_vec));
+        }
+        Ok(links)
     }
 
     /// What a batch ended waits for its confirmation; under the number that is returned.
@@ -161,6 +183,12 @@ impl Table {
             memory.ended.relation(ticket, relation);
         }
         Ok(ticket)
+    }
+
+    /// Within a transaction that stores anything: what builds have added goes with it.
+    pub(super) fn write(&self, writing: &WriteTransaction, memory: &mut Memory) -> Result<(), StateError> {
+        let links = memory.young.take();
+        if links.is_empty() { Ok(()) } else { store::add(writing, &mut memory.relations, &links, self.limit) }
     }
 
     /// Within the transaction that stores a confirmation: removes what these batches ended, and nothing has kept since.

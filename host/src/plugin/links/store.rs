@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
 
 use super::block::{self, Entry, Row};
+use super::young::Link;
 use crate::plugin::state::StateError;
 
 /// Records; see [`block`].
@@ -90,52 +91,51 @@ pub(super) fn find(database: &Database, rows: &[Row]) -> Result<Vec<Vec<Vec<u8>>
     rows.iter().map(links).collect()
 }
 
-/// Adds links, in [`block::order`]. Where all are there already, nothing is written.
-pub(super) fn add(
-    database: &Database,
-    relations: &mut Relations,
-    links: &[(Row, &[u8])],
-    limit: u64,
-) -> Result<(), StateError> {
+/// Those of some links, in [`block::order`], that are not in the file.
+pub(super) fn missing(database: &Database, links: Vec<Link>) -> Result<Vec<Link>, StateError> {
     let reading = database.begin_read()?;
     let table = match reading.open_table(LINKS) {
-        Ok(table) => Some(table),
-        Err(TableError::TableDoesNotExist(_)) => None,
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(links),
         Err(error) => return Err(error.into()),
     };
-    let mut grown: Vec<(&[u8], Vec<u8>)> = Vec::new();
+    let mut there = Vec::with_capacity(links.len());
+    for (key, entries) in records(&links) {
+        let record = table.get(key)?;
+        let mut found = block::entries(record.as_ref().map_or(&[][..], |record| record.value())).peekable();
+        for entry in entries {
+            while found.next_if(|other| *other < entry).is_some() {}
+            there.push(found.peek() == Some(&entry));
+        }
+    }
+    Ok(links.into_iter().zip(there).filter(|(_, there)| !there).map(|(link, _)| link).collect())
+}
+
+/// Adds links, in [`block::order`].
+pub(super) fn add(
+    writing: &WriteTransaction,
+    relations: &mut Relations,
+    links: &[Link],
+    limit: u64,
+) -> Result<(), StateError> {
+    let mut names = writing.open_table(RELATIONS)?;
+    for name in relations.fresh.drain(..) {
+        names.insert(name.as_str(), relations.numbers.get(&name).copied().unwrap_or_default())?;
+    }
+    let mut table = writing.open_table(LINKS)?;
     let mut more = 0;
     for (key, entries) in records(links) {
-        let record = table.as_ref().map(|table| table.get(key)).transpose()?.flatten();
-        let before = record.as_ref().map_or(&[][..], |record| record.value());
-        if let Some(after) = block::with(before, &entries) {
-            let of_key = if record.is_some() { 0 } else { key.len() };
-            more += after.len() - before.len() + of_key;
-            grown.push((key, after));
-        }
+        let after = {
+            let record = table.get(key)?;
+            let before = record.as_ref().map_or(&[][..], |record| record.value());
+            let Some(after) = block::with(before, &entries) else { continue };
+            more += after.len() - before.len() + if record.is_some() { 0 } else { key.len() };
+            after
+        };
+        table.insert(key, after.as_slice())?;
     }
-    if grown.is_empty() {
-        return Ok(());
-    }
-    drop((table, reading));
-    let writing = database.begin_write()?;
-    {
-        let wanted = resize(&writing, |size| size.saturating_add(u64::try_from(more).unwrap_or(u64::MAX)))?;
-        if wanted > limit {
-            return Err(StateError::TooManyLinks { wanted, limit });
-        }
-        let mut names = writing.open_table(RELATIONS)?;
-        for name in &relations.fresh {
-            names.insert(name.as_str(), relations.numbers.get(name).copied().unwrap_or_default())?;
-        }
-        let mut table = writing.open_table(LINKS)?;
-        for (key, record) in &grown {
-            table.insert(*key, record.as_slice())?;
-        }
-    }
-    writing.commit()?;
-    relations.fresh.clear();
-    Ok(())
+    let wanted = resize(writing, |size| size.saturating_add(u64::try_from(more).unwrap_or(u64::MAX)))?;
+    if wanted > limit { Err(StateError::TooManyLinks { wanted, limit }) } else { Ok(()) }
 }
 
 /// Links in [`block::order`], record by record: the key and the entries.

@@ -2,7 +2,7 @@
 
 use super::super::state::StateFolder;
 use super::*;
-use crate::engine::stage::{Mutation, State};
+use crate::engine::stage::{Mutation, State, StateError};
 
 fn packed(links: &[(&str, &str)]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -53,14 +53,23 @@ impl Kept {
         found.concat().into_iter().map(|link| String::from_utf8(link).unwrap()).collect()
     }
 
+    /// The host stores something.
+    fn store(&self) {
+        self.apply(Vec::new());
+    }
+
     fn end(&self, relation: &str, links: &[(&str, &str)]) -> u64 {
         self.table.end(&list(relation, links), &[]).unwrap()
     }
 
     fn apply(&self, mutations: Vec<Mutation>) {
+        self.try_apply(mutations).unwrap();
+    }
+
+    fn try_apply(&self, mutations: Vec<Mutation>) -> Result<(), StateError> {
         let engine: Arc<dyn State> = Arc::new(self.state.engine(&self.table));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(engine.apply(mutations)).unwrap();
+        runtime.block_on(engine.apply(mutations))
     }
 
     fn confirm(&self, tickets: &[u64]) {
@@ -73,6 +82,8 @@ fn what_is_remembered_is_found_also_after_a_restart() {
     let kept = Kept::new();
     assert_eq!(kept.remember("r", &[("1", "p"), ("2", "p"), ("1", "q"), ("10", "x"), ("1", "p")]), [0; 0]);
     assert_eq!(kept.remember("s", &[("1", "other")]), [0; 0]);
+    assert_eq!(kept.parents("r", "1"), ["p", "q"]);
+    kept.store();
     let kept = kept.again();
     assert_eq!(kept.parents("r", "1"), ["p", "q"]);
     assert_eq!(kept.parents("r", "2"), ["p"]);
@@ -106,6 +117,7 @@ fn what_a_batch_ended_is_removed_with_its_confirmation_and_not_before() {
 fn what_a_crash_finds_unconfirmed_stays() {
     let kept = Kept::new();
     kept.remember("r", &[("1", "p")]);
+    kept.store();
     let ticket = kept.end("r", &[("1", "p")]);
     let kept = kept.again();
     kept.confirm(&[ticket]);
@@ -143,6 +155,7 @@ fn a_truncated_relation_keeps_what_was_seen_since() {
     let many: Vec<(&str, &str)> = many.iter().map(|(row, link)| (row.as_str(), link.as_str())).collect();
     kept.remember("r", &many);
     kept.remember("s", &many);
+    kept.store();
     let whole = kept.table.size().unwrap();
     let ticket = kept.table.end(&[], &["r".to_owned()]).unwrap();
     kept.remember("r", &[("00042", "p"), ("00042", "q")]);
@@ -192,9 +205,12 @@ fn relations_that_nobody_follows_any_more_are_forgotten() {
 fn links_beyond_the_limit_are_an_error_that_names_it() {
     let kept = Kept::limited(40);
     assert_eq!(kept.remember("r", &[("1", "p")]), [0; 0]);
+    kept.store();
     let long = "x".repeat(50);
-    let refused = kept.table.remember(1, &list("r", &[("2", &long)])).unwrap_err().to_string();
+    assert_eq!(kept.remember("r", &[("2", &long)]), [0; 0]);
+    let refused = kept.try_apply(Vec::new()).unwrap_err().to_string();
     assert!(refused.contains("limits.links") && refused.contains("40"), "{refused}");
+    let kept = kept.again();
     assert_eq!((kept.parents("r", "1"), kept.parents("r", "2")), (vec!["p".to_owned()], vec![]));
 }
 
@@ -203,7 +219,7 @@ fn what_a_guest_packed_wrongly_is_refused() {
     let kept = Kept::new();
     for wrong in [vec![3, 1], vec![0, 1, 1], vec![0x80], vec![0xff; 9]] {
         let list = [RowLinks { relation: "r".to_owned(), packed: wrong }];
-        assert!(matches!(kept.table.remember(1, &list), Err(StateError::Links)));
+        assert!(matches!(kept.table.remember(1, &list), Err(super::StateError::Links)));
     }
 }
 
@@ -221,6 +237,7 @@ fn neighbours_cost_few_bytes() {
         links.extend_from_slice(&(number / 3).to_be_bytes()[1..]);
     }
     kept.table.remember(1, &[RowLinks { relation: "r".to_owned(), packed: links }]).unwrap();
+    kept.store();
     let size = kept.table.size().unwrap();
     assert!(size < 700_000, "{size} bytes for 100 000 links");
 }

@@ -1,4 +1,4 @@
-//! A link table: the groups that items were in, as builds saw it. The links themselves survive a crash, the rest does not.
+//! A link table: the groups that items were in, as builds saw it. What was stored survives a crash, the rest does not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +11,7 @@ type Link = (i64, i64);
 #[derive(Default)]
 pub(crate) struct Links {
     pub(crate) links: BTreeSet<Link>,
+    stored: BTreeSet<Link>,
     /// Which batch ended a link last.
     waiting: BTreeMap<Link, u64>,
     batches: BTreeMap<u64, Vec<Link>>,
@@ -24,7 +25,12 @@ pub(crate) struct Links {
 
 impl Links {
     pub(crate) fn crash(&mut self) {
-        *self = Self { links: std::mem::take(&mut self.links), ..Self::default() };
+        let stored = std::mem::take(&mut self.stored);
+        *self = Self { links: stored.clone(), stored, ..Self::default() };
+    }
+
+    pub(crate) fn store(&mut self) {
+        self.stored.clone_from(&self.links);
     }
 
     pub(crate) fn parents(&mut self, item: i64) -> Vec<i64> {

@@ -37,7 +37,7 @@ impl State for States {
     }
 
     async fn apply(&self, mutations: Vec<Mutation>) -> Result<(), StateError> {
-        self.gate("state.apply").await?;
+        self.gate(if mutations.is_empty() { "state.links" } else { "state.apply" }).await?;
         {
             let mut inner = self.world.lock();
             for mutation in mutations {
@@ -54,6 +54,7 @@ impl State for States {
                     }
                 };
             }
+            inner.links.store();
         }
         // Applied, and the host may die before it knows.
         self.gate("state.applied").await
