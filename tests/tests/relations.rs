@@ -121,6 +121,25 @@ fields:
 }
 
 #[test]
+fn an_update_rebuilds_only_the_documents_that_read_what_it_changed() {
+    let database = Postgres::with(SHOP);
+    database.sql("ALTER TABLE orders ADD note text; ALTER TABLE orders REPLICA IDENTITY FULL");
+    let host = host(&database, USERS);
+    host.file("orders.schema.yml", "version: 1\ntable: orders\nfields: [{ text: note }]\n");
+    let index = |name| format!("[[index]]\nname = \"{name}\"\nschema = \"{name}.schema.yml\"\n");
+    host.file("flusso.toml", &format!("{SOURCE}{}{}", index("docs"), index("orders")));
+    host.documents(&["--once"]);
+    let written = |sql: &str| {
+        database.sql(sql);
+        let lines = host.documents(&["--once"]);
+        lines.into_iter().map(|line| format!("{} {}", line.index, line.id)).collect::<Vec<_>>()
+    };
+    assert_eq!(written("UPDATE orders SET note = 'n' WHERE id = 10"), ["orders 10"]);
+    assert_eq!(written("UPDATE orders SET total = 9 WHERE id = 10"), ["docs 1"]);
+    assert_eq!(written("UPDATE orders SET total = 9 WHERE id = 10"), [""; 0]);
+}
+
+#[test]
 fn keys_of_several_parts_that_hold_colons_name_different_documents() {
     let database = Postgres::with(
         r"CREATE TABLE parts (a text, b text, n int, PRIMARY KEY (a, b)); CREATE TABLE notes (id int PRIMARY KEY, a text, b text);

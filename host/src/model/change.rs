@@ -77,13 +77,19 @@ pub struct Change {
     pub after: Option<Row>,
     /// The version of the transaction that made it.
     pub version: Version,
+    /// What source and builder agreed upon beside it; passed on as it is.
+    pub extra: Option<String>,
 }
 
 impl Change {
     /// About how many bytes it occupies, for limits of size.
     pub fn size(&self) -> usize {
         let row = |row: &Option<Row>| row.iter().flatten().map(super::Value::size).sum::<usize>();
-        size_of::<Self>() + self.key.size() + row(&self.before) + row(&self.after)
+        size_of::<Self>()
+            + self.key.size()
+            + row(&self.before)
+            + row(&self.after)
+            + self.extra.as_ref().map_or(0, String::len)
     }
 }
 
@@ -129,4 +135,6 @@ pub struct TableInterest {
     pub links: Vec<String>,
     /// The other columns some document reads; none: all of them.
     pub reads: Option<Vec<String>>,
+    /// What else the builder asks of the source; passed on as it is.
+    pub extra: Option<String>,
 }

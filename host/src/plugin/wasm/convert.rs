@@ -159,6 +159,7 @@ pub(super) fn event(event: wit::Event, tables: usize) -> Checked<model::Event> {
             before: change.before.map(row),
             after: change.after.map(row),
             version: change.version,
+            extra: change.extra,
         }),
         wit::Event::Checkpoint(checkpoint) => model::Event::Checkpoint(model::Checkpoint {
             position: position(checkpoint.position)?,
@@ -226,7 +227,7 @@ pub(super) fn to_interest(interest: &model::TableInterest) -> wit::TableInterest
         key: interest.key.clone(),
         links: interest.links.clone(),
         reads: interest.reads.clone(),
-        extra: None,
+        extra: interest.extra.clone(),
     }
 }
 
@@ -241,6 +242,7 @@ pub(super) fn interest(interest: wit::TableInterest) -> Checked<model::TableInte
         key: interest.key,
         links: interest.links,
         reads: interest.reads,
+        extra: interest.extra,
     })
 }
 
@@ -299,7 +301,7 @@ pub(super) fn to_change(change: &model::Change) -> wit::Change {
         before: change.before.as_deref().map(to_row),
         after: change.after.as_deref().map(to_row),
         version: change.version,
-        extra: None,
+        extra: change.extra.clone(),
     }
 }
 

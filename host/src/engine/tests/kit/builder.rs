@@ -152,6 +152,7 @@ impl Builder for Builders {
             key: vec!["key".to_owned()],
             links: vec!["parent".to_owned()],
             reads: None,
+            extra: None,
         };
         Ok(Description {
             mappings: NAMES.iter().map(mapping).collect(),
