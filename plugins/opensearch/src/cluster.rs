@@ -19,6 +19,19 @@ pub(crate) struct Found {
     pub(crate) aliases: Vec<String>,
     /// Whether refreshing is off, as while seeding.
     pub(crate) sleeps: bool,
+    /// When it was made, in milliseconds since 1970.
+    pub(crate) made: u64,
+    /// What it was made for, where it was made by this plugin.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// What an index was made for, as its mapping says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(crate) struct Origin {
+    pub(crate) index: String,
+    pub(crate) hash: String,
+    #[serde(default)]
+    pub(crate) prefix: String,
 }
 
 /// What is remembered of an index: one document of the meta index, under the alias with the mapping's hash.
@@ -101,9 +114,13 @@ pub(crate) fn indexes(client: &mut Client, prefix: &str) -> Result<BTreeMap<Stri
         aliases: BTreeMap<String, Value>,
         #[serde(default)]
         settings: Value,
+        #[serde(default)]
+        mappings: Value,
     }
-    let keys = ["uuid", "history", "refresh_interval"].map(|key| format!("*.settings.index.{key}")).join(",");
-    let target = format!("/{}*?expand_wildcards=open,closed&filter_path=*.aliases,{keys}", encode(prefix));
+    let keys = ["uuid", "history", "refresh_interval", "creation_date"];
+    let keys = keys.map(|key| format!("*.settings.index.{key}")).join(",");
+    let fields = format!("*.aliases,*.mappings._meta.flusso,{keys}");
+    let target = format!("/{}*?expand_wildcards=open,closed&filter_path={fields}", encode(prefix));
     let answer = client.ask("GET", &target, None)?;
     if answer.status == 404 {
         return Ok(BTreeMap::new());
@@ -112,11 +129,18 @@ pub(crate) fn indexes(client: &mut Client, prefix: &str) -> Result<BTreeMap<Stri
         return Err(client.refused(&answer, "looking for indexes"));
     }
     let entries: BTreeMap<String, Entry> = read(client, &answer, "looking for indexes")?;
-    let found = |Entry { aliases, settings }: Entry| {
+    let found = |Entry { aliases, settings, mappings }: Entry| {
         let text = |pointer| settings.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         // A backup that is restored over an index keeps its number, but gets another history.
         let token = format!("{}.{}", text("/index/uuid"), text("/index/history/uuid"));
-        Found { token, aliases: aliases.into_keys().collect(), sleeps: text("/index/refresh_interval") == "-1" }
+        let origin = mappings.pointer("/_meta/flusso").and_then(|origin| Origin::deserialize(origin).ok());
+        Found {
+            token,
+            aliases: aliases.into_keys().collect(),
+            sleeps: text("/index/refresh_interval") == "-1",
+            made: text("/index/creation_date").parse().unwrap_or(0),
+            origin,
+        }
     };
     Ok(entries.into_iter().map(|(name, entry)| (name, found(entry))).collect())
 }
@@ -195,16 +219,28 @@ pub(crate) fn refresh(client: &mut Client, names: &[&str]) -> Result<()> {
 
 /// Whether an index holds no document. It is refreshed first: one that sleeps does not count what it was given.
 pub(crate) fn is_empty(client: &mut Client, name: &str) -> Result<bool> {
+    refresh(client, &[name])?;
+    Ok(count(client, name, "?terminate_after=1")? == 0)
+}
+
+/// How many documents a search in an index finds.
+pub(crate) fn count(client: &mut Client, name: &str, how: &str) -> Result<u64> {
     #[derive(Deserialize)]
     struct Count {
         count: u64,
     }
-    refresh(client, &[name])?;
-    let answer = client.ask("GET", &format!("/{}/_count?terminate_after=1", encode(name)), None)?;
+    let answer = client.ask("GET", &format!("/{}/_count{how}", encode(name)), None)?;
     if !is_fine(&answer) {
         return Err(client.refused(&answer, &format!("counting index {name}")));
     }
-    Ok(read::<Count>(client, &answer, "counting")?.count == 0)
+    Ok(read::<Count>(client, &answer, "counting")?.count)
+}
+
+/// How much room an index takes with its replicas, in bytes; none where the cluster does not say.
+pub(crate) fn bytes(client: &mut Client, name: &str) -> Option<u64> {
+    let target = format!("/{}/_stats/store?filter_path=_all.total.store.size_in_bytes", encode(name));
+    let answer = client.ask("GET", &target, None).ok().filter(is_fine)?;
+    serde_json::from_slice::<Value>(&answer.body).ok()?.pointer("/_all/total/store/size_in_bytes")?.as_u64()
 }
 
 /// What is remembered under a name.
@@ -232,6 +268,16 @@ pub(crate) fn remember(client: &mut Client, meta: &str, name: &str, mark: &Mark)
         Ok(())
     } else {
         Err(client.refused(&answer, &format!("remembering what is seeded in index {meta}")))
+    }
+}
+
+/// Forgets what is remembered under a name.
+pub(crate) fn forget(client: &mut Client, meta: &str, name: &str) -> Result<()> {
+    let answer = client.ask("DELETE", &format!("/{}/_doc/{}?refresh=true", encode(meta), encode(name)), None)?;
+    if is_fine(&answer) || answer.status == 404 {
+        Ok(())
+    } else {
+        Err(client.refused(&answer, &format!("forgetting what is seeded in index {meta}")))
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `names`, `mapping`, `analysis` | what an index is called and made of |
 //! | `cluster`, `indexes` | one function a request; which generation serves, and what is seeded |
 //! | `bulk`, `clear` | writing and removing documents |
+//! | `inventory` | what is held in the cluster, for an operator |
 //!
 //! What must survive is in the cluster: aliases say what serves, the meta index what is seeded. An instance remembers
 //! nothing that it could not find out again.
@@ -19,6 +20,7 @@ mod client;
 mod cluster;
 mod http;
 mod indexes;
+mod inventory;
 mod mapping;
 mod names;
 mod refusal;
@@ -163,4 +165,4 @@ impl Sink for OpenSearch {
     }
 }
 
-flusso_plugin::plugin! { manifest: include_str!("../manifest.json"), sink: OpenSearch }
+flusso_plugin::plugin! { manifest: include_str!("../manifest.json"), sink: OpenSearch, inventory: OpenSearch }

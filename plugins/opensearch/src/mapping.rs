@@ -4,6 +4,7 @@ use flusso_plugin::{Error, Field, Mapping, Result};
 use serde_json::{Map, Value, json};
 
 use crate::analysis::{self, CODE, LOWERCASE, PROSE, rank_name};
+use crate::names::prefix;
 use crate::settings::Settings;
 
 /// Longer values are kept and not indexed in a keyword sub-field: a term has at most 32 766 bytes.
@@ -44,7 +45,7 @@ pub(crate) fn body(mapping: &Mapping, settings: &Settings) -> Result<Value> {
         "settings": { "index": index, "analysis": analysis::definitions(settings.text_analysis, &ranks) },
         "mappings": {
             "dynamic": dynamic,
-            "_meta": { "flusso": { "index": mapping.index, "hash": mapping.hash } },
+            "_meta": { "flusso": { "index": mapping.index, "hash": mapping.hash, "prefix": prefix(mapping) } },
             "properties": properties,
         },
     }))

@@ -26,6 +26,12 @@ pub(crate) struct Names {
     pub(crate) meta: String,
 }
 
+/// The deployment's prefix, with which the index's name begins; empty where the host does not say.
+pub(crate) fn prefix(mapping: &Mapping) -> String {
+    let extra: Option<Value> = mapping.extra.as_deref().and_then(|extra| serde_json::from_str(extra).ok());
+    extra.and_then(|extra| Some(extra.get("prefix")?.as_str()?.to_owned())).unwrap_or_default()
+}
+
 /// What the meta index is called behind a deployment's prefix, where the operator gave it no other name.
 pub(crate) fn meta(prefix: &str) -> String {
     format!("{prefix}flusso_meta")
@@ -34,15 +40,13 @@ pub(crate) fn meta(prefix: &str) -> String {
 impl Names {
     /// The names of an index under a mapping; the meta index has this name, if it is given one.
     pub(crate) fn of(mapping: &Mapping, meta_index: Option<&str>) -> Result<Self> {
-        let extra: Value =
-            mapping.extra.as_deref().and_then(|extra| serde_json::from_str(extra).ok()).unwrap_or_default();
-        let prefix = extra.get("prefix").and_then(Value::as_str).unwrap_or_default();
         let mut names = Self::from(&mapping.index, &mapping.hash)?;
-        names.meta = meta_index.map_or_else(|| meta(prefix), str::to_owned);
+        names.meta = meta_index.map_or_else(|| meta(&prefix(mapping)), str::to_owned);
         Ok(names)
     }
 
-    fn from(index: &str, hash: &str) -> Result<Self> {
+    /// The names of an index under a mapping's hash, without a prefix.
+    pub(crate) fn from(index: &str, hash: &str) -> Result<Self> {
         let refused = index.bytes().find(|byte| byte.is_ascii_control() || b"\\/*?\"<>| ,#:;".contains(byte));
         let why = match index.chars().next() {
             None => Some("it has no name".to_owned()),

@@ -9,7 +9,8 @@
 
 mod server;
 
-use flusso_plugin::{Document, Error, Sink as _};
+use flusso_opensearch::OpenSearch;
+use flusso_plugin::{Document, Error, Inventory as _, Sink as _, Standing};
 use serde_json::{Value, json};
 use server::{Cluster, field, mapping};
 
@@ -332,4 +333,62 @@ fn what_is_not_there_is_said_with_the_setting_that_names_it() {
         json!({ "url": "http://127.0.0.1:1" }).to_string(),
     ));
     assert!(matches!(error.err(), Some(Error::Transient(_))));
+}
+
+#[test]
+#[ignore = "needs an OpenSearch: FLUSSO_TEST_OPENSEARCH_URL, or tests/run"]
+fn what_is_held_is_listed_and_what_is_left_over_can_be_removed() {
+    let cluster = Cluster::of("held");
+    let mut sink = cluster.open(json!({}));
+    let old = sink.ensure_index(cluster.mapping("users", "aaaaaaaa1111")).unwrap().target;
+    sink.write(vec![upsert(old, "1", 1, &json!({ "n": 1 })), upsert(old, "2", 1, &json!({ "n": 2 }))]).unwrap();
+    sink.flush(true, 20_000).unwrap();
+    sink.mark_seeded(old, "h".into()).unwrap();
+    let new = sink.ensure_index(cluster.mapping("users", "bbbbbbbb2222")).unwrap().target;
+    cluster.make("users_aaaaaaaa_7");
+    let list = || {
+        let held = OpenSearch::list(cluster.settings(json!({})), cluster.name("")).unwrap();
+        let shown = held.into_iter().map(|one| {
+            assert!(one.index == cluster.name("users") && one.bytes.is_some(), "{one:?}");
+            (one.name.replace(&cluster.name(""), ""), one.hash, one.standing, one.documents, one.seeded)
+        });
+        shown.collect::<Vec<_>>()
+    };
+    let remove = |name: &str, force| {
+        OpenSearch::remove(cluster.settings(json!({})), cluster.name(""), cluster.name(name), force)
+    };
+    let (a, b) = (
+        ("users_aaaaaaaa_1".to_owned(), "aaaaaaaa1111".to_owned()),
+        ("users_bbbbbbbb_1".to_owned(), "bbbbbbbb2222".to_owned()),
+    );
+    let h = Some("h".to_owned());
+    assert_eq!(
+        list(),
+        [
+            (a.0.clone(), a.1.clone(), Standing::Frozen, Some(2), h.clone()),
+            (b.0.clone(), b.1.clone(), Standing::Building, None, None)
+        ],
+        "and not what somebody else made"
+    );
+    for (name, word) in
+        [("users_aaaaaaaa_1", "serves"), ("users_bbbbbbbb_1", "being filled"), ("users_aaaaaaaa_7", "no index of")]
+    {
+        let refused = remove(name, false);
+        assert!(matches!(&refused, Err(Error::Configuration(one)) if one.message.contains(word)), "{refused:?}");
+    }
+    assert!(remove("users_aaaaaaaa_7", true).is_err(), "what is not listed is never removed");
+    assert_eq!(remove("users_aaaaaaaa_9", false), Ok(()), "what is not there is gone");
+    sink.mark_seeded(new, "h".into()).unwrap();
+    assert_eq!(
+        list(),
+        [(a.0.clone(), a.1, Standing::Leftover, Some(2), h.clone()), (b.0, b.1, Standing::Serving, Some(0), h)]
+    );
+    remove("users_aaaaaaaa_1", false).unwrap();
+    assert_eq!(list().len(), 1);
+    // Its mark is gone with it: who wants the mapping again begins anew.
+    let again = sink.ensure_index(cluster.mapping("users", "aaaaaaaa1111")).unwrap();
+    assert!(again.empty && again.target != old);
+    assert_eq!(sink.seeded(again.target), Ok(None));
+    let other = OpenSearch::list(cluster.settings(json!({})), "other_".to_owned()).unwrap();
+    assert!(other.is_empty(), "another deployment's: {other:?}");
 }

@@ -34,7 +34,7 @@ pub struct Trouble {
 /// When a request is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// The server has not seen it.
+    /// The server never sees it.
     Before,
     /// The server has done it, and whoever asked does not know.
     After,
@@ -49,7 +49,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// Waits until it is there. It goes on when this is dropped.
+    /// Waits until it is there. Its connection is closed when this is dropped.
     ///
     /// # Panics
     /// If it does not come.
@@ -107,16 +107,17 @@ impl Shared {
         yes
     }
 
-    /// Waits where this request is to be held.
-    fn hold(&self, start: &str, moment: Moment) {
+    /// Waits where this request is to be held; whether it was.
+    fn hold(&self, start: &str, moment: Moment) -> bool {
         let wanted = |trap: &Trap| trap.moment == moment && trap.words.iter().all(|word| start.contains(word.as_str()));
         let mut state = self.state();
         let trap = if state.trap.as_ref().is_some_and(wanted) { state.trap.take() } else { None };
         drop(state);
-        if let Some(trap) = trap {
+        if let Some(trap) = &trap {
             let _ = trap.came.send(());
             let _ = trap.go.recv();
         }
+        trap.is_some()
     }
 }
 
@@ -192,7 +193,9 @@ fn serve(shared: &Shared, client: TcpStream) -> io::Result<()> {
     let mut server: Option<BufReader<TcpStream>> = None;
     while let Some(request) = Message::read(&mut from_client)? {
         shared.note(&request);
-        shared.hold(&request.start, Moment::Before);
+        if shared.hold(&request.start, Moment::Before) {
+            return Ok(());
+        }
         if shared.happens("away", |trouble| trouble.away) {
             let body = json!({ "error": { "type": "unavailable", "reason": "the proxy said so" }, "status": 503 });
             let headers = ["Content-Type: application/json", "Retry-After: 1"];
@@ -204,8 +207,7 @@ fn serve(shared: &Shared, client: TcpStream) -> io::Result<()> {
         } else {
             forward(shared, &mut server, &request)?
         };
-        shared.hold(&request.start, Moment::After);
-        if shared.happens("lost", |trouble| trouble.lost) {
+        if shared.hold(&request.start, Moment::After) || shared.happens("lost", |trouble| trouble.lost) {
             return to_client.shutdown(Shutdown::Both);
         }
         if shared.happens("late", |trouble| trouble.late) {

@@ -52,6 +52,8 @@ fn a_kill_at_any_request_loses_nothing() {
             shop.database.sql(sql);
         }
         held.wait();
+        // What believes that it is done has the time to say so.
+        std::thread::sleep(Duration::from_millis(300));
         let ended = running.kill();
         assert_eq!(ended.code, None, "it ended by itself, {words:?} {moment:?}: {}", ended.log);
     };

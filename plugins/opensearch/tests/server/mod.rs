@@ -28,7 +28,10 @@ pub fn field(path: &str, word: &str) -> Field {
 }
 
 pub fn mapping(index: &str, hash: &str, fields: Vec<Field>) -> Mapping {
-    Mapping { index: index.into(), hash: hash.into(), fields, extra: None }
+    // The prefix ends at the second underscore: that of a test.
+    let prefix: String = index.split_inclusive('_').take(2).collect();
+    let extra = json!({ "prefix": prefix }).to_string();
+    Mapping { index: index.into(), hash: hash.into(), fields, extra: Some(extra) }
 }
 
 impl Cluster {
@@ -53,11 +56,13 @@ impl Cluster {
     }
 
     pub fn try_open(&self, settings: Value) -> Result<OpenSearch> {
-        let mut all = json!({
-            "url": format!("http://{}", self.address), "number_of_replicas": 0, "meta_index": self.name("flusso_meta"),
-        });
+        OpenSearch::open(self.settings(settings))
+    }
+
+    pub fn settings(&self, settings: Value) -> Settings {
+        let mut all = json!({ "url": format!("http://{}", self.address), "number_of_replicas": 0 });
         all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-        OpenSearch::open(Settings::from_json(all.to_string()))
+        Settings::from_json(all.to_string())
     }
 
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
