@@ -20,6 +20,13 @@ fn every_index_equals_its_rebuild_after_faults_of_every_kind() {
     converges(Options { every: 1.5, round: 10.0, ..options });
 }
 
+/// Where the database does not tell where a row was.
+#[test]
+fn every_index_equals_its_rebuild_through_the_link_table() {
+    let options = Options::mixed(15, 14, Identity::Default);
+    converges(Options { faults: vec![Fault::Kill], every: 1.5, round: 8.0, rate: 100, ..options });
+}
+
 /// PostgreSQL hands a commit to the stream before other sessions can see it (I12).
 #[test]
 fn no_document_is_built_before_its_change_can_be_seen() {
