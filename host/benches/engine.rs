@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use flusso_host::engine::stage::{
-    Affected, Builder, Capture, Continuity, Description, Documents, Ensured, Inspection, Mutation, Poll, Preparation,
-    Prepared, RangeBuilder, Result, Sink, Slice, Snapshot, Source, State, StateError, Writer,
+    Affected, Builder, Capture, Continuity, Description, Documents, Ensured, Flushed, Inspection, Mutation, Poll,
+    Preparation, Prepared, RangeBuilder, Result, Sink, Slice, Snapshot, Source, State, StateError, Writer,
 };
-use flusso_host::engine::{Finished, Options, Silent, StageError, connect, shutdown};
+use flusso_host::engine::{Finished, Options, Silent, StageError, connect, control, shutdown};
 use flusso_host::model::{
-    Change, Checkpoint, DocumentId, Event, HistoryId, Key, Mapping, Op, Outcome, Position, Rejection, Scope,
-    TableInterest, TableName, TableNumber, Target, Value, Version,
+    Change, Checkpoint, DocumentId, Event, HistoryId, Key, Mapping, Op, Outcome, Position, Scope, TableInterest,
+    TableName, TableNumber, Target, Value, Version,
 };
 
 // As the program itself.
@@ -59,7 +59,7 @@ async fn run(sinks: usize, keys: u64, changes: u64, watched: bool) -> Duration {
     let connected = connect(Arc::new(Counter { changes, keys }), Arc::new(Plain), Arc::new(Silent), options).await;
     let connected = connected.unwrap_or_else(|error| panic!("{error}"));
     let watch = tokio::spawn(watch(seen.first().cloned().unwrap_or_default(), changes, watched));
-    let ended = connected.run(list, Arc::new(Memory::default()), ear).await;
+    let ended = connected.run(list, Arc::new(Memory::default()), ear, &control().1).await;
     assert!(matches!(ended, Ok(Finished::Done)), "{ended:?}");
     let took = began.elapsed();
     watch.abort();
@@ -157,6 +157,10 @@ impl Capture for Stream {
 
     async fn compare(&mut self, a: &Position, b: &Position) -> Result<Ordering> {
         Ok(number(a).cmp(&number(b)))
+    }
+
+    async fn parse(&mut self, text: &str) -> Result<Position> {
+        Err(StageError::Configuration(format!("`{text}` is no position")))
     }
 
     async fn print(&mut self, at: &Position) -> Result<String> {
@@ -294,8 +298,8 @@ impl Writer for Counted {
         Ok(())
     }
 
-    async fn flush(&mut self, _: bool, _: Duration) -> Result<Vec<Rejection>> {
-        Ok(Vec::new())
+    async fn flush(&mut self, _: bool, _: Duration) -> Result<Flushed> {
+        Ok(Flushed::visibly(Vec::new()))
     }
 
     async fn begin_rebuild(&mut self, _: &Mapping, _: bool) -> Result<Target> {

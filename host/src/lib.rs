@@ -10,5 +10,6 @@ pub mod demo;
 pub mod engine;
 pub mod model;
 pub mod plugin;
+pub mod server;
 pub mod stdout;
 pub mod telemetry;

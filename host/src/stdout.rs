@@ -16,8 +16,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::engine::StageError;
-use crate::engine::stage::{Documents, Ensured, Mutation, Result, Sink, State, StateError, Writer};
-use crate::model::{HistoryId, Mapping, Rejection, Target, Version};
+use crate::engine::stage::{Documents, Ensured, Flushed, Mutation, Result, Sink, State, StateError, Writer};
+use crate::model::{HistoryId, Mapping, Target, Version};
 
 /// More than this is handed over before the flush.
 const BUFFER: usize = 256 << 10;
@@ -218,9 +218,9 @@ impl Writer for Lines {
         Ok(())
     }
 
-    async fn flush(&mut self, _: bool, _: Duration) -> Result<Vec<Rejection>> {
+    async fn flush(&mut self, _: bool, _: Duration) -> Result<Flushed> {
         self.hand_over().await?;
-        Ok(Vec::new())
+        Ok(Flushed::visibly(Vec::new()))
     }
 
     async fn begin_rebuild(&mut self, _: &Mapping, _: bool) -> Result<Target> {

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Which modules of the host each module may name, beside itself.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("model", &[]),
     ("engine", &["model"]),
     ("config", &[]),
     ("plugin", &["engine", "model"]),
     ("telemetry", &["engine", "model"]),
     ("stdout", &["engine", "model"]),
+    ("server", &["engine", "plugin"]),
     ("demo", &[]),
-    ("app", &["config", "engine", "model", "plugin", "stdout"]),
+    ("app", &["config", "engine", "model", "plugin", "server", "stdout"]),
     ("cli", &["app", "config", "demo", "engine", "plugin", "telemetry"]),
     ("main", &["cli"]),
 ];

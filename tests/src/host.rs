@@ -37,6 +37,8 @@ impl Host {
             ("HOME".to_owned(), home),
             ("PATH".to_owned(), std::env::var("PATH").unwrap_or_default()),
             ("FLUSSO_PLUGIN_DIR".to_owned(), given("FLUSSO_TEST_PLUGINS")),
+            // Hosts of many tests run at a time; who wants to ask one says where.
+            ("FLUSSO_PUBLIC_ADDRESS".to_owned(), String::new()),
         ]);
         if let Ok(cache) = std::env::var("FLUSSO_TEST_CACHE") {
             environment.insert("FLUSSO_CACHE_DIR".to_owned(), cache);

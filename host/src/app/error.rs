@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::config::ConfigError;
 use crate::engine::EngineError;
 use crate::plugin::capability::AddressError;
+use crate::plugin::holding::Standing;
 use crate::plugin::locate::LocateError;
 use crate::plugin::manifest::Refusal;
 use crate::plugin::settings::{Problem, SchemaError};
@@ -91,6 +92,51 @@ pub enum AppError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// An address that the host should answer on cannot be had.
+    #[error("[server]: {address:?} cannot be listened on: {source}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The host that is running did not answer.
+    #[error("the host that is running on the state in {} did not answer: {source}", folder.display())]
+    Ask {
+        /// Where it remembers its progress.
+        folder: PathBuf,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// No sink holds it.
+    #[error("no sink holds {name:?}; what can be removed: {}", if names.is_empty() { "nothing".to_owned() } else { names.join(", ") })]
+    NotHeld {
+        /// What was to be removed.
+        name: String,
+        /// What could be.
+        names: Vec<String>,
+    },
+    /// Several sinks hold one of a name.
+    #[error("the sinks {} all hold {name:?}; say which with --sink", sinks.join(", "))]
+    HeldTwice {
+        /// What was to be removed.
+        name: String,
+        /// Where it is.
+        sinks: Vec<String>,
+    },
+    /// It is needed.
+    #[error(
+        "{name:?} is {standing} and needed; what is left over or replaced can be removed, and anything with --force while no host is running"
+    )]
+    Needed {
+        /// What was to be removed.
+        name: String,
+        /// How it stands.
+        standing: Standing,
+    },
+    /// What a running host needs is not removed under it.
+    #[error("a host is running, and what is needed is not removed under it; stop it first")]
+    StillRunning,
     /// The pipeline ended.
     #[error(transparent)]
     Engine(#[from] EngineError),

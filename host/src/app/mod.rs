@@ -3,7 +3,9 @@
 
 mod check;
 mod error;
+mod holdings;
 mod plugins;
+mod running;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +16,8 @@ use tokio::sync::watch;
 pub use crate::plugin::finding::{Finding, Level, UNREACHABLE};
 pub use check::check;
 pub use error::AppError;
+pub use holdings::{Held, HeldBy, holdings, remove};
+pub use running::{Asked, Standing, reindex, standing};
 
 use crate::config::{Config, OnError, OnHistoryLoss, Placed, Sink};
 use crate::engine::stage;
@@ -24,6 +28,7 @@ use crate::plugin::locate::Places;
 use crate::plugin::manifest::Role;
 use crate::plugin::state::{LateScope, StateFolder};
 use crate::plugin::wasm::{GuestBuilder, GuestSink, GuestSource, Runtime};
+use crate::server::Server;
 use crate::stdout::Stdout;
 use plugins::{Plugins, requests};
 
@@ -84,6 +89,8 @@ pub async fn run(
     let mut again = Again::default();
     // Held over all rounds, so that no other host comes in between.
     let mut held: Option<(PathBuf, StateFolder)> = None;
+    let (control, controlled) = engine::control();
+    let mut served: Option<(PathBuf, Server)> = None;
     loop {
         let mut shutdown = engine::Shutdown::from(shutdown.clone());
         let connected = tokio::select! {
@@ -96,12 +103,17 @@ pub async fn run(
             Some((same, state)) if same == folder => state,
             _ => StateFolder::open(&folder)?,
         };
+        if !options.once && served.as_ref().is_none_or(|(same, _)| *same != folder) {
+            // The one before frees its addresses first.
+            drop(served.take());
+            served = Some((folder.clone(), running::serve(&config, &folder, &control).await?));
+        }
         deployment.remember_in(&state)?;
         let sinks = deployment.sinks(&state).await?;
         let limit = deployment.placed.builder.as_ref().unwrap_or(&deployment.placed.source).limits.links.0;
         let links = state.links(&deployment.links, limit)?;
         let round = Instant::now();
-        let ended = connected.run(sinks, Arc::new(state.engine(&links)), shutdown).await;
+        let ended = connected.run(sinks, Arc::new(state.engine(&links)), shutdown, &controlled).await;
         held = Some((folder, state));
         match ended {
             Ok(finished) => return Ok(finished),

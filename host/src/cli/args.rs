@@ -7,7 +7,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit;
-use crate::config::{OnHistoryLoss, Overrides, PluginFlag, Time};
+use crate::config::{OnHistoryLoss, Overrides, PluginFlag, Server, Time};
 
 /// Keeps search indexes in step with a database, through sandboxed plugins.
 #[derive(Debug, Parser)]
@@ -31,6 +31,10 @@ pub enum Command {
     Run(Run),
     /// Check everything without starting: file, schemas, plugins, settings, grants
     Check(Check),
+    /// Build an index anew, beside the one that serves, in the host that is running
+    Reindex(Reindex),
+    /// Show what sinks hold for each index, and remove what is left over
+    Indexes(Indexes),
     /// Remove what the source keeps for this host (slot, publication), and the host's state
     Drop(Drop),
     /// Show it working: a throw-away PostgreSQL with a small shop, and documents that follow its rows
@@ -78,6 +82,14 @@ pub struct Common {
     /// [default: stop]
     #[arg(long, global = true, env = "FLUSSO_ON_HISTORY_LOSS", value_name = "WHAT")]
     pub on_history_loss: Option<OnHistoryLoss>,
+    /// Where applications ask whether a change is found (`/wait`) and supervisors whether the host is well; empty: nowhere
+    /// [default: 127.0.0.1:9464, if it is free]
+    #[arg(long, global = true, env = "FLUSSO_PUBLIC_ADDRESS", value_name = "HOST:PORT")]
+    pub public_address: Option<String>,
+    /// Where `/indexes` and `/reindex` are answered over TCP as well, without a password and so on this machine alone
+    /// [default: nowhere]
+    #[arg(long, global = true, env = "FLUSSO_PRIVATE_ADDRESS", value_name = "HOST:PORT")]
+    pub private_address: Option<String>,
     /// How log lines are written to standard error
     #[arg(long, global = true, env = "FLUSSO_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
@@ -100,6 +112,7 @@ impl Common {
             source,
             prefix: self.index_prefix.clone(),
             on_history_loss: self.on_history_loss,
+            server: Server { public: self.public_address.clone(), private: self.private_address.clone() },
         }
     }
 }
@@ -146,6 +159,45 @@ pub struct Run {
 
 /// What `--drain-timeout` is when nobody says.
 pub(super) const DRAIN_TIMEOUT: Time = Time(Duration::from_secs(20));
+
+/// What `reindex` is told.
+#[derive(Debug, Args)]
+pub struct Reindex {
+    /// The index, without the prefix
+    #[arg(value_name = "INDEX")]
+    pub index: String,
+    /// Return as soon as it has begun
+    #[arg(long, env = "FLUSSO_NO_WAIT", value_parser = FalseyValueParser::new())]
+    pub no_wait: bool,
+}
+
+/// What `indexes` is told.
+#[derive(Debug, Args)]
+pub struct Indexes {
+    /// What to do beside showing them
+    #[command(subcommand)]
+    pub action: Option<IndexesAction>,
+    /// How they are shown
+    #[arg(long, env = "FLUSSO_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// What to do with what sinks hold.
+#[derive(Debug, Subcommand)]
+pub enum IndexesAction {
+    /// Remove one that is left over
+    Remove {
+        /// Its name, as `indexes` shows it
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// The sink that holds it, where several hold one of that name
+        #[arg(long, env = "FLUSSO_SINK", value_name = "SINK")]
+        sink: Option<String>,
+        /// Also if it is needed; not while the host is running
+        #[arg(long, env = "FLUSSO_FORCE", value_parser = FalseyValueParser::new())]
+        force: bool,
+    },
+}
 
 /// The flags of `drop`.
 #[derive(Debug, Args)]

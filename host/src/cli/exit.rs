@@ -58,14 +58,18 @@ impl Exit {
             | AppError::Grant { .. }
             | AppError::Role { .. }
             | AppError::SharedFolder { .. }
+            | AppError::Listen { .. }
+            | AppError::NotHeld { .. }
+            | AppError::HeldTwice { .. }
+            | AppError::Needed { .. }
             | AppError::NoStateFolder => Self::Usage,
             AppError::Locate(_)
             | AppError::Refused(_)
             | AppError::Schema { .. }
             | AppError::Prepare(_)
             | AppError::Guest(_) => Self::Plugin,
-            AppError::State(StateError::InUse { .. }) => Self::Busy,
-            AppError::State(_) | AppError::Remove { .. } => Self::Failed,
+            AppError::State(StateError::InUse { .. }) | AppError::StillRunning => Self::Busy,
+            AppError::State(_) | AppError::Remove { .. } | AppError::Ask { .. } => Self::Failed,
             AppError::Engine(error) => Self::of_run(error),
         }
     }

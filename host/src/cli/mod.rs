@@ -7,7 +7,9 @@ mod demo;
 mod discard;
 pub mod exit;
 mod findings;
+mod indexes;
 mod plugin;
+mod reindex;
 mod run;
 mod schema;
 mod signal;
@@ -81,6 +83,8 @@ async fn execute(cli: Cli, screen: Screen) -> ExitCode {
         // A flag may also stand before the word `run`.
         Some(Command::Run(after)) => run::run(&common, after.or(run), telemetry).await,
         Some(Command::Check(check)) => check::check(&common, &check).await,
+        Some(Command::Reindex(wanted)) => reindex::reindex(&common, &wanted).await,
+        Some(Command::Indexes(wanted)) => indexes::indexes(&common, &wanted).await,
         Some(Command::Drop(drop)) => discard::discard(&common, &drop, telemetry).await,
         Some(Command::Demo(demo)) => demo::demo(&common, demo).await,
         Some(Command::Schema(which)) => schema::schema(&common, which),

@@ -37,7 +37,7 @@ pub struct File {
     /// The indexes to keep.
     #[serde(default, rename = "index")]
     pub indexes: Vec<Index>,
-    /// The addresses of the ancestor's HTTP surfaces; accepted so that its files load.
+    /// Where the host answers over HTTP.
     pub server: Option<Server>,
 }
 
@@ -102,13 +102,14 @@ pub struct Index {
     pub on_error: Option<OnError>,
 }
 
-/// `[server]`, as the ancestor wrote it.
-#[derive(Debug, Deserialize, JsonSchema)]
+/// `[server]`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
-    /// `/healthz`, `/readyz`, `/status`, `/metrics`.
+    /// `HOST:PORT` of `/wait`, `/healthz` and `/readyz`; default 127.0.0.1:9464; empty: none.
     pub public_address: Option<String>,
-    /// The administration.
+    /// `HOST:PORT` of `/indexes` and `/reindex`, on this machine; default none: the other commands reach the host by its state
+    /// folder.
     pub private_address: Option<String>,
 }
 

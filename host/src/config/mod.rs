@@ -38,7 +38,21 @@ pub struct Overrides {
     pub prefix: Option<String>,
     /// `--on-history-loss`.
     pub on_history_loss: Option<OnHistoryLoss>,
+    /// `--public-address`, `--private-address`.
+    pub server: Server,
 }
+
+/// Where the host answers over HTTP, beside the socket in its state folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Server {
+    /// `HOST:PORT` for applications and supervisors; nobody said: [`DEFAULT_PUBLIC`], if it is free; empty: nowhere.
+    pub public: Option<String>,
+    /// `HOST:PORT`, of this machine, for everything.
+    pub private: Option<String>,
+}
+
+/// Where an application asks the host when nobody says otherwise.
+pub const DEFAULT_PUBLIC: &str = "127.0.0.1:9464";
 
 /// A whole deployment.
 #[derive(Debug, Clone)]
@@ -67,6 +81,8 @@ pub struct Config {
     pub on_history_loss: OnHistoryLoss,
     /// The enabled indexes. Empty: each table with a primary key becomes an index of its own rows.
     pub indexes: Vec<Index>,
+    /// Where the host answers over HTTP.
+    pub server: Server,
     /// What was accepted but does nothing, a sentence each; to be logged once.
     pub notes: Vec<String>,
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Allow, Batch, Config, ConfigError, DEFAULT_FILE, Limits, Overrides, Place, PluginFlag, PluginRef, PluginUse,
-    Settings, Sink, Time, file, indexes, nearest,
+    Server, Settings, Sink, Time, file, indexes, nearest,
 };
 
 impl Config {
@@ -42,9 +42,7 @@ impl Config {
             return Err(ConfigError::wrong(place("prefix"), "a prefix is lower case and at most 50 characters"));
         }
         let mut notes = Vec::new();
-        if file.server.is_some() {
-            notes.push("[server] is accepted, but nothing is served over HTTP".to_owned());
-        }
+        let server = server(file.server.unwrap_or_default(), overrides.server, &mut notes);
 
         let source = file.source.map(|table| from_table(table, "source", "[source]", &base));
         let mut builder_instances = DEFAULT_BUILDER_INSTANCES;
@@ -87,6 +85,7 @@ impl Config {
             on_error: file.on_error.unwrap_or_default(),
             on_history_loss: overrides.on_history_loss.or(file.on_history_loss).unwrap_or_default(),
             indexes,
+            server,
             notes,
             path,
         })
@@ -95,6 +94,28 @@ impl Config {
 
 /// Two share the work of two cores, and each costs a connection to the source.
 const DEFAULT_BUILDER_INSTANCES: usize = 2;
+
+/// Nobody is asked for a password on the private address, so it is not for other machines.
+fn server(file: file::Server, overrides: Server, notes: &mut Vec<String>) -> Server {
+    let filled = |address: String| (!address.is_empty()).then_some(address);
+    let public = overrides.public.or(file.public_address);
+    let mut private = overrides.private.or(file.private_address).and_then(filled);
+    if let Some(address) = &private
+        && !is_this_machine(address)
+    {
+        notes.push(format!(
+            "private_address {address:?} is not served: it has no password, so it must be of this machine (127.0.0.1:9465); \
+             `flusso-host indexes` and `reindex` need none"
+        ));
+        private = None;
+    }
+    Server { public, private }
+}
+
+fn is_this_machine(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
 
 pub(super) fn read(what: &'static str, path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { what, path: path.to_path_buf(), source })

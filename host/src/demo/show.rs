@@ -108,6 +108,8 @@ pub(super) fn host_command(options: &Options, url: &str, folder: &Path) -> Resul
         }
     }
     command.arg("--plugin").arg(absolute(&options.plugin)).arg("--state-dir").arg(state).args(["--log-level", "warn"]);
+    // A port is nobody's business here, and may be another host's.
+    command.args(["--public-address", ""]);
     if let Some(cache) = &options.cache {
         command.arg("--cache-dir").arg(absolute(cache));
     }

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout};
 
 use super::error::{EngineError, StageError};
 use super::observer::Observation;
@@ -19,8 +19,10 @@ use crate::model::{Event, HistoryId, Position, TableInterest};
 
 /// How long a poll waits for a first event. Also how late a changed wish is noticed.
 const WAIT: Duration = Duration::from_millis(250);
-/// The same while a `--once` run waits to be told that it may ask for the head.
+/// The same while a `--once` run waits to be told that it may ask for the head, and where others lately asked for it.
 const SHORT_WAIT: Duration = Duration::from_millis(10);
+/// How long "lately" is.
+const LATELY: Duration = Duration::from_secs(10);
 /// How often the connection is kept alive while the queue has no room.
 const KEEP_ALIVE: Duration = Duration::from_millis(500);
 
@@ -53,6 +55,10 @@ pub(crate) struct CaptureTask {
     pub(crate) queue: QueueIn,
     pub(crate) wish: watch::Receiver<Wish>,
     pub(crate) confirmed: watch::Receiver<Confirmed>,
+    /// Who wants to know the source's head.
+    pub(crate) heads: mpsc::Receiver<oneshot::Sender<Position>>,
+    /// When it was asked for last.
+    pub(crate) asked: Option<Instant>,
     pub(crate) history: HistoryId,
     pub(crate) shared: Arc<Shared>,
 }
@@ -165,9 +171,12 @@ impl CaptureTask {
             }
             let Ok(room) = timeout(KEEP_ALIVE, self.queue.room()).await else {
                 self.poll(capture, epoch, 0, Duration::ZERO).await?;
+                self.heads(capture).await?;
                 continue;
             };
-            let wait = if self.shared.options.once && course.target.is_none() { SHORT_WAIT } else { WAIT };
+            self.heads(capture).await?;
+            let lately = self.asked.is_some_and(|asked| asked.elapsed() < LATELY);
+            let wait = if self.shared.options.once && course.target.is_none() || lately { SHORT_WAIT } else { WAIT };
             let events = self.poll(capture, epoch, self.queue.poll_changes, wait).await?;
             retry.succeeded();
             if events.is_empty() {
@@ -185,6 +194,21 @@ impl CaptureTask {
                 return self.end(capture, epoch).await;
             }
         }
+    }
+
+    /// Tells everybody who asked for it where the source is; from then on polls go for it.
+    async fn heads(&mut self, capture: &mut dyn Capture) -> Result<(), StageError> {
+        let waiting: Vec<_> = std::iter::from_fn(|| self.heads.try_recv().ok()).collect();
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let head = capture.head().await?;
+        self.asked = Some(Instant::now());
+        for answer in waiting {
+            // Whoever asked may have gone away.
+            let _ = answer.send(head.clone());
+        }
+        Ok(())
     }
 
     /// What may be told to the instance of an epoch: nothing that an older one handed out (contract, rule 4). Guarded by

@@ -12,7 +12,8 @@ use super::ack::{Ack, Advance, SeedMark};
 use super::capture::{Confirmed, Wish};
 use super::error::EngineError;
 use super::observer::Observation;
-use super::progress::{BackfillRecord, Followed, SourceRecord, seeded_now};
+use super::progress::{BackfillRecord, Followed, SourceRecord, no_longer_asked_for, seeded_now};
+use super::reached::{Done, Watermark};
 use super::routes::forget_begun;
 use super::shared::Shared;
 use super::stage::Mutation;
@@ -32,7 +33,8 @@ pub(crate) type Backfills = Arc<Mutex<HashMap<IndexNumber, Underway>>>;
 /// The confirmer's task.
 pub(crate) struct Confirmer {
     pub(crate) ack: Arc<Ack>,
-    pub(crate) done: mpsc::UnboundedReceiver<(usize, u64)>,
+    pub(crate) done: mpsc::UnboundedReceiver<Done>,
+    pub(crate) watermark: Watermark,
     pub(crate) confirmed: watch::Sender<Confirmed>,
     pub(crate) wish: Arc<watch::Sender<Wish>>,
     pub(crate) backfills: Backfills,
@@ -54,8 +56,10 @@ impl Confirmer {
                 biased;
                 () = sleep_until(due), if !waiting.is_empty() => {}
                 done = self.done.recv() => {
-                    let Some((sink, seq)) = done else { return Ok(()) };
-                    waiting.extend(self.ack.done(sink, seq));
+                    let Some(done) = done else { return Ok(()) };
+                    let advance = self.ack.done(done.sink, done.seq);
+                    self.reach(done, &advance);
+                    waiting.extend(advance);
                     // A mark ends a wait somewhere; a position may gather for a moment.
                     if !waiting.end && waiting.seeded.is_empty() {
                         continue;
@@ -70,6 +74,18 @@ impl Confirmer {
             }
             due = Instant::now() + self.shared.options.confirm_interval;
         }
+    }
+
+    /// Tells whoever waits for a change.
+    fn reach(&mut self, done: Done, advance: &Advance) {
+        let durable = advance.checkpoint.as_ref().map(|(_, checkpoint)| checkpoint.position.clone());
+        let visible = self.watermark.note(done, durable.clone());
+        self.shared.reached.send_if_modified(|reached| {
+            let news = durable.is_some() || visible.is_some();
+            reached.durable = durable.or(reached.durable.take());
+            reached.visible = visible.or(reached.visible.take());
+            news
+        });
     }
 
     async fn confirm(&mut self, advance: Advance) -> Result<(), EngineError> {
@@ -100,6 +116,14 @@ impl Confirmer {
             observer.observe(Observation::SeedProgress { index: self.shared.name(index), rows });
         }
         let seeded = !finished.is_empty();
+        if seeded {
+            self.shared.reached.send_modify(|reached| {
+                for (index, _) in &finished {
+                    reached.filling.remove(index);
+                    reached.unseeded.remove(index);
+                }
+            });
+        }
         for (index, underway) in finished {
             let (rows, took) = (underway.record.map_or(0, |record| record.rows()), underway.started.elapsed());
             observer.observe(Observation::Seeded { index: self.shared.name(index), rows, took });
@@ -157,6 +181,7 @@ impl Confirmer {
                 let name = self.shared.name(*index);
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
                 mutations.push(BackfillRecord::forget(name));
+                mutations.push(no_longer_asked_for(name));
                 for sink in underway.record.iter().flat_map(|record| &record.sinks) {
                     mutations.push(seeded_now(sink, name, now));
                     let mapping = self.shared.mappings.get(*index as usize);

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::error::{EngineError, StageError};
 use super::lane::{Entry, Work};
 use super::observer::Observation;
 use super::policy::{Quarantine, Refused};
+use super::reached::Done;
 use super::retry::Retry;
 use super::routes::Routes;
 use super::shared::Shared;
@@ -32,7 +33,15 @@ pub(crate) struct Delivery {
     pub(crate) entries: mpsc::UnboundedReceiver<Arc<Entry>>,
     /// An entry that was taken and belongs to the next group.
     pub(crate) next: Option<Arc<Entry>>,
-    pub(crate) done: mpsc::UnboundedSender<(usize, u64)>,
+    pub(crate) done: mpsc::UnboundedSender<Done>,
+    /// Somebody wishes to find what is durable.
+    pub(crate) wish: watch::Receiver<u64>,
+    /// Somebody did, and was not served yet.
+    pub(crate) wished: bool,
+    /// Whether searches find everything that was flushed; unknown until a flush says so.
+    pub(crate) visible: Option<bool>,
+    /// The last place of the lane that was flushed.
+    pub(crate) flushed: u64,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -45,9 +54,17 @@ impl Delivery {
         loop {
             let first = match self.next.take() {
                 Some(entry) => entry,
-                None => match self.entries.recv().await {
-                    Some(entry) => entry,
-                    None => return Ok(()),
+                None => tokio::select! {
+                    biased;
+                    entry = self.entries.recv() => match entry {
+                        Some(entry) => entry,
+                        None => return Ok(()),
+                    },
+                    Ok(()) = self.wish.changed(), if self.visible != Some(true) => {
+                        self.wished = true;
+                        self.show(&mut retry).await?;
+                        continue;
+                    }
                 },
             };
             let group = self.gather(first);
@@ -75,10 +92,28 @@ impl Delivery {
             }
             retry.succeeded();
             group.iter().for_each(|entry| entry.flushed());
-            if self.done.send((self.number, last.seq)).is_err() || matches!(last.work, Work::End) {
+            self.flushed = last.seq;
+            if self.is_done().is_err() || matches!(last.work, Work::End) {
                 return Ok(());
             }
         }
+    }
+
+    /// Says how far it is. Fails when the run is ending.
+    fn is_done(&self) -> Result<(), mpsc::error::SendError<Done>> {
+        self.done.send(Done { sink: self.number, seq: self.flushed, visible: self.visible == Some(true) })
+    }
+
+    /// Nothing is waiting, and somebody wishes to find what is durable. Guarded by
+    /// `tests::wait::what_was_left_for_later_is_shown_when_somebody_waits_for_it`.
+    async fn show(&mut self, retry: &mut Retry<'_>) -> Result<(), EngineError> {
+        while let Err(error) = self.attempt(&[]).await {
+            retry.failed(error).await?;
+        }
+        retry.succeeded();
+        // Nobody to tell: the run is ending.
+        let _ = self.is_done();
+        Ok(())
     }
 
     /// What is waiting behind an entry and goes with it in one flush: up to a size, up to the next mark, and not the
@@ -139,14 +174,24 @@ impl Delivery {
                 }
                 Work::BeginSeed { index, scope, begin } if scope.contains(self.number) => {
                     self.routes.begin(&mut *writer, *index, &self.shared.mappings, *begin).await?;
+                    if !self.routes.is_whole(*index) {
+                        self.shared.reached.send_if_modified(|reached| reached.filling.insert(*index));
+                    }
                     dirty = true;
                 }
                 Work::Seed { .. } | Work::BeginSeed { .. } | Work::Seeded { .. } | Work::End => {}
             }
         }
-        let caught_up = self.next.is_none() && self.entries.is_empty() && !self.shared.backlog.load(Ordering::Acquire);
-        let rejected =
-            if dirty { writer.flush(caught_up, self.shared.options.flush_deadline).await? } else { Vec::new() };
+        let calm = self.next.is_none() && self.entries.is_empty() && !self.shared.backlog.load(Ordering::Acquire);
+        // A wish that comes while this flush is under way is for the next.
+        self.wished |= self.wish.has_changed().unwrap_or_default();
+        self.wish.mark_unchanged();
+        let hidden = if self.wished { self.visible != Some(true) } else { calm && self.visible == Some(false) };
+        let mut rejected = Vec::new();
+        if dirty || hidden {
+            let flushed = writer.flush(calm || self.wished, self.shared.options.flush_deadline).await?;
+            (rejected, self.visible, self.wished) = (flushed.rejected, Some(flushed.visible), false);
+        }
         let refused = self.refused(group, rejected)?;
         self.writer = Some(writer);
         Ok((refused, documents))

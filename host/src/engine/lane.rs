@@ -47,6 +47,8 @@ pub(crate) struct Begin {
     pub(crate) first: bool,
     /// It goes on with one that an earlier run left unfinished, so nothing makes room.
     pub(crate) resume: bool,
+    /// Nothing is wrong with the live one but that somebody asked for another: it keeps its mark.
+    pub(crate) asked: bool,
     /// The version that making room carries.
     pub(crate) version: Version,
 }

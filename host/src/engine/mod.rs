@@ -10,12 +10,14 @@
 //! ```
 
 mod ack;
+mod asking;
 mod backfill;
 mod batch;
 mod build;
 mod capture;
 mod confirm;
 mod connect;
+mod control;
 mod deliver;
 mod error;
 mod lane;
@@ -26,6 +28,7 @@ mod policy;
 mod prepare;
 mod progress;
 mod queue;
+mod reached;
 mod retry;
 mod routes;
 mod seeding;
@@ -41,6 +44,7 @@ mod touched;
 mod worker;
 
 pub use connect::{Connected, connect};
+pub use control::{CannotWait, Control, Controlled, Progress, Refused, Rows, Until, Waited, control};
 pub use error::{EngineError, StageError};
 pub use observer::{Observation, Observer, Silent};
 pub use options::{OnError, OnHistoryLoss, Options, Reseed};

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use super::capture::Wish;
 use super::connect::Connected;
+use super::control::Controlled;
 use super::error::{EngineError, StageError};
 use super::lane::Scope;
 use super::observer::Observation;
@@ -34,7 +35,7 @@ pub enum Finished {
 }
 
 impl Connected {
-    /// Runs the pipeline.
+    /// Runs the pipeline. Meanwhile it answers what `controlled`'s other side asks.
     ///
     /// # Errors
     ///
@@ -44,6 +45,7 @@ impl Connected {
         sinks: Vec<Arc<dyn Sink>>,
         state: Arc<dyn State>,
         mut shutdown: Shutdown,
+        controlled: &Controlled,
     ) -> Result<Finished, EngineError> {
         if sinks.is_empty() || sinks.len() > Scope::MOST {
             let message = format!("{} sinks are configured; 1 to {} are possible", sinks.len(), Scope::MOST);
@@ -51,7 +53,7 @@ impl Connected {
         }
         let drain = self.options.drain;
         let ear = shutdown.clone();
-        let work = self.run_to_end(sinks, state, ear);
+        let work = self.run_to_end(sinks, state, ear, controlled);
         tokio::pin!(work);
         tokio::select! {
             biased;
@@ -69,8 +71,9 @@ impl Connected {
         sinks: Vec<Arc<dyn Sink>>,
         state: Arc<dyn State>,
         mut shutdown: Shutdown,
+        controlled: &Controlled,
     ) -> Result<(), EngineError> {
-        let start = self.start(sinks, state);
+        let start = self.start(sinks, state, controlled);
         tokio::pin!(start);
         let mut tasks = tokio::select! {
             biased;
@@ -108,7 +111,12 @@ impl Connected {
     }
 
     /// Everything before the first event: look, ensure, prepare, decide what to seed, start the tasks.
-    async fn start(mut self, sinks: Vec<Arc<dyn Sink>>, state: Arc<dyn State>) -> Result<Tasks, EngineError> {
+    async fn start(
+        mut self,
+        sinks: Vec<Arc<dyn Sink>>,
+        state: Arc<dyn State>,
+        controlled: &Controlled,
+    ) -> Result<Tasks, EngineError> {
         let remembered = SourceRecord::load(&*state).await?;
         let position = remembered.as_ref().map(SourceRecord::position);
         let name = format!("source {:?}", self.source.name());
@@ -153,7 +161,7 @@ impl Connected {
         });
         opened.renew(&prepared.history, &*state, &self.options, &*self.observer).await?;
         let to_seed = to_seed(&mut opened, &prepared.history, &*state, &self.options, &*self.observer).await?;
-        self.spawn(sinks, state, prepared, resume, opened, to_seed).await
+        self.spawn(sinks, state, prepared, resume, opened, to_seed, controlled).await
     }
 
     async fn prepare(&mut self, resume: Option<&Position>, name: &str) -> Result<Prepared, EngineError> {

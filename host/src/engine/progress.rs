@@ -12,6 +12,7 @@ use crate::model::{HistoryId, Position, Version};
 
 const SOURCE: &str = "source";
 const BACKFILL: &str = "backfill/";
+const ASKED: &str = "asked/";
 const SEEDED: &str = "seeded/";
 const FOLLOWED: &str = "followed";
 const REMEMBERED: &str = "remembered";
@@ -89,6 +90,21 @@ impl BackfillRecord {
     pub(crate) fn forget(index: &str) -> Mutation {
         Mutation::Delete(format!("{BACKFILL}{index}"))
     }
+}
+
+/// Somebody asked for an index to be built anew, and it is not done.
+pub(crate) fn asked_for(index: &str) -> Mutation {
+    Mutation::Put(format!("{ASKED}{index}"), Vec::new())
+}
+
+/// Whether somebody asked for an index to be built anew, and it is not done.
+pub(crate) async fn is_asked_for(state: &dyn State, index: &str) -> Result<bool, EngineError> {
+    Ok(state.get(&format!("{ASKED}{index}")).await.map_err(EngineError::State)?.is_some())
+}
+
+/// It is done.
+pub(crate) fn no_longer_asked_for(index: &str) -> Mutation {
+    Mutation::Delete(format!("{ASKED}{index}"))
 }
 
 /// What a run follows: each index as it is built now (its hash), in each sink.

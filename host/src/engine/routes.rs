@@ -35,6 +35,8 @@ struct Note {
 #[derive(Clone, Copy, Debug)]
 struct Targets {
     live: Ensured,
+    /// The live one is marked seeded, under the history that is followed.
+    whole: bool,
     /// Its whole snapshot goes here; live changes go to both.
     generation: Option<Target>,
     /// The attempt at seeding it that the generation was begun for: when a failed flush repeats it, it goes on.
@@ -66,7 +68,7 @@ impl Routes {
         let mut targets = Vec::with_capacity(mappings.len());
         for mapping in mappings {
             let live = writer.ensure_index(mapping).await?;
-            targets.push(Targets { live, generation: None, begun: None });
+            targets.push(Targets { live, whole: false, generation: None, begun: None });
         }
         let terms = Terms::load(sink, &*state, mappings).await.map_err(of_state)?;
         let mut routes =
@@ -119,6 +121,18 @@ impl Routes {
         self.targets.get(index as usize).map(|targets| targets.live)
     }
 
+    /// The live target of an index is marked seeded, and the mark counts.
+    pub(crate) fn found_whole(&mut self, index: IndexNumber) {
+        if let Some(targets) = self.targets.get_mut(index as usize) {
+            targets.whole = true;
+        }
+    }
+
+    /// Whether the live target of an index is whole and in step.
+    pub(crate) fn is_whole(&self, index: IndexNumber) -> bool {
+        self.targets.get(index as usize).is_some_and(|targets| targets.whole)
+    }
+
     /// The index that a target belongs to.
     pub(crate) fn index(&self, target: Target) -> Option<IndexNumber> {
         let place = self
@@ -169,8 +183,9 @@ impl Routes {
         Ok(false)
     }
 
-    /// A backfill begins: the index no longer counts as seeded. One that is not empty is rebuilt beside the live one, or
-    /// cleared where the sink has no generations; one that goes on stays as it is.
+    /// A backfill begins: the index no longer counts as seeded, unless nothing is wrong with it but that somebody asked for
+    /// another. One that is not empty is rebuilt beside the live one, or cleared where the sink has no generations; one that
+    /// goes on stays as it is.
     pub(crate) async fn begin(
         &mut self,
         writer: &mut dyn Writer,
@@ -182,7 +197,11 @@ impl Routes {
         else {
             return Ok(());
         };
-        writer.mark_unseeded(targets.live.target).await?;
+        let keeps = begin.asked && targets.whole;
+        if !keeps {
+            targets.whole = false;
+            writer.mark_unseeded(targets.live.target).await?;
+        }
         if begin.resume || (targets.generation.is_some() && targets.begun == Some(begin.attempt)) {
             targets.begun = Some(begin.attempt);
             return Ok(());
@@ -192,10 +211,16 @@ impl Routes {
         if let Some(generation) = targets.generation.take() {
             writer.abandon(generation).await?;
         }
-        if !(targets.live.empty && begin.first) {
+        if keeps || !(targets.live.empty && begin.first) {
             match writer.begin_rebuild(mapping, false).await {
                 Ok(generation) => targets.generation = Some(generation),
-                Err(StageError::Unsupported(_)) => writer.clear(targets.live.target, begin.version).await?,
+                Err(StageError::Unsupported(_)) => {
+                    if keeps {
+                        targets.whole = false;
+                        writer.mark_unseeded(targets.live.target).await?;
+                    }
+                    writer.clear(targets.live.target, begin.version).await?;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -226,6 +251,7 @@ impl Routes {
         }
         writer.mark_seeded(targets.live.target, &self.terms.write(index as usize, history)).await?;
         targets.live.empty = false;
+        targets.whole = true;
         targets.begun = None;
         self.compute();
         Ok(())

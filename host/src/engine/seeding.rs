@@ -9,20 +9,23 @@ use super::ack::{Expected, SeedMark};
 use super::backfill::{Answer, Chunk, Job};
 use super::build::Built;
 use super::confirm::Underway;
+use super::control::{Command, Refused};
 use super::error::EngineError;
 use super::lane::{Begin, Scope, Work};
 use super::observer::Observation;
-use super::progress::BackfillRecord;
+use super::progress::{BackfillRecord, asked_for};
 use super::stage::Mutation;
 use super::worker::Worker;
 use crate::model::IndexNumber;
 
-/// An index to be seeded when the run starts.
+/// An index to be seeded.
 pub(crate) struct ToSeed {
     pub(crate) index: IndexNumber,
     pub(crate) scope: Scope,
     /// What an earlier run left unfinished.
     pub(crate) resume: Option<BackfillRecord>,
+    /// Somebody asked for it, though nothing is wrong with what there is.
+    pub(crate) asked: bool,
 }
 
 /// A backfill as the worker sees it.
@@ -34,18 +37,18 @@ pub(crate) struct Seeding {
 }
 
 impl Worker {
-    pub(crate) async fn begin(
-        &mut self,
-        index: IndexNumber,
-        scope: Scope,
-        first: bool,
-        resume: Option<BackfillRecord>,
-    ) {
+    /// Begins to seed an index. `first`: it is the first thing a run does.
+    pub(crate) async fn begin(&mut self, ToSeed { index, scope, resume, asked }: ToSeed, first: bool) {
         let Some(root) = self.roots.get(&index).copied() else { return };
         let attempt = resume.as_ref().map_or_else(unique, |record| record.attempt);
         self.seeding.insert(index, Seeding { attempt, scope, parts_left: usize::MAX });
         self.backfills().insert(index, Underway { attempt, record: None, started: Instant::now() });
-        let begin = Begin { attempt, first, resume: resume.is_some(), version: self.shared.version() };
+        if !first && !asked {
+            self.shared.reached.send_modify(|reached| {
+                reached.filling.insert(index);
+            });
+        }
+        let begin = Begin { attempt, first, resume: resume.is_some(), asked, version: self.shared.version() };
         self.lane.emit(Work::BeginSeed { index, scope, begin }, Expected::default()).await;
         match resume {
             Some(record) => self.planned(index, record).await,
@@ -55,6 +58,26 @@ impl Worker {
                 let _ = self.jobs.send(Job::Plan { index, attempt, root, sinks });
             }
         }
+    }
+
+    /// Somebody asks for something.
+    pub(crate) async fn command(&mut self, command: Command) -> Result<(), EngineError> {
+        let Command::Reindex(index, answer) = command;
+        let name = self.shared.name(index).to_owned();
+        let underway = self.backfills().contains_key(&index);
+        let begun = match underway {
+            true => Err(Refused::Underway(name)),
+            // Remembered before it begins, so that a crash at any later moment goes on with it. Guarded by
+            // `tests::reindex::a_crash_at_any_call_goes_on_with_it_and_the_live_one_stays_whole`.
+            false => self.shared.remember(vec![asked_for(&name)]).await.map_err(Refused::State),
+        };
+        if begun.is_ok() {
+            let scope = Scope::all(self.sinks.len());
+            self.begin(ToSeed { index, scope, resume: None, asked: true }, false).await;
+        }
+        // Whoever asked may have gone away.
+        let _ = answer.send(begun);
+        Ok(())
     }
 
     fn backfills(&self) -> MutexGuard<'_, HashMap<IndexNumber, Underway>> {

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use tokio::sync::watch;
+
 use super::error::EngineError;
 use super::observer::Observer;
 use super::options::{OnError, Options};
+use super::reached::Reached;
 use super::stage::{Mutation, State};
 use crate::model::{IndexNumber, Mapping, Version};
 
@@ -24,6 +27,10 @@ pub(crate) struct Shared {
     epoch: AtomicU64,
     /// Whether more is known to be waiting behind what was emitted last.
     pub(crate) backlog: AtomicBool,
+    /// How far the run is, for whoever waits for a change.
+    pub(crate) reached: watch::Sender<Reached>,
+    /// Grows when somebody wishes to find what is durable.
+    pub(crate) wish: Arc<watch::Sender<u64>>,
 }
 
 impl Shared {
@@ -45,6 +52,8 @@ impl Shared {
             version: AtomicU64::new(version),
             epoch: AtomicU64::new(0),
             backlog: AtomicBool::new(false),
+            reached: watch::channel(Reached::default()).0,
+            wish: Arc::new(watch::channel(0).0),
         }
     }
 

@@ -104,6 +104,8 @@ pub trait Capture: Send {
     async fn head(&mut self) -> Result<Position>;
     /// How two positions stand.
     async fn compare(&mut self, a: &Position, b: &Position) -> Result<Ordering>;
+    /// Reads what `print` wrote, or what the store's own tools print, of the history that was inspected or prepared last.
+    async fn parse(&mut self, text: &str) -> Result<Position>;
     /// A position for a person.
     async fn print(&mut self, position: &Position) -> Result<String>;
     /// How many bytes are not confirmed yet, if it can tell.
@@ -302,6 +304,22 @@ impl Documents {
     }
 }
 
+/// What a flush did: everything is durable but for what it rejected.
+#[derive(Clone, Debug)]
+pub struct Flushed {
+    /// What will never be taken.
+    pub rejected: Vec<Rejection>,
+    /// Searches find everything that was written to indexes that are marked seeded, whenever it was written.
+    pub visible: bool,
+}
+
+impl Flushed {
+    /// Of a sink where what is durable is found.
+    pub fn visibly(rejected: Vec<Rejection>) -> Self {
+        Self { rejected, visible: true }
+    }
+}
+
 /// One opening of a sink. Its buffer is void after any error.
 #[async_trait]
 pub trait Writer: Send {
@@ -321,8 +339,9 @@ pub trait Writer: Send {
     async fn write(&mut self, documents: Documents) -> Result<()>;
     /// Removes every document written before this, at its place in the order.
     async fn clear(&mut self, target: Target, version: Version) -> Result<()>;
-    /// Makes everything written so far durable, but for what it reports as rejected.
-    async fn flush(&mut self, caught_up: bool, deadline: Duration) -> Result<Vec<Rejection>>;
+    /// Makes everything written so far durable, but for what it reports as rejected; and found by searches, when it is
+    /// `caught_up`.
+    async fn flush(&mut self, caught_up: bool, deadline: Duration) -> Result<Flushed>;
     /// Starts a generation beside the live one, or with `resume` goes on with one that was begun.
     async fn begin_rebuild(&mut self, mapping: &Mapping, resume: bool) -> Result<Target>;
     /// Puts a generation in the place of the live one.

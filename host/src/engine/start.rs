@@ -7,7 +7,7 @@ use super::error::{EngineError, StageError};
 use super::lane::Scope;
 use super::observer::{Observation, Observer};
 use super::options::{OnHistoryLoss, Options, Reseed};
-use super::progress::{BackfillRecord, Followed, Remembered, SourceRecord, seeded_since};
+use super::progress::{BackfillRecord, Followed, Remembered, SourceRecord, is_asked_for, seeded_since};
 use super::retry::Retry;
 use super::routes::Routes;
 use super::seeding::ToSeed;
@@ -121,6 +121,11 @@ fn indexes(count: usize) -> impl Iterator<Item = IndexNumber> {
 }
 
 impl Opened {
+    /// The indexes that some sink does not have whole.
+    pub(crate) fn not_whole(&self) -> impl Iterator<Item = IndexNumber> {
+        indexes(self.names.len()).filter(|index| self.sinks.iter().any(|sink| !sink.routes.is_whole(*index)))
+    }
+
     /// Whether the source goes on where the host left off: the position to resume at, or none for a new history. Where
     /// history is lost, every sink is marked unseeded here, before anything is created for the new one (I7).
     pub(crate) async fn reconcile(
@@ -370,6 +375,13 @@ pub(crate) async fn to_seed(
     options: &Options,
     observer: &dyn Observer,
 ) -> Result<Vec<ToSeed>, EngineError> {
+    for sink in &mut opened.sinks {
+        for (index, mark) in indexes(sink.seeded.len()).zip(&sink.seeded) {
+            if mark.as_ref().is_some_and(|mark| mark.history == *history) {
+                sink.routes.found_whole(index);
+            }
+        }
+    }
     if options.skip_backfill {
         // What changes now goes to the live index alone: a backfill that was left unfinished would lack it.
         let forget = opened.names.iter().map(|name| BackfillRecord::forget(name)).collect();
@@ -385,11 +397,12 @@ pub(crate) async fn to_seed(
             Reseed::Everything => true,
             Reseed::Indexes(wanted) => wanted.contains(name),
         };
+        // A run before this one was asked for it and did not come to its end.
+        let asked = !again && is_asked_for(state, name).await?;
         let mut scope = Scope::default();
         let mut sinks = Vec::new();
         for (number, sink) in opened.sinks.iter().enumerate() {
-            let mark = sink.seeded.get(at).and_then(Option::as_ref);
-            if again || mark.is_none_or(|mark| mark.history != *history) {
+            if again || asked || !sink.routes.is_whole(index) {
                 scope.insert(number);
                 sinks.push(sink.sink.name().to_owned());
             }
@@ -418,7 +431,7 @@ pub(crate) async fn to_seed(
             state.apply(vec![BackfillRecord::forget(name)]).await.map_err(EngineError::State)?;
         }
         if !scope.is_empty() {
-            list.push(ToSeed { index, scope, resume });
+            list.push(ToSeed { index, scope, resume, asked });
         }
     }
     if list.is_empty() {

@@ -7,18 +7,21 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::ack::Ack;
+use super::asking::Asking;
 use super::backfill::{Outstanding, Reading};
 use super::batch::Batcher;
 use super::build::Build;
 use super::capture::{CaptureTask, Confirmed, Wish};
 use super::confirm::{Backfills, Confirmer};
 use super::connect::Connected;
+use super::control::{Controlled, Entered, Run};
 use super::deliver::Delivery;
 use super::error::EngineError;
 use super::lane::Lane;
 use super::observer::Observer;
 use super::policy::Quarantine;
 use super::queue::queue;
+use super::reached::Watermark;
 use super::seeding::ToSeed;
 use super::shared::Shared;
 use super::stage::{Prepared, Sink, State};
@@ -26,6 +29,9 @@ use super::start::Opened;
 use super::touched::Touched;
 use super::worker::Worker;
 use crate::model::Position;
+
+/// How many questions may wait for their answer.
+const COMMANDS: usize = 64;
 
 /// Which task ended: the run ends with the capture, which ends when everything is confirmed.
 pub(crate) enum Task {
@@ -38,10 +44,13 @@ pub(crate) struct Tasks {
     pub(crate) set: JoinSet<(Task, Result<(), EngineError>)>,
     pub(crate) wish: Arc<watch::Sender<Wish>>,
     pub(crate) observer: Arc<dyn Observer>,
+    /// While it is here the run can be asked.
+    _entered: Entered,
 }
 
 impl Connected {
     /// Starts them.
+    #[expect(clippy::too_many_arguments, reason = "all that a start has found out")]
     pub(crate) async fn spawn(
         self,
         sinks: Vec<Arc<dyn Sink>>,
@@ -50,6 +59,7 @@ impl Connected {
         resume: Option<Position>,
         opened: Opened,
         to_seed: Vec<ToSeed>,
+        controlled: &Controlled,
     ) -> Result<Tasks, EngineError> {
         let Self { source, builder, observer, options, description, interest, capture, .. } = self;
         let builder_quarantine = Quarantine::load(builder.name(), &*state).await.map_err(EngineError::State)?;
@@ -67,8 +77,20 @@ impl Connected {
         let (done_in, done) = mpsc::unbounded_channel();
         let (wish, wish_out) = watch::channel(wish);
         let wish = Arc::new(wish);
-        let first = resume.or(Some(prepared.position));
-        let (confirmed, confirmed_out) = watch::channel(Confirmed { position: first, epoch: 0, finished: false });
+        let first = resume.unwrap_or(prepared.position);
+        let watermark = Watermark::new(sinks.len(), first.clone());
+        let filled = |index: &_| to_seed.iter().any(|it| it.index == *index);
+        let (filling, unseeded): (Vec<_>, Vec<_>) = opened.not_whole().partition(filled);
+        shared.reached.send_modify(|reached| {
+            reached.durable = Some(first.clone());
+            reached.filling = filling.into_iter().collect();
+            reached.unseeded = unseeded.into_iter().collect();
+        });
+        let (commands_in, commands) = mpsc::channel(COMMANDS);
+        let (heads_in, heads) = mpsc::channel(COMMANDS);
+        let asking = Asking::new(Arc::clone(&source), Arc::clone(&interest), first.clone());
+        let position = Some(first);
+        let (confirmed, confirmed_out) = watch::channel(Confirmed { position, epoch: 0, finished: false });
         let (jobs, jobs_out) = mpsc::unbounded_channel();
         let jobs_out = Arc::new(AsyncMutex::new(jobs_out));
         let readers = shared.options.backfill_parts.max(1) as usize;
@@ -91,6 +113,10 @@ impl Connected {
                 entries,
                 next: None,
                 done: done_in.clone(),
+                wish: shared.wish.subscribe(),
+                wished: false,
+                visible: None,
+                flushed: 0,
                 shared: Arc::clone(&shared),
             };
             set.spawn(async move { (Task::Other, delivery.run().await) });
@@ -98,6 +124,7 @@ impl Connected {
         let confirmer = Confirmer {
             ack,
             done,
+            watermark,
             confirmed,
             wish: Arc::clone(&wish),
             backfills: Arc::clone(&backfills),
@@ -128,8 +155,9 @@ impl Connected {
             lane,
             jobs,
             answers,
+            commands,
             outstanding,
-            backfills,
+            backfills: Arc::clone(&backfills),
             sinks: names,
             roots: description.scopes.iter().map(|scope| (scope.index, scope.root)).collect::<HashMap<_, _>>(),
             shared: Arc::clone(&shared),
@@ -146,9 +174,19 @@ impl Connected {
             }
             std::future::pending().await
         });
-        let (history, confirmed) = (prepared.history, confirmed_out);
-        let task = CaptureTask { source, interest, queue: queue_in, wish: wish_out, confirmed, history, shared };
+        let entered = controlled.enter(Run {
+            names: shared.names.clone(),
+            commands: commands_in,
+            heads: heads_in,
+            reached: shared.reached.subscribe(),
+            wish: Arc::clone(&shared.wish),
+            backfills,
+            asking: AsyncMutex::new(asking),
+        });
+        let (history, confirmed, queue, wish_in) = (prepared.history, confirmed_out, queue_in, wish_out);
+        let asked = None;
+        let task = CaptureTask { source, interest, queue, wish: wish_in, confirmed, heads, asked, history, shared };
         set.spawn(async move { (Task::Capture, task.run(capture).await) });
-        Ok(Tasks { set, wish, observer })
+        Ok(Tasks { set, wish, observer, _entered: entered })
     }
 }

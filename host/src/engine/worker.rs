@@ -13,6 +13,7 @@ use super::backfill::{Answer, Job, Outstanding};
 use super::batch::Batcher;
 use super::build::{Build, Built};
 use super::confirm::Backfills;
+use super::control::Command;
 use super::error::EngineError;
 use super::lane::{Lane, Scope, Work};
 use super::observer::Observation;
@@ -33,6 +34,8 @@ pub(crate) struct Worker {
     pub(crate) lane: Lane,
     pub(crate) jobs: mpsc::UnboundedSender<Job>,
     pub(crate) answers: mpsc::Receiver<Answer>,
+    /// What somebody asks for from outside.
+    pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) outstanding: Outstanding,
     pub(crate) backfills: Backfills,
     pub(crate) sinks: Vec<String>,
@@ -49,8 +52,8 @@ pub(crate) struct Worker {
 impl Worker {
     /// Runs until the capture has ended and everything is in the lane.
     pub(crate) async fn run(mut self, to_seed: Vec<ToSeed>) -> Result<(), EngineError> {
-        for ToSeed { index, scope, resume } in to_seed {
-            self.begin(index, scope, true, resume).await;
+        for to_seed in to_seed {
+            self.begin(to_seed, true).await;
         }
         let mut live_run = 0;
         loop {
@@ -61,6 +64,7 @@ impl Worker {
             let turn = live_run >= LIVE_RUN && !self.answers.is_empty();
             tokio::select! {
                 biased;
+                Some(command) = self.commands.recv(), if !self.batcher.is_ended() => self.command(command).await?,
                 () = self.batcher.ready(), if !self.batcher.is_ended() && !turn => {
                     if !self.batcher.is_ended() {
                         self.live().await?;
@@ -171,7 +175,8 @@ impl Worker {
         indexes.sort_unstable();
         indexes.dedup();
         for index in indexes {
-            self.begin(index, Scope::all(self.sinks.len()), false, None).await;
+            let scope = Scope::all(self.sinks.len());
+            self.begin(ToSeed { index, scope, resume: None, asked: false }, false).await;
         }
     }
 

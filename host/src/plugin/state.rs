@@ -19,6 +19,8 @@ const ENTRIES: TableDefinition<'_, (&str, &[u8]), &[u8]> = TableDefinition::new(
 const USED: TableDefinition<'_, &str, u64> = TableDefinition::new("used");
 /// The file in a state folder.
 const FILE: &str = "state.redb";
+/// The socket of the host that holds the folder.
+pub const SOCKET: &str = "host.sock";
 /// Bytes of redb's own cache: marks are few, and links are looked up near each other.
 const CACHE: usize = 16 << 20;
 
@@ -116,6 +118,8 @@ impl StateFolder {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         }
+        // Of a host that was killed: nobody listens there any more.
+        let _ = fs::remove_file(folder.join(SOCKET));
         // A folder that holds something else is the operator's.
         let _ = fs::remove_dir(folder);
         Ok(true)

@@ -77,7 +77,7 @@ impl Place {
             Some(Self { origin, lsn: Lsn::parse(lsn).ok()? })
         };
         read().ok_or_else(|| {
-            Error::configuration("", format!("`{text}` is no position; expected SYSTEM.DATABASE@0/16B3748:0/16B3780"))
+            Error::configuration("", format!("`{text}` is no position; expected one as pg_current_wal_lsn() tells it, such as 0/16B3748, or as it stands in the log"))
         })
     }
 }

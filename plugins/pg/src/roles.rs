@@ -64,7 +64,7 @@ impl Source for PgSource {
         Ok(a.lsn.cmp(&b.lsn) as i32)
     }
     fn parse(&mut self, text: String) -> Result<Position> {
-        Ok(Place::parse(&text)?.to_bytes())
+        Ok(self.place(&text)?.to_bytes())
     }
     fn print(&mut self, position: Position) -> Result<String> {
         Ok(Place::from_bytes(&position)?.to_string())

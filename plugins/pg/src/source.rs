@@ -7,7 +7,7 @@ use crate::capture::{Capture, Limits, nudge};
 use crate::error::{Error, Result};
 use crate::identity;
 use crate::memory::{self, Memory, Tables, label};
-use crate::position::{Origin, Place};
+use crate::position::{Lsn, Origin, Place};
 use crate::publication;
 use crate::session::{CALL, Mode, Session};
 use crate::settings::Settings;
@@ -30,6 +30,8 @@ pub struct PgSource {
     slot: String,
     birth: Option<Birth>,
     capture: Option<Capture>,
+    /// The history that was looked at last.
+    origin: Option<Origin>,
     /// Where it is remembered how the tables stood; the capture's, once there is one.
     memory: Option<Box<dyn Memory>>,
 }
@@ -40,7 +42,7 @@ impl PgSource {
         let mut control = Session::open(&settings.connection, Mode::Sql)?;
         let server = Server::read(&mut control)?;
         let slot = slot_name(&mut control, &settings, &server)?;
-        Ok(Self { settings, interest, control, server, slot, birth: None, capture: None, memory: None })
+        Ok(Self { settings, interest, control, server, slot, birth: None, capture: None, origin: None, memory: None })
     }
 
     /// Remembers there how the tables stood.
@@ -86,6 +88,7 @@ impl PgSource {
                 return Ok(Inspection { history: None, continuity, missed: Vec::new(), extra: None });
             }
         };
+        self.origin = Some(place.origin);
         let mut gap = self.gap(&place, found.as_ref());
         if gap.is_none() && !publication::exists(&mut self.control, &self.settings.publication)? {
             gap = Some(format!(
@@ -259,6 +262,17 @@ impl PgSource {
         let lsn = nudge(&mut self.control)?;
         capture.aim(lsn)?;
         Ok(Place { origin: capture.origin(), lsn })
+    }
+
+    /// Reads a position as this plugin prints it, or as the server does (`pg_current_wal_lsn()`): that one is of the history
+    /// that is followed, or was looked at last.
+    pub fn place(&self, text: &str) -> Result<Place> {
+        let text = text.trim();
+        let origin = self.capture.as_ref().map(Capture::origin).or(self.origin);
+        match (Lsn::parse(text), origin) {
+            (Ok(lsn), Some(origin)) => Ok(Place { origin, lsn }),
+            _ => Place::parse(text),
+        }
     }
 
     /// Bytes written and not confirmed.

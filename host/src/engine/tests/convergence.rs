@@ -9,10 +9,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::kit::{Edit, GROUPS, ITEMS, Random, SinkSetup, World, group, item, remove, truncate};
-use crate::engine::{EngineError, Finished, OnError, Options, Reseed};
+use super::kit::{Edit, GROUPS, ITEMS, Random, Running, SinkSetup, World, group, item, remove, truncate};
+use crate::engine::{EngineError, Finished, OnError, Options, Reseed, Until};
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -55,7 +56,8 @@ async fn one(seed: u64) {
     let names = ["a", "b", "c"];
     let sinks: Vec<_> = (0..=random.below(3) as usize)
         .map(|at| {
-            (names[at], SinkSetup { generations: !random.once_in(3), versions: random.once_in(2), stream: false })
+            let (generations, versions) = (!random.once_in(3), random.once_in(2));
+            (names[at], SinkSetup { generations, versions, stream: false, lags: random.once_in(2) })
         })
         .collect();
     let world = World::with(&sinks);
@@ -78,6 +80,7 @@ async fn one(seed: u64) {
     let mut reseed = Reseed::Nothing;
     for _ in 0..1 + random.below(6) {
         let run = world.start(options(&mut random, std::mem::take(&mut reseed)));
+        let asking = asks(&run, &mut random);
         sleep(Duration::from_millis([20, 200, 2_000][random.below(3) as usize] * random.below(100) / 100)).await;
         if random.once_in(4) {
             run.ask();
@@ -94,6 +97,7 @@ async fn one(seed: u64) {
         } else {
             run.kill().await;
         }
+        asking.abort();
         match random.below(12) {
             0 => {
                 world.lock().store.slot = None;
@@ -171,6 +175,22 @@ fn options(random: &mut Random, reseed: Reseed) -> Options {
         reseed,
         ..Options::default()
     }
+}
+
+/// Now and then somebody asks for an index to be built anew, or waits for a change.
+fn asks(run: &Running, random: &mut Random) -> JoinHandle<()> {
+    let (control, mut random) = (run.control.clone(), Random::new(random.next()));
+    tokio::spawn(async move {
+        while random.once_in(2) {
+            sleep(Duration::from_millis(random.below(300))).await;
+            let index = *random.pick(&["items", "groups"]);
+            if random.once_in(2) {
+                let _ = control.reindex(index).await;
+            } else {
+                let _ = control.wait(index, Until::Now, Duration::from_millis(random.below(500))).await;
+            }
+        }
+    })
 }
 
 async fn write(world: Arc<World>, mut random: Random) {

@@ -76,6 +76,11 @@
 //! | `backfill::whole_ranges_are_preferred_to_keys` | the range builder is not asked for |
 //! | `prefix::a_sink_is_told_the_prefix_that_stands_before_an_index` | the name alone has the prefix |
 //! | `prefix::without_a_prefix_a_mapping_reaches_a_sink_as_the_builder_made_it` | the prefix is said although it is empty |
+//! | `reindex::a_crash_at_any_call_goes_on_with_it_and_the_live_one_stays_whole` | what was asked for is not remembered (and: the live one loses its mark) |
+//! | `reindex::a_sink_without_generations_says_that_its_index_is_not_whole_meanwhile` | what is cleared keeps its mark |
+//! | `reindex::documents_that_are_wrong_end_what_was_asked_for_and_begin_it_anew` | the live one always keeps its mark |
+//! | `reindex::live_changes_reach_both_and_one_promotion_ends_it` | the live one loses its mark |
+//! | `reindex::what_is_not_there_or_is_being_built_is_refused` | what is being built is begun again |
 //! | `retry::a_crash_now_and_then_does_not_use_up_the_budget` | a success heals nothing |
 //! | `retry::a_new_opening_is_not_told_what_an_older_one_handed_out` | the epoch of a position is not looked at |
 //! | `retry::a_source_that_is_away_is_opened_again_where_it_was_confirmed` | a new opening is prepared for nothing |
@@ -87,6 +92,12 @@
 //! | `retry::an_error_that_nothing_helps_against_ends_the_run_at_once` | every error is tried again |
 //! | `retry::the_wait_doubles_up_to_its_limit_and_a_success_heals_it` | the wait stays as it is |
 //! | `retry::what_was_queued_from_an_older_opening_is_dropped` | events of an older opening are kept |
+//! | `wait::a_change_is_found_when_the_answer_comes_although_more_is_always_waiting` | a wish is not heard under load (and: what is durable is taken for found) |
+//! | `wait::nothing_is_promised_of_an_index_before_it_is_whole` | it is not looked at what is being filled |
+//! | `wait::now_is_everything_that_was_committed_before_the_question` | now is what is durable |
+//! | `wait::the_slowest_sink_decides_what_is_found` | the fastest sink decides |
+//! | `wait::what_cannot_be_waited_for_is_said` | every error is waited out |
+//! | `wait::what_was_left_for_later_is_shown_when_somebody_waits_for_it` | nothing is flushed for a wish alone |
 //! | `drain::a_stage_that_hangs_is_cut_off_at_the_deadline` | the drain takes a hundred times as long |
 //! | `drain::a_stop_does_not_wait_for_a_backfill` | a stop does not end the seeds |
 //! | `drain::a_stop_does_not_wait_for_a_source_that_is_away` | the wish to end is not heard while the source is away |
@@ -120,4 +131,6 @@ mod kit;
 mod links;
 mod once;
 mod prefix;
+mod reindex;
 mod retry;
+mod wait;

@@ -382,7 +382,18 @@ pub(super) fn to_documents(documents: &stage::Documents) -> Vec<exports::sink::D
     documents.collect()
 }
 
-pub(super) fn rejections(rejected: Vec<exports::sink::Rejection>) -> Vec<model::Rejection> {
+/// Whether everything that was written is found by searches, as the report says in its `extra`; saying nothing says yes.
+pub(super) fn flushed(report: exports::sink::Report) -> stage::Flushed {
+    #[derive(Default, serde::Deserialize)]
+    struct Extra {
+        visible: Option<bool>,
+    }
+    let extra: Option<Extra> = report.extra.and_then(|extra| serde_json::from_str(&extra).ok());
+    let visible = extra.unwrap_or_default().visible.unwrap_or(true);
+    stage::Flushed { rejected: rejections(report.rejected), visible }
+}
+
+fn rejections(rejected: Vec<exports::sink::Rejection>) -> Vec<model::Rejection> {
     let rejection = |rejection: exports::sink::Rejection| model::Rejection {
         target: rejection.target,
         id: rejection.id,
@@ -470,5 +481,19 @@ fn comparison(comparison: imported::Comparison) -> exports::reader::Comparison {
         From::Between => To::Between,
         From::IsNull => To::IsNull,
         From::IsNotNull => To::IsNotNull,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sink_that_says_nothing_of_visibility_shows_what_it_has() {
+        let visible = |extra: Option<&str>| {
+            flushed(exports::sink::Report { rejected: Vec::new(), extra: extra.map(str::to_owned) }).visible
+        };
+        assert!(visible(None) && visible(Some("{}")) && visible(Some(r#"{"visible":true,"more":1}"#)));
+        assert!(!visible(Some(r#"{"visible":false}"#)));
     }
 }

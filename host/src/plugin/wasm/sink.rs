@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Guest, Plugin, convert};
-use crate::engine::stage::{self, Documents, Ensured, Result, Writer};
-use crate::model::{HistoryId, Mapping, Rejection, Target, Version};
+use crate::engine::stage::{self, Documents, Ensured, Flushed, Result, Writer};
+use crate::model::{HistoryId, Mapping, Target, Version};
 
 /// A sink plugin as one `[sinks.NAME]` uses it.
 #[derive(Clone)]
@@ -85,11 +85,11 @@ impl Writer for GuestWriter {
         ask!(self, "sink.clear", call_clear(target, version), Ok)
     }
 
-    async fn flush(&mut self, caught_up: bool, deadline: Duration) -> Result<Vec<Rejection>> {
+    async fn flush(&mut self, caught_up: bool, deadline: Duration) -> Result<Flushed> {
         // The guest is told of the shorter limit, with a tenth to spare, so that it can answer before it is stopped.
         let limit = self.guest.call_timeout().mul_f64(0.9).min(deadline);
         let deadline_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        ask!(self, "sink.flush", call_flush(caught_up, deadline_ms), |report| Ok(convert::rejections(report.rejected)))
+        ask!(self, "sink.flush", call_flush(caught_up, deadline_ms), |report| Ok(convert::flushed(report)))
     }
 
     async fn begin_rebuild(&mut self, mapping: &Mapping, resume: bool) -> Result<Target> {

@@ -135,6 +135,11 @@ impl Capture for GuestCapture {
         ask!(self, "source.compare", source.call_compare(&a, &b), |sign| Ok(sign.cmp(&0)))
     }
 
+    async fn parse(&mut self, text: &str) -> Result<Position> {
+        let text = text.to_owned();
+        ask!(self, "source.parse", source.call_parse(&text), convert::position)
+    }
+
     async fn print(&mut self, position: &Position) -> Result<String> {
         let position = position.as_bytes().to_vec();
         ask!(self, "source.print", source.call_print(&position), convert::identity)

@@ -16,7 +16,9 @@ use super::source::Sources;
 use super::state::States;
 use super::store::{Edit, NAMES, Store};
 use crate::engine::stage::{Result, Sink};
-use crate::engine::{EngineError, Finished, Observation, Observer, Options, StageError, Stop, connect, shutdown};
+use crate::engine::{
+    Control, EngineError, Finished, Observation, Observer, Options, StageError, Stop, connect, control, shutdown,
+};
 
 /// Everything that survives a crash of the engine, and what was seen.
 pub(crate) struct Inner {
@@ -175,6 +177,7 @@ impl World {
         };
         let world = Arc::clone(self);
         let (stop, ear) = shutdown();
+        let (control, controlled) = control();
         let handle = tokio::spawn(async move {
             let source = Arc::new(Sources { world: Arc::clone(&world), incarnation });
             let builder = Arc::new(Builders { world: Arc::clone(&world), incarnation });
@@ -184,9 +187,9 @@ impl World {
             let sinks = names.into_iter().map(sink).collect();
             let watch = Arc::new(Watch(Arc::clone(&world)));
             let connected = connect(source, builder, watch, options).await?;
-            connected.run(sinks, state, ear).await
+            connected.run(sinks, state, ear, &controlled).await
         });
-        Running { world: Arc::clone(self), handle, stop }
+        Running { world: Arc::clone(self), handle, stop, control }
     }
 
     /// Waits until something is so.
@@ -268,6 +271,8 @@ pub(crate) struct Running {
     world: Arc<World>,
     handle: JoinHandle<std::result::Result<Finished, EngineError>>,
     stop: Stop,
+    /// Asks it.
+    pub(crate) control: Control,
 }
 
 impl Running {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::run::World;
 use crate::engine::StageError;
-use crate::engine::stage::{Documents, Ensured, Result, Sink, Writer};
+use crate::engine::stage::{Documents, Ensured, Flushed, Result, Sink, Writer};
 use crate::model::{Document, Failure, HistoryId, Mapping, Rejection, Target, Version};
 
 /// What a sink can do.
@@ -20,11 +20,13 @@ pub(crate) struct SinkSetup {
     pub(crate) versions: bool,
     /// It forgets what it was given, as standard output does, and always calls itself empty.
     pub(crate) stream: bool,
+    /// Searches find what it holds when it is told that it is caught up, and not before.
+    pub(crate) lags: bool,
 }
 
 impl Default for SinkSetup {
     fn default() -> Self {
-        Self { generations: true, versions: false, stream: false }
+        Self { generations: true, versions: false, stream: false, lags: false }
     }
 }
 
@@ -58,6 +60,8 @@ pub(crate) struct SinkState {
     pub(crate) rejected: BTreeSet<(String, String)>,
     /// Calls that a test may want to see in their order.
     pub(crate) journal: Vec<String>,
+    /// What searches find, by index and id.
+    pub(crate) shown: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl SinkState {
@@ -71,7 +75,24 @@ impl SinkState {
             applied: Vec::new(),
             rejected: BTreeSet::new(),
             journal: Vec::new(),
+            shown: BTreeMap::new(),
         }
+    }
+
+    /// What stands behind an index's name is found from now on.
+    fn show(&mut self, index: &str) {
+        self.shown.insert(index.to_owned(), self.content(index));
+    }
+
+    fn show_all(&mut self) {
+        let live: Vec<String> = self.live.keys().cloned().collect();
+        live.iter().for_each(|index| self.show(index));
+    }
+
+    /// Whether searches find everything in what is marked seeded.
+    fn is_shown(&self) -> bool {
+        let marked = self.live.keys().filter(|index| self.seeded(index).is_some());
+        marked.into_iter().all(|index| self.shown.get(index) == Some(&self.content(index)))
     }
 
     fn live(&self, index: &str) -> Option<&Place> {
@@ -246,6 +267,7 @@ impl Writer for Writing {
             if let Some(place) = sink.places.get_mut(&target) {
                 place.seeded = Some(history.to_string());
                 let index = place.index.clone();
+                sink.show(&index);
                 sink.journal.push(format!("mark {index}"));
             }
         });
@@ -284,7 +306,7 @@ impl Writer for Writing {
         lost.map_or(Ok(()), Err)
     }
 
-    async fn flush(&mut self, caught_up: bool, _: Duration) -> Result<Vec<Rejection>> {
+    async fn flush(&mut self, caught_up: bool, _: Duration) -> Result<Flushed> {
         // The buffer outlives the gate: what was sent is applied even when the answer is lost.
         let buffer = std::mem::take(&mut self.buffer);
         let lost = self.gate("flush").await?;
@@ -297,9 +319,13 @@ impl Writer for Writing {
                 }
             }
             sink.journal.push(format!("flush {caught_up}"));
+            if caught_up || !sink.setup.lags {
+                sink.show_all();
+            }
         });
+        let visible = self.with(|sink| sink.is_shown());
         wrong.into_iter().for_each(|what| self.wrong(what));
-        lost.map_or(Ok(rejected), Err)
+        lost.map_or(Ok(Flushed { rejected, visible }), Err)
     }
 
     async fn begin_rebuild(&mut self, mapping: &Mapping, resume: bool) -> Result<Target> {
@@ -335,6 +361,7 @@ impl Writer for Writing {
                 let old = sink.live.insert(index.clone(), target);
                 old.map(|old| sink.places.remove(&old));
             }
+            sink.show(&index);
             sink.journal.push(format!("promote {index}"));
             Some(())
         });

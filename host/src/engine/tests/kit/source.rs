@@ -228,6 +228,10 @@ impl Capture for Following {
         Ok(number(a).cmp(&number(b)))
     }
 
+    async fn parse(&mut self, text: &str) -> Result<Position> {
+        text.parse().map(position).map_err(|_| StageError::Configuration(format!("`{text}` is no position")))
+    }
+
     async fn print(&mut self, position: &Position) -> Result<String> {
         Ok(number(position).to_string())
     }

@@ -83,10 +83,28 @@ impl Connection {
         }
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), NetError> {
+    /// Sends all of it. A peer that holds the connection and takes nothing for so long would hold the guest's call as well.
+    async fn write(&mut self, bytes: &[u8], patience: Duration) -> Result<(), NetError> {
+        let sent = self.send(bytes, patience).await;
+        if sent.is_err() {
+            // A part of it may be on its way.
+            self.stream = None;
+        }
+        sent
+    }
+
+    async fn send(&mut self, bytes: &[u8], patience: Duration) -> Result<(), NetError> {
         let mut stream = self.stream()?;
-        stream.write_all(bytes).await.map_err(closed)?;
-        stream.flush().await.map_err(closed)
+        let stuck = |_| NetError::Closed(format!("the other side has not read for {} s", patience.as_secs_f32()));
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let sent = timeout(patience, stream.write(rest)).await.map_err(stuck)?.map_err(closed)?;
+            if sent == 0 {
+                return Err(NetError::Closed("the other side closed the connection".to_owned()));
+            }
+            rest = rest.get(sent..).unwrap_or_default();
+        }
+        timeout(patience, stream.flush()).await.map_err(stuck)?.map_err(closed)
     }
 }
 
@@ -153,7 +171,8 @@ impl net::HostConnection for Context {
     }
 
     async fn write(&mut self, of: Resource<Connection>, bytes: Vec<u8>) -> wasmtime::Result<Result<(), NetError>> {
-        Ok(self.table.get_mut(&of)?.write(&bytes).await)
+        let patience = self.setup.limits.call_timeout / 3;
+        Ok(self.table.get_mut(&of)?.write(&bytes, patience).await)
     }
 
     async fn start_tls(
@@ -174,7 +193,7 @@ impl net::HostConnection for Context {
                 connection.secured = true;
                 Ok(digest)
             }
-            Err(error) => Err(NetError::Tls(error)),
+            Err(error) => Err(error),
         })
     }
 
@@ -215,8 +234,34 @@ mod tests {
             let mut got = vec![0; 1_000];
             far.read_exact(&mut got).await.map(|_| got)
         });
-        assert_eq!(connection.write(&[5; 1_000]).await, Ok(()));
+        assert_eq!(connection.write(&[5; 1_000], Duration::from_secs(60)).await, Ok(()));
         assert_eq!(reading.await.ok().and_then(Result::ok), Some(vec![5; 1_000]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_stops_reading_is_given_up() {
+        let (far, near) = tokio::io::duplex(64);
+        let mut connection = Connection::new(near);
+        let answer = connection.write(&[5; 1_000], Duration::from_secs(10)).await;
+        assert!(matches!(&answer, Err(NetError::Closed(text)) if text.contains("not read for 10 s")), "{answer:?}");
+        let answer = connection.write(&[5], Duration::from_secs(10)).await;
+        assert!(matches!(&answer, Err(NetError::Closed(text)) if text.contains("earlier")), "{answer:?}");
+        drop(far);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_reads_slowly_is_not_given_up() {
+        let (mut far, near) = tokio::io::duplex(64);
+        let mut connection = Connection::new(near);
+        let reading = tokio::spawn(async move {
+            let mut got = 0;
+            while got < 1_000 {
+                tokio::time::sleep(Duration::from_secs(9)).await;
+                got += far.read(&mut [0; 64]).await.unwrap_or(1_000);
+            }
+        });
+        assert_eq!(connection.write(&[5; 1_000], Duration::from_secs(10)).await, Ok(()));
+        assert!(reading.await.is_ok());
     }
 
     #[tokio::test]

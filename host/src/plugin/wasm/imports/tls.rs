@@ -7,19 +7,66 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::sign::CertifiedKey;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, InconsistentKeys, RootCertStore, SignatureScheme,
+};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use tokio_rustls::TlsConnector;
 
 use super::net::Stream;
-use crate::plugin::wasm::bindings::flusso::connector::net::{TlsOptions, Verification};
+use crate::plugin::wasm::bindings::flusso::connector::net::{NetError, TlsOptions, Verification};
 
 /// Upgrades a stream. Returns it with the `tls-server-end-point` digest of the server's certificate, if it has one.
 pub(super) async fn upgrade(
     stream: Box<dyn Stream>,
     options: TlsOptions,
+) -> Result<(Box<dyn Stream>, Option<Vec<u8>>), NetError> {
+    let identity = identity(&options).map_err(NetError::Invalid)?;
+    agree(stream, options, identity).await.map_err(NetError::Tls)
+}
+
+/// Who this side is, for a server that asks.
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn identity(options: &TlsOptions) -> Result<Option<Identity>, String> {
+    #[derive(Default, serde::Deserialize)]
+    #[serde(default, rename_all = "kebab-case")]
+    struct Extra {
+        client_certificate: Option<String>,
+        client_key: Option<String>,
+    }
+    let extra: Extra = match &options.extra {
+        Some(extra) => serde_json::from_str(extra).map_err(|error| format!("`extra` is no JSON object: {error}"))?,
+        None => Extra::default(),
+    };
+    let (certificate, key) = match (extra.client_certificate, extra.client_key) {
+        (Some(certificate), Some(key)) => (certificate, key),
+        (None, None) => return Ok(None),
+        _ => return Err("a client certificate and its key are given together".to_owned()),
+    };
+    // What is wrong with a key is said without it.
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+        .map_err(|_| "the key of the client certificate is no private key in PEM, or has a passphrase".to_owned())?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect();
+    let chain =
+        chain.ok().filter(|chain| !chain.is_empty()).ok_or("the client certificate is no certificate in PEM")?;
+    let signing = ring::default_provider().key_provider.load_private_key(key.clone_key());
+    let signing = signing.map_err(|error| format!("the key of the client certificate cannot be used: {error}"))?;
+    match CertifiedKey::new(chain.clone(), signing).keys_match() {
+        Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+            Err("the client certificate is of another key than the one beside it".to_owned())
+        }
+        _ => Ok(Some((chain, key))),
+    }
+}
+
+async fn agree(
+    stream: Box<dyn Stream>,
+    options: TlsOptions,
+    identity: Option<Identity>,
 ) -> Result<(Box<dyn Stream>, Option<Vec<u8>>), String> {
     let name = ServerName::try_from(options.server_name.clone())
         .map_err(|_| format!("`{}` is no server name a certificate could be for", options.server_name))?;
@@ -28,8 +75,11 @@ pub(super) async fn upgrade(
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(verifier);
+    let config = match identity {
+        Some((chain, key)) => config.with_client_auth_cert(chain, key).map_err(|error| error.to_string())?,
+        None => config.with_no_client_auth(),
+    };
     let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
     let secured = connecting.await.map_err(|error| error.to_string())?;
     let (_, session) = secured.get_ref();
@@ -228,7 +278,59 @@ mod tests {
         let serving = tokio::spawn(tokio_rustls::TlsAcceptor::from(Arc::new(config)).accept(far));
         let answer = upgrade(Box::new(near), options).await.map(|(_, digest)| digest);
         serving.abort();
-        answer
+        answer.map_err(|error| format!("{error:?}"))
+    }
+
+    const CLIENT_AUTHORITY: &str = include_str!("testdata/client-authority.pem");
+    const CLIENT: &str = include_str!("testdata/client.pem");
+    const CLIENT_KEY: &str = include_str!("testdata/client.key");
+
+    /// Whether a server that wants to know takes a client.
+    async fn introduced(extra: Option<serde_json::Value>) -> Result<bool, String> {
+        let (near, far) = tokio::io::duplex(64 << 10);
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(CLIENT_AUTHORITY.as_bytes()).flatten());
+        let provider = Arc::new(ring::default_provider());
+        let asking =
+            rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
+        let certificate = CertificateDer::from_pem_slice(SERVER.as_bytes()).map_err(|error| text(&error))?;
+        let key = PrivateKeyDer::from_pem_slice(KEY.as_bytes()).map_err(|error| text(&error))?;
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| text(&error))?
+            .with_client_cert_verifier(asking.map_err(|error| text(&error))?)
+            .with_single_cert(vec![certificate], key)
+            .map_err(|error| text(&error))?;
+        let serving = tokio::spawn(tokio_rustls::TlsAcceptor::from(Arc::new(config)).accept(far));
+        let extra = extra.map(|extra| extra.to_string());
+        let options = TlsOptions { extra, ..options("db.internal", Verification::Full, Some(AUTHORITY)) };
+        let (near, _) = upgrade(Box::new(near), options).await.map_err(|error| format!("{error:?}"))?;
+        let accepted = serving.await.map_err(|error| text(&error))?;
+        drop(near);
+        Ok(accepted.is_ok_and(|stream| stream.get_ref().1.peer_certificates().is_some()))
+    }
+
+    #[tokio::test]
+    async fn a_server_that_asks_is_told_who_this_is() {
+        let both = serde_json::json!({ "client-certificate": CLIENT, "client-key": CLIENT_KEY });
+        assert_eq!(introduced(Some(both)).await, Ok(true));
+        assert_eq!(introduced(None).await, Ok(false), "nobody came in without");
+    }
+
+    #[tokio::test]
+    async fn a_client_certificate_that_cannot_be_used_is_said_without_its_key() {
+        for (certificate, key, why) in [
+            (CLIENT, None, "together"),
+            (CLIENT, Some("SECRET"), "no private key"),
+            (CLIENT, Some(KEY), "another key"),
+            ("SECRET", Some(CLIENT_KEY), "no certificate"),
+        ] {
+            let extra = serde_json::json!({ "client-certificate": certificate, "client-key": key });
+            let answer = introduced(Some(extra)).await;
+            let said = answer.err().unwrap_or_default();
+            assert!(said.starts_with("NetError::Invalid") && said.contains(why) && !said.contains("SECRET"), "{said}");
+        }
     }
 
     #[tokio::test]

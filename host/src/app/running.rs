@@ -1,0 +1,161 @@
+//! A host that is running, from inside (where it is served) and from outside (what the other commands ask it).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+
+use super::{AppError, Deployment, Folders, Reseed, RunOptions, options, state_folder};
+use crate::config::{Config, DEFAULT_PUBLIC};
+use crate::engine::{Control, Silent};
+use crate::server::client::{ask, encoded};
+use crate::server::{Server, Surface};
+
+/// How often one looks how far a rebuild is.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long a source may be away that only has to say what it is called.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Serves what may be asked of this host.
+pub(super) async fn serve(config: &Config, folder: &Path, control: &Control) -> Result<Server, AppError> {
+    let (mut server, bound) = Server::in_folder(folder, control);
+    if let Err(error) = bound {
+        // Nothing of the pipeline depends on it.
+        tracing::warn!(folder = %folder.display(), %error, "`flusso-host reindex` cannot reach this host: its socket cannot be made");
+    }
+    let wrong = |address: &str| {
+        let address = address.to_owned();
+        move |source| AppError::Listen { address, source }
+    };
+    match config.server.public.as_deref() {
+        Some("") => {}
+        Some(address) => {
+            let bound = server.also(address, Surface::Public, control).await.map_err(wrong(address))?;
+            tracing::info!(address = bound, "answering /wait, /healthz and /readyz");
+        }
+        None => match server.also(DEFAULT_PUBLIC, Surface::Public, control).await {
+            Ok(bound) => tracing::info!(address = bound, "answering /wait, /healthz and /readyz"),
+            Err(error) => tracing::warn!(
+                "/wait, /healthz and /readyz are not answered: {DEFAULT_PUBLIC} cannot be had ({error}); give this host another \
+                 address with public_address under [server], or \"\" for none"
+            ),
+        },
+    }
+    if let Some(address) = &config.server.private {
+        let bound = server.also(address, Surface::Private, control).await.map_err(wrong(address))?;
+        tracing::info!(address = bound, "answering /indexes and /reindex as well");
+    }
+    Ok(server)
+}
+
+/// How one index stands in a running host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Its name, without the prefix.
+    pub name: String,
+    /// `unseeded`, `seeding`, `rebuilding` or `seeded`.
+    pub state: String,
+    /// Rows that are done, while it is filled.
+    pub rows: Option<u64>,
+    /// About how many there are.
+    pub of: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Indexes {
+    indexes: Vec<Standing>,
+}
+
+/// What came of asking for a rebuild.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// It is done.
+    Done,
+    /// It has begun, and nobody waited.
+    Begun,
+    /// No host is running on this state.
+    NotRunning(PathBuf),
+    /// The host ended while it was waited for; the rebuild goes on at its next start.
+    WentAway,
+    /// The host says no.
+    Refused(String),
+    /// There is no such index.
+    Unknown(String),
+}
+
+/// Asks the running host to build an index anew, and waits for its end unless told otherwise. `progress` hears how far it is.
+///
+/// # Errors
+///
+/// When the host cannot be found or asked.
+pub async fn reindex(
+    config: &Config,
+    folders: &Folders,
+    index: &str,
+    wait: bool,
+    mut progress: impl FnMut(&Standing),
+) -> Result<Asked, AppError> {
+    let folder = folder(config, folders).await?;
+    let failed = |source| AppError::Ask { folder: folder.clone(), source };
+    let path = format!("/reindex?index={}", encoded(index));
+    let Some((status, body)) = ask(&folder, "POST", &path).await.map_err(failed)? else {
+        return Ok(Asked::NotRunning(folder));
+    };
+    match status {
+        202 if !wait => return Ok(Asked::Begun),
+        202 => {}
+        404 => return Ok(Asked::Unknown(said(&body))),
+        _ => return Ok(Asked::Refused(said(&body))),
+    }
+    loop {
+        sleep(LOOK).await;
+        let Some((status, body)) = ask(&folder, "GET", "/indexes").await.map_err(failed)? else {
+            return Ok(Asked::WentAway);
+        };
+        if status != 200 {
+            // Between two rounds.
+            continue;
+        }
+        let standings = serde_json::from_value::<Indexes>(body).map(|all| all.indexes).unwrap_or_default();
+        match standings.iter().find(|standing| standing.name == index) {
+            Some(standing) if standing.state == "seeded" => return Ok(Asked::Done),
+            Some(standing) => progress(standing),
+            None => {}
+        }
+    }
+}
+
+/// How every index stands in the running host; none: no host is running.
+///
+/// # Errors
+///
+/// When the host cannot be found or asked.
+pub async fn standing(config: &Config, folders: &Folders) -> Result<Option<Vec<Standing>>, AppError> {
+    let folder = folder(config, folders).await?;
+    let asked = ask(&folder, "GET", "/indexes").await.map_err(|source| AppError::Ask { folder, source })?;
+    Ok(asked.map(|(_, body)| serde_json::from_value::<Indexes>(body).map(|all| all.indexes).unwrap_or_default()))
+}
+
+fn said(body: &serde_json::Value) -> String {
+    body.get("error").and_then(|error| error.as_str()).unwrap_or("the host does not say why").to_owned()
+}
+
+/// Where the host that this configuration describes remembers its progress. Where no file and no folder is named, the source
+/// says what it is called.
+async fn folder(config: &Config, folders: &Folders) -> Result<PathBuf, AppError> {
+    if folders.state.is_some() || config.path.is_some() {
+        return state_folder(config, folders, "");
+    }
+    let run = RunOptions {
+        once: true,
+        timeout: Some(PATIENCE),
+        reseed: Reseed::Nothing,
+        skip_backfill: true,
+        drain: Duration::ZERO,
+    };
+    let mut deployment = Deployment::prepare(config, folders).await?;
+    let connected = deployment.connect(config, Arc::new(Silent), options(config, run)).await?;
+    state_folder(config, folders, connected.identity())
+}

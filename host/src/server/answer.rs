@@ -1,0 +1,133 @@
+//! What is answered to which question.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Surface;
+use super::http::{Request, Response};
+use crate::engine::{CannotWait, Control, Progress, Refused, Rows, Until, Waited};
+
+/// How long one waits for a change when the question does not say.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest one may wait.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// The answer to one question.
+pub(super) async fn answer(request: Request, surface: Surface, control: &Control) -> Response {
+    let method = if request.method == "HEAD" { "GET" } else { request.method.as_str() };
+    let private = surface == Surface::Private;
+    let wanted = match request.path.as_str() {
+        "/health" | "/healthz" | "/readyz" | "/wait" => "GET",
+        "/indexes" if private => "GET",
+        "/reindex" if private => "POST",
+        path => return Response::refusal(404, format!("there is nothing at {path}")),
+    };
+    if method != wanted {
+        return Response::refusal(405, format!("{} is for {wanted}", request.path));
+    }
+    if wanted == "POST" && request.from_page {
+        return Response::refusal(403, "a page in a browser may not ask for this");
+    }
+    match request.path.as_str() {
+        "/wait" => wait(&request, control).await,
+        "/indexes" => indexes(control),
+        "/reindex" => reindex(&request, control).await,
+        "/readyz" if !control.is_running() => Response::refusal(503, "the host is starting"),
+        _ => Response { status: 200, body: json!({ "status": "ok" }) },
+    }
+}
+
+async fn wait(request: &Request, control: &Control) -> Response {
+    let Some(index) = request.parameter("index") else {
+        return Response::refusal(400, "say which index: ?index=NAME");
+    };
+    let patience = match request.parameter("timeout").map(humantime::parse_duration) {
+        None => PATIENCE,
+        Some(Ok(patience)) => patience.min(LONGEST),
+        Some(Err(_)) => {
+            return Response::refusal(400, "`timeout` is no time; write such as timeout=5s or timeout=500ms");
+        }
+    };
+    let until = match request.parameter("position") {
+        None | Some("now") => Until::Now,
+        Some(position) => Until::Position(position.to_owned()),
+    };
+    match control.wait(index, until, patience).await {
+        Ok(Waited::Found { position }) => {
+            Response { status: 200, body: json!({ "found": true, "position": position }) }
+        }
+        Ok(Waited::TooLate { position, durable, found, seeding }) => {
+            let error = match seeding {
+                true => "the index is being seeded, and nothing is promised of it before it is whole",
+                false => "not every change up to the position is found by searches yet",
+            };
+            let stands = json!({ "position": position, "durable": durable, "found": found, "seeding": seeding });
+            Response { status: 504, body: json!({ "error": error, "found": false, "stands": stands }) }
+        }
+        Err(error @ CannotWait::Unknown { .. }) => Response::refusal(404, error.to_string()),
+        Err(error @ CannotWait::NoPosition(_)) => Response::refusal(400, error.to_string()),
+    }
+}
+
+async fn reindex(request: &Request, control: &Control) -> Response {
+    let Some(index) = request.parameter("index") else {
+        return Response::refusal(400, "say which index: ?index=NAME");
+    };
+    match control.reindex(index).await {
+        Ok(()) => Response { status: 202, body: json!({ "index": index, "state": "rebuilding" }) },
+        Err(error) => {
+            let status = match error {
+                Refused::Unknown { .. } => 404,
+                Refused::Underway(_) => 409,
+                Refused::NotRunning => 503,
+                Refused::State(_) => 500,
+            };
+            Response::refusal(status, error.to_string())
+        }
+    }
+}
+
+fn indexes(control: &Control) -> Response {
+    let Some(indexes) = control.indexes() else { return Response::refusal(503, "the host is starting") };
+    let one = |(name, progress)| {
+        let (state, rows): (_, Option<Rows>) = match progress {
+            Progress::Unseeded => ("unseeded", None),
+            Progress::Seeding(rows) => ("seeding", Some(rows)),
+            Progress::Rebuilding(rows) => ("rebuilding", Some(rows)),
+            Progress::Seeded => ("seeded", None),
+        };
+        json!({ "name": name, "state": state, "rows": rows.map(|rows| rows.done), "of": rows.and_then(|rows| rows.estimated) })
+    };
+    Response { status: 200, body: json!({ "indexes": indexes.into_iter().map(one).collect::<Vec<Value>>() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::control;
+
+    async fn status(method: &str, path: &str, surface: Surface, from_page: bool) -> u16 {
+        let (control, _run) = control();
+        let (method, path) = (method.to_owned(), path.to_owned());
+        answer(Request { method, path, from_page, ..Request::default() }, surface, &control).await.status
+    }
+
+    #[tokio::test]
+    async fn what_changes_something_is_not_to_be_had_in_public() {
+        for (method, path) in [("GET", "/indexes"), ("POST", "/reindex")] {
+            assert_eq!(status(method, path, Surface::Public, false).await, 404, "{path}");
+            assert_ne!(status(method, path, Surface::Private, false).await, 404, "{path}");
+        }
+        assert_eq!(status("POST", "/reindex", Surface::Private, true).await, 403, "from a page");
+        assert_eq!(status("GET", "/reindex", Surface::Private, false).await, 405);
+    }
+
+    #[tokio::test]
+    async fn a_host_that_starts_is_well_and_not_ready() {
+        assert_eq!(status("GET", "/healthz", Surface::Public, false).await, 200);
+        assert_eq!(status("HEAD", "/health", Surface::Public, false).await, 200);
+        assert_eq!(status("GET", "/readyz", Surface::Public, false).await, 503);
+        assert_eq!(status("GET", "/wait", Surface::Public, false).await, 400, "which index");
+    }
+}
