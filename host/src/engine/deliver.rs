@@ -174,6 +174,8 @@ impl Delivery {
                 }
                 Work::BeginSeed { index, scope, begin } if scope.contains(self.number) => {
                     self.routes.begin(&mut *writer, *index, &self.shared.mappings, *begin).await?;
+                    // Before anything behind it can be called found. Guarded by
+                    // `tests::reindex::documents_that_are_wrong_end_what_was_asked_for_and_begin_it_anew`.
                     if !self.routes.is_whole(*index) {
                         self.shared.reached.send_if_modified(|reached| reached.filling.insert(*index));
                     }

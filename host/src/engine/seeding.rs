@@ -43,11 +43,6 @@ impl Worker {
         let attempt = resume.as_ref().map_or_else(unique, |record| record.attempt);
         self.seeding.insert(index, Seeding { attempt, scope, parts_left: usize::MAX });
         self.backfills().insert(index, Underway { attempt, record: None, started: Instant::now() });
-        if !first && !asked {
-            self.shared.reached.send_modify(|reached| {
-                reached.filling.insert(index);
-            });
-        }
         let begin = Begin { attempt, first, resume: resume.is_some(), asked, version: self.shared.version() };
         self.lane.emit(Work::BeginSeed { index, scope, begin }, Expected::default()).await;
         match resume {

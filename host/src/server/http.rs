@@ -59,7 +59,8 @@ pub(super) async fn converse<A: Future<Output = Response>>(
         let (response, last, bodiless) = match timeout(ARRIVAL, request(&mut stream, &mut buffer)).await {
             Ok(Ok(Some(request))) => {
                 let (last, bodiless) = (request.last, request.method == "HEAD");
-                (answer(request).await, last, bodiless)
+                let Some(response) = unless_gone(answer(request), &mut stream, &mut buffer).await else { return };
+                (response, last, bodiless)
             }
             Ok(Err(refusal)) => (refusal, true, false),
             Ok(Ok(None)) | Err(_) => return,
@@ -73,6 +74,26 @@ pub(super) async fn converse<A: Future<Output = Response>>(
         if last || !sent {
             let _ = timeout(DEPARTURE, stream.shutdown()).await;
             return;
+        }
+    }
+}
+
+/// An answer that may take long; none: whoever asked has gone away, and nobody waits for it. What comes meanwhile is kept.
+async fn unless_gone(
+    answer: impl Future<Output = Response>,
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut Vec<u8>,
+) -> Option<Response> {
+    tokio::pin!(answer);
+    loop {
+        let mut part = [0; 2_048];
+        tokio::select! {
+            biased;
+            response = &mut answer => return Some(response),
+            read = stream.read(&mut part), if buffer.len() <= HEAD => match read {
+                Ok(0) | Err(_) => return None,
+                Ok(length) => buffer.extend_from_slice(part.get(..length).unwrap_or_default()),
+            },
         }
     }
 }
@@ -175,6 +196,15 @@ mod tests {
         assert_eq!(bodies, [r#"["GET","/wait",[["index","a b"],["position","0/1 2"]]]"#, r#"["POST","/b",[]]"#]);
         assert_eq!(said.matches("HTTP/1.1 200 OK").count(), 2, "nothing after the last");
         assert!(said.contains("connection: keep-alive") && said.contains("connection: close"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_goes_away_is_not_waited_for() {
+        let (mut near, far) = tokio::io::duplex(1_024);
+        let serving = tokio::spawn(converse(far, |_| std::future::pending()));
+        assert!(near.write_all(b"GET /wait HTTP/1.1\r\n\r\n").await.is_ok());
+        drop(near);
+        assert!(timeout(Duration::from_secs(5), serving).await.is_ok());
     }
 
     #[tokio::test]

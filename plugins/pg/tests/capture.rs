@@ -389,3 +389,20 @@ fn a_slot_in_the_making_names_whom_it_waits_for() {
         assert!(Instant::now() < until, "{reason}");
     }
 }
+
+#[test]
+fn a_position_is_read_as_the_server_prints_it_once_a_history_was_looked_at() {
+    let Some(database) = Database::create("places") else { return };
+    let mut session = database.session();
+    session.simple("CREATE TABLE a (id int PRIMARY KEY)").unwrap();
+    let (_source, prepared) = ready(&database, vec![interest("a", &["id"])], None);
+    let mut other = PgSource::start(database.settings(), vec![interest("a", &["id"])]).unwrap();
+    let lsn = session.one("SELECT pg_current_wal_lsn()").unwrap().unwrap();
+    assert!(matches!(other.place(&lsn), Err(Error::Configuration(..))), "of which history?");
+    other.look(Some(&prepared.position)).unwrap();
+    let place = other.place(&format!(" {lsn}\n")).unwrap();
+    let prepared = Place::from_bytes(&prepared.position).unwrap();
+    assert_eq!((place.origin, place.lsn.to_string()), (prepared.origin, lsn));
+    assert_eq!(other.place(&place.to_string()), Ok(place));
+    assert!(matches!(other.place("soon"), Err(Error::Configuration(..))));
+}
