@@ -1,6 +1,6 @@
 # The programs that are measured, for the scripts beside this file. Sourced after server.sh, not run.
 #
-#   build_programs      sets FLUSSO_TEST_HOST and plugin (the path of pg.wasm), built unless they are given
+#   build_programs [PLUGIN…]   sets FLUSSO_TEST_HOST, and plugins to the paths of theirs (pg if none is named), built unless given
 #   share_with_tests    after start_server: where the tests find everything
 #   find_ancestor       sets FLUSSO_TEST_ANCESTOR: flusso-cli 0.15.1, installed if it is missing
 
@@ -9,22 +9,25 @@ case "$target" in /*) ;; *) target="$PWD/$target" ;; esac
 pg_bin=$(find_postgres) || fail "PostgreSQL's programs (initdb, postgres, psql) are not to be found; set FLUSSO_TEST_PG_BIN"
 
 build_programs() {
+    local name folder
+    plugins=()
     if [ -z "${FLUSSO_TEST_HOST:-}" ]; then
         say "building"
         # As tests/run does: one resolution of features, so wasmtime is built once.
         cargo build --locked --release --workspace --bins --tests
         export FLUSSO_TEST_HOST="$target/release/flusso-host"
-        "$FLUSSO_TEST_HOST" plugin build plugins/pg --out "$target/plugins-measured"
-        plugin="$target/plugins-measured/pg.wasm"
+        folder="$target/plugins-measured"
+        for name in "${@:-pg}"; do "$FLUSSO_TEST_HOST" plugin build "plugins/$name" --out "$folder"; done
     else
-        plugin="${FLUSSO_TEST_PLUGINS:?the folder with its plugins}/pg.wasm"
+        folder="${FLUSSO_TEST_PLUGINS:?the folder with its plugins}"
         cargo build --locked --release -p flusso-tests
     fi
+    for name in "${@:-pg}"; do plugins+=("$folder/$name.wasm"); done
 }
 
 share_with_tests() {
     mkdir "$work/plugins"
-    cp "$plugin" "$work/plugins/pg.wasm"
+    cp "${plugins[@]}" "$work/plugins/"
     export FLUSSO_TEST_PLUGINS="$work/plugins"
     export FLUSSO_TEST_CACHE="$work/cache"
     export FLUSSO_TEST_DATABASE_URL="postgres://postgres@127.0.0.1:$port/postgres"

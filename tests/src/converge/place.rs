@@ -1,5 +1,6 @@
 //! Where the documents of a run go, and how they are read.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,8 +9,8 @@ use super::world::INDEXES;
 use super::{Options, Sink};
 use crate::search::{Proxy, Search, Trouble};
 
-/// What goes wrong with a cluster while it is written to, of a thousand.
-const TROUBLE: Trouble = Trouble { busy: 50, away: 10, lost: 10, late: 1 };
+/// What goes wrong with a cluster all the time, of a thousand. What is read back is asked for directly.
+const TROUBLE: Trouble = Trouble { busy: 100, away: 10, lost: 10, late: 1 };
 
 /// The place.
 pub(super) struct Place {
@@ -28,6 +29,7 @@ impl Place {
         let cluster = (options.sink == Sink::OpenSearch).then(|| {
             let search = Search::shared();
             let proxy = Proxy::before(search.address(), options.seed);
+            proxy.make(TROUBLE);
             Cluster { search, proxy, prefix: format!("world_{}_{}_", options.seed, std::process::id()) }
         });
         Self { lines: Arc::clone(lines), cluster }
@@ -50,11 +52,9 @@ impl Place {
         self.cluster.as_ref().map(table).unwrap_or_default()
     }
 
-    /// Whether the cluster is in trouble from here on.
-    pub(super) fn trouble(&self, is: bool) {
-        if let Some(one) = &self.cluster {
-            one.proxy.make(if is { TROUBLE } else { Trouble::default() });
-        }
+    /// What went wrong so far, by kind.
+    pub(super) fn troubles(&self) -> BTreeMap<&'static str, u64> {
+        self.cluster.as_ref().map(|one| one.proxy.counts()).unwrap_or_default()
     }
 
     /// A number that grows while anything is written.

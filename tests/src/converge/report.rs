@@ -20,6 +20,8 @@ pub struct Report {
     pub written: Duration,
     /// Faults by kind.
     pub faults: BTreeMap<Fault, u64>,
+    /// What the cluster did to requests and documents, by kind.
+    pub trouble: BTreeMap<&'static str, u64>,
     /// How much log the host had not confirmed at each of its kills, in bytes.
     pub unconfirmed: Vec<u64>,
     /// How often the host was started.
@@ -64,6 +66,10 @@ impl fmt::Display for Report {
             if faults.is_empty() { "none".to_owned() } else { faults.join(", ") },
             self.starts
         )?;
+        if !self.trouble.is_empty() {
+            let trouble: Vec<String> = self.trouble.iter().map(|(what, count)| format!("{count} {what}")).collect();
+            writeln!(f, "  the cluster    {}", trouble.join(", "))?;
+        }
         if !self.unconfirmed.is_empty() {
             let under_way = self.unconfirmed.iter().filter(|bytes| **bytes > 0).count();
             let mean = self.unconfirmed.iter().sum::<u64>() / self.unconfirmed.len() as u64;

@@ -33,6 +33,7 @@ pub fn run(options: &Options) -> Report {
         failed: 0,
         written: Duration::ZERO,
         faults: BTreeMap::new(),
+        trouble: BTreeMap::new(),
         unconfirmed: Vec::new(),
         starts: 0,
         lines: 0,
@@ -48,6 +49,7 @@ pub fn run(options: &Options) -> Report {
     report.failed = run.writers.failed();
     report.starts = run.follower.starts;
     report.lines = run.place.progress();
+    report.trouble = run.place.troubles();
     if report.wrong.is_none() && report.rate() < options.floor as f64 {
         report.wrong = Some(format!("{:.0} transactions a second are too few to prove anything", report.rate()));
     }
@@ -130,10 +132,8 @@ impl Run {
         while report.written < seconds || (self.writers.committed() < wanted && report.written < seconds * 3) {
             let started = Instant::now();
             let round = Duration::from_secs_f64(self.options.round).min(seconds);
-            self.place.trouble(true);
             self.trouble(started + round, report)?;
             self.writers.pause();
-            self.place.trouble(false);
             report.written += started.elapsed();
             self.settle(report)?;
             self.writers.go_on();

@@ -61,6 +61,24 @@ impl Search {
         Ok((answer.status(), serde_json::from_slice(&answer.body).unwrap_or_default()))
     }
 
+    /// Sends a body of many lines.
+    ///
+    /// # Panics
+    /// If it is not answered.
+    pub fn send(&self, path: &str, body: &[u8]) -> (u16, Value) {
+        let sent = || {
+            let mut stream = TcpStream::connect(&self.address)?;
+            let headers = ["Host: search", "Content-Type: application/x-ndjson", "Connection: close"];
+            let mut message = Message::new(&format!("POST {path} HTTP/1.1"), &headers, "");
+            message.body = body.to_vec();
+            message.write(&mut stream)?;
+            Message::read(&mut BufReader::new(stream))?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        };
+        let answer: Message =
+            sent().unwrap_or_else(|error: io::Error| panic!("POST {path} at {}: {error}", self.address));
+        (answer.status(), serde_json::from_slice(&answer.body).unwrap_or_default())
+    }
+
     /// The same of one that is there.
     ///
     /// # Panics

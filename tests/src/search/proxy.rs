@@ -84,6 +84,8 @@ struct State {
     counts: BTreeMap<&'static str, u64>,
     authorization: Option<String>,
     requests: u64,
+    /// The bodies of bulk requests, where they are wanted.
+    recorded: Option<Vec<Vec<u8>>>,
 }
 
 impl Shared {
@@ -94,6 +96,9 @@ impl Shared {
     fn note(&self, request: &Message) {
         let mut state = self.state();
         state.requests += 1;
+        if let Some(recorded) = state.recorded.as_mut().filter(|_| request.start.contains("/_bulk")) {
+            recorded.push(request.body.clone());
+        }
         state.authorization = request.header("authorization").map(str::to_owned);
     }
 
@@ -171,6 +176,16 @@ impl Proxy {
     /// How many requests came.
     pub fn requests(&self) -> u64 {
         self.shared.state().requests
+    }
+
+    /// Keeps the bodies of bulk requests from here on.
+    pub fn record(&self) {
+        self.shared.state().recorded = Some(Vec::new());
+    }
+
+    /// The bodies that were kept.
+    pub fn recorded(&self) -> Vec<Vec<u8>> {
+        self.shared.state().recorded.take().unwrap_or_default()
     }
 
     /// What the last request showed to be let in.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flusso_tests::converge::{Identity, Options, Sink, run};
 use flusso_tests::search::{Moment, Node, Proxy, Search, Trouble};
+use flusso_tests::{Host, Postgres};
 use shop::{Shop, workload};
 
 /// Keys of every kind, a soft delete, filters, joins: seeded, changed while it runs, changed while it does not.
@@ -188,4 +189,36 @@ fn every_index_equals_its_rebuild_after_faults_on_both_sides() {
     let report = run(&Options { sink: Sink::OpenSearch, every: 2.0, round: 10.0, ..mixed });
     println!("{report}");
     assert!(report.wrong.is_none(), "{report}");
+}
+
+/// `examples/opensearch` is what its README says it is, with the addresses of these servers.
+#[test]
+#[ignore = "needs an OpenSearch: tests/run starts one"]
+fn the_example_shows_what_it_says() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/opensearch");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let (database, search) = (Postgres::with(&read("shop.sql")), Search::shared());
+    let host = Host::new();
+    let prefix = format!("example_{}_", std::process::id());
+    let file = read("flusso.toml")
+        .replace("postgres://shop:shop@127.0.0.1:5432/shop", &database.url())
+        .replace("http://127.0.0.1:9200", &search.url());
+    assert!(file.contains(&search.url()) && file.contains(&database.url()), "{file}");
+    host.file("flusso.toml", &format!("prefix = \"{prefix}\"\n{file}"));
+    host.file("customers.schema.yml", &read("customers.schema.yml"));
+    let run = || drop(host.run(&["--once"]).succeeded());
+    let found = |query: &str| {
+        let (_, answer) = search.ask("POST", &format!("/{prefix}customers/_search"), query);
+        let hits = answer["hits"]["hits"].as_array().unwrap_or_else(|| panic!("{answer}"));
+        hits.iter().map(|hit| hit["_id"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let sky = r#"{ "query": { "nested": { "path": "orders.lines", "query": { "match": { "orders.lines.product.title": "sky" } } } } }"#;
+    run();
+    assert_eq!(found(r#"{ "query": { "query_string": { "query": "lovelace" } } }"#), ["1"]);
+    assert_eq!((found(sky).len(), search.count(&format!("{prefix}customers"))), (0, 3), "nobody yet; one is deleted");
+    database.sql("UPDATE products SET title = 'Mug, sky blue' WHERE id = 1; UPDATE customers SET deleted_at = now() WHERE id = 2");
+    run();
+    assert_eq!((found(sky), search.count(&format!("{prefix}customers"))), (vec!["1".to_owned()], 2));
+    assert_eq!(search.count(&format!("{prefix}products")), 5);
+    search.clean(&prefix);
 }

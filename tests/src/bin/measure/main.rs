@@ -5,7 +5,9 @@
 
 mod compare;
 mod figures;
+mod loader;
 mod memory;
+mod search;
 mod shop;
 mod tail;
 mod timed;
@@ -13,6 +15,7 @@ mod timed;
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.split_first() {
+        Some((first, [one])) if first == "compare" && one == "opensearch" => search::print(),
         Some((first, rest)) if first == "compare" => compare::print(rest),
         _ => figures::print(),
     }

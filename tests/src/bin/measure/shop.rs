@@ -59,7 +59,8 @@ impl Shop {
         self.host.folder().join(if which == Which::Ours { "ours" } else { "theirs" })
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    /// What would start ours.
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = self.host.command(words);
         command.env("FLUSSO_LOG_LEVEL", std::env::var("FLUSSO_MEASURE_LOG").unwrap_or_else(|_| "error".to_owned()));
         let managed = std::env::var("FLUSSO_MEASURE_IDENTITY").is_ok_and(|identity| identity == "full");

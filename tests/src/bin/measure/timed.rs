@@ -64,3 +64,12 @@ pub(crate) fn resident(process: u32) -> (u64, u64) {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     (peak_kib(&status).unwrap_or(0) / 1024, kib(&status, "VmRSS:").unwrap_or(0) / 1024)
 }
+
+/// How long a process has worked, in all its threads.
+pub(crate) fn cpu(process: u32) -> Duration {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // Behind the name, which may hold anything: user and system time are the 12th and 13th, in hundredths of a second.
+    let behind = text.rsplit_once(')').map_or("", |(_, behind)| behind);
+    let ticks: u64 = behind.split_whitespace().skip(11).take(2).filter_map(|one| one.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
+}
