@@ -10,7 +10,7 @@ use super::{Options, Sink};
 use crate::search::{Proxy, Search, Trouble};
 
 /// What goes wrong with a cluster all the time, of a thousand. What is read back is asked for directly.
-const TROUBLE: Trouble = Trouble { busy: 100, away: 10, lost: 10, late: 1 };
+const TROUBLE: Trouble = Trouble { busy: 10, away: 2, lost: 2, late: 0 };
 
 /// The place.
 pub(super) struct Place {

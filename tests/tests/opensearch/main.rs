@@ -4,7 +4,7 @@ mod shop;
 
 use std::time::Duration;
 
-use flusso_tests::converge::{Identity, Options, Sink, run};
+use flusso_tests::converge::{Fault, Identity, Options, Sink, run};
 use flusso_tests::search::{Moment, Node, Proxy, Search, Trouble};
 use flusso_tests::{Host, Postgres};
 use shop::{Shop, workload};
@@ -101,6 +101,7 @@ fn a_cluster_in_trouble_gets_every_document_all_the_same() {
     let proxy = Proxy::before(Search::shared().address(), 7);
     let shop = Shop::open("trouble", &Search::shared(), Some(&proxy));
     shop.database.sql("INSERT INTO by_int SELECT g, 'row ' || g FROM generate_series(1000, 20000) g");
+    shop.database.sql("INSERT INTO by_text SELECT 'many ' || g, 'row ' || g FROM generate_series(1, 3000) g");
     proxy.make(Trouble { busy: 100, away: 30, lost: 30, late: 5 });
     let mut running = shop.host.start(&[]);
     running.wait_for_log("ready");
@@ -108,6 +109,8 @@ fn a_cluster_in_trouble_gets_every_document_all_the_same() {
         shop.database.sql(&workload(30 + round, 150));
         std::thread::sleep(Duration::from_millis(500));
     }
+    // A tenth of what is removed is refused for now as well; it is not begun again for that.
+    shop.database.sql("BEGIN; TRUNCATE by_text; INSERT INTO by_text VALUES ('after', 'it'); COMMIT");
     // One of each at least, whatever was drawn.
     proxy.make(Trouble { busy: 100, away: 1_000, ..Trouble::default() });
     std::thread::sleep(Duration::from_secs(2));
@@ -185,8 +188,10 @@ fn secrets_reach_the_cluster_and_no_log() {
 #[test]
 #[ignore = "needs an OpenSearch: tests/run starts one"]
 fn every_index_equals_its_rebuild_after_faults_on_both_sides() {
-    let mixed = Options::mixed(20, 21, Identity::Managed);
-    let report = run(&Options { sink: Sink::OpenSearch, every: 2.0, round: 10.0, ..mixed });
+    // What makes it build whole indexes anew, again and again, is for longer runs.
+    let faults = vec![Fault::Kill, Fault::Terminate, Fault::Sender, Fault::Readers];
+    let mixed = Options::mixed(20, 21, Identity::Full);
+    let report = run(&Options { sink: Sink::OpenSearch, faults, every: 2.0, round: 10.0, ..mixed });
     println!("{report}");
     assert!(report.wrong.is_none(), "{report}");
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use flusso_plugin::{Document, Error, Failure, Rejection, Result, Target, Version};
 
-use crate::clear;
+use crate::clear::Clear;
 use crate::client::{Client, Sent};
 use crate::http::Kind;
 use crate::indexes::{Generation, Indexes};
@@ -24,7 +24,6 @@ use crate::url::encode;
 pub(crate) use chunk::{Chunk, Keys};
 use pace::Pace;
 use verdict::FILTER;
-pub(crate) use verdict::leftover;
 
 /// How long the oldest answer is waited for before the others are looked at.
 const LATE: Duration = Duration::from_millis(20);
@@ -33,7 +32,7 @@ const ID: usize = 512;
 
 enum Step {
     Write(Chunk),
-    Clear(Target, Version),
+    Clear(Clear),
 }
 
 /// The writer.
@@ -106,7 +105,7 @@ impl Bulk {
     /// Takes the wish that everything before it is removed.
     pub(crate) fn clear(&mut self, target: Target, version: Version) {
         self.seal();
-        self.queue.push_back(Step::Clear(target, version));
+        self.queue.push_back(Step::Clear(Clear::new(target, version)));
     }
 
     /// Sends what is full, as far as there is room; waits for nothing.
@@ -142,10 +141,11 @@ impl Bulk {
                 std::thread::sleep(wait);
             } else {
                 match self.queue.pop_front() {
-                    Some(Step::Clear(target, version)) => {
-                        let removed = clear::clear(client, indexes.get(target)?, version, &self.keys, &self.query)?;
-                        if removed > 0 {
-                            self.dirty.insert(target);
+                    Some(Step::Clear(mut clear)) => {
+                        let generation = indexes.get(clear.target)?;
+                        if let Some(deletions) = clear.next(client, generation, &self.keys)? {
+                            self.queue.push_front(Step::Clear(clear));
+                            self.queue.push_front(Step::Write(deletions));
                         }
                     }
                     // It was not sent although nothing is underway: there is always room for one.

@@ -99,25 +99,6 @@ pub(crate) fn class(cause: &Cause) -> String {
     }
 }
 
-/// Why documents of a request were not taken; none: they were.
-pub(crate) fn leftover(body: &[u8]) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Items {
-        #[serde(default)]
-        items: Vec<serde::de::IgnoredAny>,
-    }
-    let count = serde_json::from_slice::<Items>(body).map_or(0, |all| all.items.len());
-    match verdicts(body, count) {
-        Err(nonsense) => Some(nonsense.0),
-        Ok(said) => said.into_iter().flatten().find_map(|verdict| match verdict {
-            Verdict::Applied => None,
-            Verdict::Busy(cause) | Verdict::Gone(cause) | Verdict::Refused(cause) | Verdict::Forbidden(_, cause) => {
-                Some(cause.text())
-            }
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
