@@ -9,8 +9,10 @@ use super::world::INDEXES;
 use super::{Options, Sink};
 use crate::search::{Proxy, Search, Trouble};
 
-/// What goes wrong with a cluster all the time, of a thousand. What is read back is asked for directly.
-const TROUBLE: Trouble = Trouble { busy: 10, away: 2, lost: 2, late: 0 };
+/// What goes wrong with a cluster while it is written to, of a thousand; and while the rest of it drains, which would take
+/// long otherwise.
+const TROUBLE: Trouble = Trouble { busy: 100, away: 10, lost: 10, late: 1 };
+const REST: Trouble = Trouble { busy: 2, away: 0, lost: 0, late: 0 };
 
 /// The place.
 pub(super) struct Place {
@@ -29,7 +31,6 @@ impl Place {
         let cluster = (options.sink == Sink::OpenSearch).then(|| {
             let search = Search::shared();
             let proxy = Proxy::before(search.address(), options.seed);
-            proxy.make(TROUBLE);
             Cluster { search, proxy, prefix: format!("world_{}_{}_", options.seed, std::process::id()) }
         });
         Self { lines: Arc::clone(lines), cluster }
@@ -50,6 +51,13 @@ impl Place {
             )
         };
         self.cluster.as_ref().map(table).unwrap_or_default()
+    }
+
+    /// Whether the cluster is in much trouble from here on.
+    pub(super) fn trouble(&self, is: bool) {
+        if let Some(one) = &self.cluster {
+            one.proxy.make(if is { TROUBLE } else { REST });
+        }
     }
 
     /// What went wrong so far, by kind.

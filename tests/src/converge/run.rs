@@ -132,8 +132,10 @@ impl Run {
         while report.written < seconds || (self.writers.committed() < wanted && report.written < seconds * 3) {
             let started = Instant::now();
             let round = Duration::from_secs_f64(self.options.round).min(seconds);
+            self.place.trouble(true);
             self.trouble(started + round, report)?;
             self.writers.pause();
+            self.place.trouble(false);
             report.written += started.elapsed();
             self.settle(report)?;
             self.writers.go_on();

@@ -1,5 +1,6 @@
 //! A real PostgreSQL into a real OpenSearch: every document read back and compared, as JSON, with what plain SQL says.
 
+mod reindex;
 mod shop;
 
 use std::time::Duration;
@@ -188,10 +189,12 @@ fn secrets_reach_the_cluster_and_no_log() {
 #[test]
 #[ignore = "needs an OpenSearch: tests/run starts one"]
 fn every_index_equals_its_rebuild_after_faults_on_both_sides() {
-    // What makes it build whole indexes anew, again and again, is for longer runs.
+    // What makes it build whole indexes anew, again and again, is for longer runs; and what comes faster than the cluster
+    // takes it would drain when it is in little trouble.
     let faults = vec![Fault::Kill, Fault::Terminate, Fault::Sender, Fault::Readers];
     let mixed = Options::mixed(20, 21, Identity::Full);
-    let report = run(&Options { sink: Sink::OpenSearch, faults, every: 2.0, round: 10.0, ..mixed });
+    let report =
+        run(&Options { sink: Sink::OpenSearch, faults, rate: 60, floor: 10, every: 2.0, round: 10.0, ..mixed });
     println!("{report}");
     assert!(report.wrong.is_none(), "{report}");
 }

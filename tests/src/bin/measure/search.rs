@@ -253,7 +253,8 @@ fn show(shop: &Shop, loader: &Loader, ours: Figures, theirs: Figures, bare: Vec<
         most.zip(least).map_or(1.0, |(most, least)| most.as_secs_f64() / least.as_secs_f64())
     };
     let itself = |times: &[Duration]| {
-        let (first, second): (Vec<_>, Vec<_>) = times.chunks_exact(2).map(|pair| (pair[0], pair[1])).unzip();
+        let pairs = times.chunks_exact(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?)));
+        let (first, second): (Vec<_>, Vec<_>) = pairs.unzip();
         middle(&first).as_secs_f64() / middle(&second).as_secs_f64()
     };
     let ratio = |what: &str, theirs: &[Duration], ours: &[Duration], count: usize, bound: &str| {
