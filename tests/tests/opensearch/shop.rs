@@ -185,7 +185,8 @@ impl Shop {
             let rows =
                 self.database.sql(&format!("SELECT json_build_array(id::text, body) FROM ({oracle}) t (id, body)"));
             for row in rows.lines() {
-                let (id, body): (String, Value) = serde_json::from_str(row).unwrap();
+                let (id, body): (String, Value) =
+                    serde_json::from_str(row).unwrap_or_else(|error| panic!("{error}: {row}"));
                 wanted.insert(id, body);
             }
             let ids = |all: &BTreeMap<String, Value>| all.keys().cloned().collect::<std::collections::BTreeSet<_>>();
@@ -200,7 +201,11 @@ impl Shop {
             for (id, wanted) in &wanted {
                 deployment::differences(&format!("{index}/{id}"), wanted, &found[id], &mut differences);
             }
-            assert!(differences.is_empty(), "{when} (theirs: SQL): {:#?}", &differences[..differences.len().min(10)]);
+            assert!(
+                differences.is_empty(),
+                "{when} (theirs: SQL): {:#?}",
+                differences.iter().take(10).collect::<Vec<_>>()
+            );
             assert_eq!(self.search.count(&self.name(index)), wanted.len() as u64, "{when}: {index}, counted");
         }
     }
