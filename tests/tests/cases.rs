@@ -2,6 +2,8 @@
 //! Cases that are a search cluster's alone stand with its plugin. All of them at once, at random and under faults:
 //! `converge.rs`.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails says where")]
+
 use std::path::Path;
 
 /// The case, and the names of its tests.

@@ -1,5 +1,7 @@
 //! The convergence test in its short form: fixed seeds, about two minutes in all. For longer ones: `tests/run converge`.
 
+#![allow(clippy::print_stdout, reason = "the report of a test that fails")]
+
 use flusso_tests::converge::{Fault, Identity, Options, run};
 
 fn converges(options: Options) {

@@ -3,6 +3,8 @@
 //! The host is killed with SIGKILL at random moments of a stream of 50 000 transactions and started again each time. A line
 //! that the kill tore is no line. What was not confirmed comes again; nothing is missing.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails says where")]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

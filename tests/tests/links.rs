@@ -1,6 +1,8 @@
 //! Deleted and moved rows of tables whose replica identity is only the key: the documents they were in follow, without any
 //! ALTER by the operator, over live changes and after a kill.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails says where")]
+
 use std::collections::BTreeMap;
 
 use flusso_tests::{Host, Line, Postgres};

@@ -1,6 +1,8 @@
 //! What a server of its own can do that the shared one must not: crash, come back from a backup, change its timeline, throw
 //! away what a slot needs, listen elsewhere.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails says where")]
+
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::Path;

@@ -1,6 +1,8 @@
 //! Cases 19 and 22 of what must never go wrong: what changes documents though no change of the stream tells it, while the host
 //! runs and while it does not.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails says where")]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

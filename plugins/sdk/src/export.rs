@@ -149,6 +149,7 @@ impl<T: Sink + Instance> b::sink::exports::flusso::connector::sink::Guest for Ex
 }
 
 /// The manifest's bytes as an array, for the custom section. `N` is its length.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which refuses a place that is not there")]
 pub const fn manifest_bytes<const N: usize>(manifest: &str) -> [u8; N] {
     let (bytes, mut array, mut at) = (manifest.as_bytes(), [0; N], 0);
     while at < N {

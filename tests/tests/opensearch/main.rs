@@ -1,5 +1,7 @@
 //! A real PostgreSQL into a real OpenSearch: every document read back and compared, as JSON, with what plain SQL says.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails says where")]
+
 mod reindex;
 mod shop;
 

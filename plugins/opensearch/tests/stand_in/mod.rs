@@ -45,9 +45,12 @@ pub enum Reply {
 
 type Script = dyn FnMut(usize, &[Line]) -> Reply + Send;
 
+/// Documents by their ids: the version, and the body of one that is not deleted.
+pub type Held = BTreeMap<String, (u64, Option<Value>)>;
+
 pub struct StandIn {
     pub address: String,
-    pub documents: Arc<Mutex<BTreeMap<String, (u64, Option<Value>)>>>,
+    pub documents: Arc<Mutex<Held>>,
     /// The bulk requests that came, by their ids.
     pub requests: Arc<Mutex<Vec<Vec<String>>>>,
     pub refreshes: Arc<Mutex<usize>>,

@@ -327,12 +327,12 @@ impl Remembered {
 impl Links<Never> for Remembered {
     fn parents(&mut self, relation: u32, rows: &[Key]) -> Result<Vec<Vec<Key>>, Never> {
         self.moment += 1;
-        let mut known = |row: &Key| {
+        let known = |row: &Key| {
             let row = integers(row);
             self.asked.insert((relation, row.clone()), self.moment);
             let links = self.links.iter().filter(|link| (link.0, &link.1) == (relation, &row));
             links.map(|(.., values)| integer_key(values)).collect()
         };
-        Ok(rows.iter().map(|row| known(row)).collect())
+        Ok(rows.iter().map(known).collect())
     }
 }
