@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{AppError, Deployment, Folders, Reseed, RunOptions, options, state_folder};
 use crate::config::{Config, DEFAULT_PUBLIC};
@@ -15,6 +15,8 @@ use crate::server::{Server, Surface};
 
 /// How often one looks how far a rebuild is.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long a host may take until it can be asked.
+const STARTING: Duration = Duration::from_secs(15);
 /// How long a source may be away that only has to say what it is called.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -100,8 +102,14 @@ pub async fn reindex(
     let folder = folder(config, folders).await?;
     let failed = |source| AppError::Ask { folder: folder.clone(), source };
     let path = format!("/reindex?index={}", encoded(index));
-    let Some((status, body)) = ask(&folder, "POST", &path).await.map_err(failed)? else {
-        return Ok(Asked::NotRunning(folder));
+    // A host that is starting, or between two rounds, is waited for.
+    let deadline = Instant::now() + STARTING;
+    let (status, body) = loop {
+        match ask(&folder, "POST", &path).await.map_err(failed)? {
+            None => return Ok(Asked::NotRunning(folder)),
+            Some((503, _)) if Instant::now() < deadline => sleep(LOOK).await,
+            Some(answer) => break answer,
+        }
     };
     match status {
         202 if !wait => return Ok(Asked::Begun),
