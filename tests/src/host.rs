@@ -53,8 +53,13 @@ impl Host {
 
     /// The same with a variable more.
     pub fn with(mut self, name: &str, value: &str) -> Self {
-        self.environment.insert(name.to_owned(), value.to_owned());
+        self.set(name, value);
         self
+    }
+
+    /// Sets a variable for those that are started from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.to_owned(), value.to_owned());
     }
 
     /// The folder it is started in.

@@ -111,15 +111,16 @@ fn an_index_is_built_anew_while_it_serves() {
 #[test]
 #[ignore = "needs an OpenSearch: tests/run starts one"]
 fn what_was_committed_is_found_after_the_wait() {
-    let shop = Shop::open("wait", &Search::shared(), None);
+    let mut shop = Shop::open("wait", &Search::shared(), None);
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    shop.configure(&shop.search.url(), &format!("[server]\npublic_address = \"{address}\""));
+    shop.host.set("FLUSSO_PUBLIC_ADDRESS", &address);
     let mut running = shop.host.start(&[]);
     shop.barrier(&mut running);
     // A host that is busy all the while: it does not catch up, and makes nothing visible for that.
     let writer = shop.database.sql_in_background(&workload(300, 4_000));
     let server = Search::at(&address);
     for n in 0..20 {
+        assert!(running.is_running(), "{:#?}", running.log());
         shop.database.sql(&format!("INSERT INTO by_uuid VALUES (gen_random_uuid(), 'mine {n}')"));
         let position = if n % 2 == 0 { "now".to_owned() } else { shop.database.sql("SELECT pg_current_wal_lsn()") };
         let (status, said) =
