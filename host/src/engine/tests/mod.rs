@@ -64,6 +64,7 @@
 //! | `once::it_seeds_follows_to_the_head_and_ends_with_everything_confirmed` | `--once` only follows |
 //! | `once::the_head_is_taken_when_the_last_seed_is_durable` | the first seed asks for the head |
 //! | `once::what_is_committed_after_the_head_was_taken_is_not_waited_for` | the head is asked for at every poll |
+//! | `once::what_it_wrote_is_found_when_it_ends` | an end counts as something that waits |
 //! | `backfill::a_backfill_comes_to_its_end_although_live_changes_never_stop` | a waiting read never gets a turn |
 //! | `backfill::a_range_whose_cursor_stands_still_is_not_read_for_ever` | a cursor that stands still is read on |
 //! | `backfill::a_sink_that_joins_later_is_seeded_alone` | a seed goes to every sink |

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::kit::{Edit, Fault, ITEMS, World, group, item};
+use super::kit::{Edit, Fault, ITEMS, SinkSetup, World, group, item};
 use crate::engine::{Finished, Options};
 
 fn once() -> Options {
@@ -33,6 +33,17 @@ async fn a_head_that_is_reached_already_ends_it() {
     for _ in 0..3 {
         assert_eq!(world.start(once()).end().await.unwrap(), Finished::Done);
     }
+    world.assert_converged();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_it_wrote_is_found_when_it_ends() {
+    let world = World::with(&[("a", SinkSetup { lags: true, ..SinkSetup::default() })]);
+    assert_eq!(world.start(once()).end().await.unwrap(), Finished::Done);
+    // The batch is full before its end is taken from the queue.
+    world.commit([item(1, 1, "one")]);
+    assert_eq!(world.start(Options { max_changes: 1, ..once() }).end().await.unwrap(), Finished::Done);
+    assert_eq!(world.lock().sinks["a"].journal.last().map(String::as_str), Some("flush true"));
     world.assert_converged();
 }
 
