@@ -2,7 +2,7 @@
 //! While it flushes, the worker builds on. After any error the writer is thrown away and everything since the last good
 //! flush is written again, in order, to a fresh one.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -31,8 +31,10 @@ pub(crate) struct Delivery {
     pub(crate) quarantine: Quarantine,
     pub(crate) history: HistoryId,
     pub(crate) entries: mpsc::UnboundedReceiver<Arc<Entry>>,
-    /// An entry that was taken and belongs to the next group.
-    pub(crate) next: Option<Arc<Entry>>,
+    /// Entries that were taken and belong to the next groups.
+    pub(crate) next: VecDeque<Arc<Entry>>,
+    /// Bytes that make a group large enough.
+    pub(crate) enough: usize,
     pub(crate) done: mpsc::UnboundedSender<Done>,
     /// Somebody wishes to find what is durable.
     pub(crate) wish: watch::Receiver<u64>,
@@ -52,7 +54,7 @@ impl Delivery {
         let name = format!("sink {:?}", self.sink.name());
         let mut retry = Retry::new(&name, &shared.options, &*shared.observer);
         loop {
-            let first = match self.next.take() {
+            let first = match self.next.pop_front() {
                 Some(entry) => entry,
                 None => tokio::select! {
                     biased;
@@ -67,7 +69,7 @@ impl Delivery {
                     }
                 },
             };
-            let group = self.gather(first);
+            let mut group = self.gather(first);
             let started = Instant::now();
             // The links that these documents were built from are on disk before any of them is written: many builds' at once.
             // Guarded by `tests::links::links_are_stored_before_a_document_made_of_them_is_written`.
@@ -79,8 +81,10 @@ impl Delivery {
                     // `tests::i6::a_sink_that_is_away_is_tried_again_and_nothing_is_confirmed_meanwhile`.
                     Err(error) => retry.failed(error).await?,
                 }
+                self.divide(&mut group);
             };
             retry.succeeded();
+            self.enough = self.enough.saturating_mul(2).min(shared.options.flush_bytes);
             // I6, I7: what was refused is decided upon before anything is said to be done or seeded. Guarded by
             // `tests::i6::a_run_that_stops_at_a_refused_document_has_not_marked_its_index_seeded`.
             self.settle(&group, refused).await?;
@@ -121,18 +125,28 @@ impl Delivery {
     fn gather(&mut self, first: Arc<Entry>) -> Vec<Arc<Entry>> {
         let mut bytes = first.bytes;
         let mut group = vec![first];
-        while bytes < self.shared.options.flush_bytes
+        while bytes < self.enough
             && group.last().is_some_and(|entry| matches!(entry.work, Work::Live { .. } | Work::Seed { .. }))
         {
-            let Ok(next) = self.entries.try_recv() else { break };
+            let Some(next) = self.next.pop_front().or_else(|| self.entries.try_recv().ok()) else { break };
             if matches!(next.work, Work::BeginSeed { .. }) {
-                self.next = Some(next);
+                self.next.push_front(next);
                 break;
             }
             bytes += next.bytes;
             group.push(next);
         }
         group
+    }
+
+    /// What failed goes again with half as much in one flush, down to one entry, and each success allows twice as much: a sink may be
+    /// too slow for what one flush has time for. Guarded by
+    /// `tests::i6::what_takes_a_sink_too_long_is_flushed_in_smaller_parts`.
+    fn divide(&mut self, group: &mut Vec<Arc<Entry>>) {
+        self.enough = group.iter().map(|entry| entry.bytes).sum::<usize>() / 2;
+        for entry in group.split_off(group.len().div_ceil(2)).into_iter().rev() {
+            self.next.push_front(entry);
+        }
     }
 
     /// The open instance, or a fresh one. Whoever takes it puts it back unless it failed.
@@ -187,7 +201,7 @@ impl Delivery {
         // Nothing comes behind an end, though the queue may not have been empty when the documents before it went out. Guarded by
         // `tests::once::what_it_wrote_is_found_when_it_ends`.
         let ends = group.last().is_some_and(|entry| matches!(entry.work, Work::End));
-        let waiting = self.next.is_some() || !self.entries.is_empty() || self.shared.backlog.load(Ordering::Acquire);
+        let waiting = !self.next.is_empty() || !self.entries.is_empty() || self.shared.backlog.load(Ordering::Acquire);
         let calm = ends || !waiting;
         // A wish that comes while this flush is under way is for the next.
         self.wished |= self.wish.has_changed().unwrap_or_default();

@@ -107,7 +107,7 @@ impl Default for Options {
             queue_bytes: 16 << 20,
             max_in_flight: 16 << 20,
             max_lead: 64 << 20,
-            flush_bytes: 1 << 20,
+            flush_bytes: 8 << 20,
             call_bytes: 16 << 20,
             flush_deadline: Duration::from_secs(30),
             retry_first: Duration::from_millis(100),

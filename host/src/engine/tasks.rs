@@ -1,6 +1,6 @@
 //! The tasks of a run, wired to each other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
@@ -111,7 +111,8 @@ impl Connected {
                 quarantine,
                 history: Arc::clone(&prepared.history),
                 entries,
-                next: None,
+                next: VecDeque::new(),
+                enough: shared.options.flush_bytes,
                 done: done_in.clone(),
                 wish: shared.wish.subscribe(),
                 wished: false,

@@ -57,7 +57,8 @@ async fn one(seed: u64) {
     let sinks: Vec<_> = (0..=random.below(3) as usize)
         .map(|at| {
             let (generations, versions) = (!random.once_in(3), random.once_in(2));
-            (names[at], SinkSetup { generations, versions, stream: false, lags: random.once_in(2) })
+            let lags = random.once_in(2);
+            (names[at], SinkSetup { generations, versions, lags, ..SinkSetup::default() })
         })
         .collect();
     let world = World::with(&sinks);

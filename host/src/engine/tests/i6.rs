@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::kit::{Fault, World, group, item};
+use super::kit::{Fault, SinkSetup, World, group, item};
 use crate::engine::{EngineError, OnError, Options};
 
 #[tokio::test(start_paused = true)]
@@ -32,6 +32,22 @@ async fn what_was_written_since_the_last_good_flush_is_written_again_to_a_fresh_
     world.commit([item(1, 1, "one"), item(2, 1, "two")]);
     world.quiet().await;
     assert_eq!(world.calls("sink.a.open"), opened + 3);
+    world.assert_converged();
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_a_sink_too_long_is_flushed_in_smaller_parts() {
+    let world = World::with(&[("a", SinkSetup { most: Some(2), ..SinkSetup::default() })]);
+    let run = world.start(Options { max_changes: 1, ..Options::default() });
+    world.quiet().await;
+    world.hold("sink.a.flush");
+    for at in 0..9 {
+        world.commit([item(at, 1, "one of many")]);
+    }
+    world.until("all are built", |inner| inner.builder.built.concat().len() >= 9).await;
+    world.release("sink.a.flush");
+    world.quiet().await;
     world.assert_converged();
     run.stop().await.unwrap();
 }

@@ -27,6 +27,7 @@
 //! | `i6::a_run_that_stops_at_a_refused_document_has_not_marked_its_index_seeded` | the mark comes before the policy |
 //! | `i6::a_sink_that_is_away_is_tried_again_and_nothing_is_confirmed_meanwhile` | a group counts as done before it is flushed |
 //! | `i6::a_stop_is_decided_before_anything_is_put_aside` | only the first refused document can stop the run |
+//! | `i6::what_takes_a_sink_too_long_is_flushed_in_smaller_parts` | what failed goes again whole |
 //! | `i6::what_was_written_since_the_last_good_flush_is_written_again_to_a_fresh_instance` | a group counts as done before it is flushed |
 //! | `i7::a_backfill_is_not_resumed_in_a_generation_that_another_attempt_began` | the attempt is not compared |
 //! | `i7::a_crash_between_promotion_and_mark_does_not_promote_an_empty_generation` | a promoted generation is taken for one under way |

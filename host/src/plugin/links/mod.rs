@@ -160,7 +160,7 @@ impl Table {
         rows.iter().for_each(|row| memory.asked.note(row, moment));
         let mut links = store::find(&self.database, &rows)?;
         for (row, links) in rows.iter().zip(&mut links) {
-            links.extend(memory.young.of(row).map(<[u8]>::to_vec));
+            links.append(&mut memory.young.of(row));
         }
         Ok(links)
     }

@@ -93,6 +93,17 @@ fn what_is_remembered_is_found_also_after_a_restart() {
 }
 
 #[test]
+fn what_is_remembered_often_is_found_once() {
+    let kept = Kept::new();
+    for _ in 0..40 {
+        kept.remember("r", &[("1", "p"), ("1", "q")]);
+    }
+    assert_eq!(kept.parents("r", "1"), ["p", "q"]);
+    kept.store();
+    assert_eq!(kept.parents("r", "1"), ["p", "q"]);
+}
+
+#[test]
 fn rows_of_which_one_begins_with_another_do_not_meet() {
     let kept = Kept::new();
     kept.remember("r", &[("abc", "1"), ("abcd", "2"), ("abd", "3")]);

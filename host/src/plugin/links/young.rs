@@ -5,7 +5,7 @@
 use super::block::{self, Row};
 
 /// Links that wait at most; then they are written on their own.
-pub(super) const MOST: usize = 262_144;
+pub(super) const MOST: usize = 65_536;
 /// Lists that are searched one by one; then they become one.
 const LISTS: usize = 16;
 
@@ -26,9 +26,8 @@ impl Young {
         self.count
     }
 
-    /// Takes links, in [`block::order`]; leaves out what is here already.
-    pub(super) fn add(&mut self, mut links: Vec<Link>) {
-        links.retain(|link| !self.has(link));
+    /// Takes links, in [`block::order`]. What is here already is here twice until it is written: to look for each takes longer.
+    pub(super) fn add(&mut self, links: Vec<Link>) {
         if links.is_empty() {
             return;
         }
@@ -41,16 +40,17 @@ impl Young {
         }
     }
 
-    fn has(&self, link: &Link) -> bool {
-        self.lists.iter().any(|list| list.binary_search_by(|other| block::order(other, link)).is_ok())
-    }
-
-    /// The links of a row.
-    pub(super) fn of<'a>(&'a self, row: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        self.lists.iter().flat_map(move |list| {
+    /// The links of a row, each once.
+    pub(super) fn of(&self, row: &[u8]) -> Vec<Vec<u8>> {
+        let mut links = Vec::new();
+        for list in &self.lists {
             let from = list.partition_point(|(other, _)| block::place(other) < block::place(row));
-            list.iter().skip(from).take_while(move |(other, _)| other == row).map(|(_, link)| link.as_slice())
-        })
+            let of_row = list.iter().skip(from).take_while(|(other, _)| other == row);
+            links.extend(of_row.map(|(_, link)| link.clone()));
+        }
+        links.sort_unstable();
+        links.dedup();
+        links
     }
 
     /// Hands all of them out, in [`block::order`].
@@ -63,7 +63,8 @@ impl Young {
         let mut lists = std::mem::take(&mut self.lists).into_iter();
         let mut all = lists.next().unwrap_or_default();
         lists.for_each(|list| all.extend(list));
-        all.sort_unstable_by(block::order);
+        // Stable sorting merges what is in order already.
+        all.sort_by(block::order);
         all.dedup();
         all
     }

@@ -27,6 +27,8 @@ use verdict::FILTER;
 
 /// How long the oldest answer is waited for before the others are looked at.
 const LATE: Duration = Duration::from_millis(20);
+/// Bytes after which a request goes out, though more might: what one flush holds is on its way in several at a time.
+const ENOUGH: usize = 1 << 20;
 /// The longest id, in bytes, by the cluster's rules. One that is longer would have its whole request refused.
 const ID: usize = 512;
 
@@ -97,7 +99,7 @@ impl Bulk {
         }
         let open = self.open.get_or_insert_with(|| Chunk::new(*target, &generation.gate));
         open.add(&self.keys, *target, &generation.gate, id, *version, body.as_deref());
-        if open.items.len() >= self.batch_size {
+        if open.items.len() >= self.batch_size || open.size() >= ENOUGH {
             self.seal();
         }
     }

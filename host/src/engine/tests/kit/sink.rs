@@ -22,11 +22,13 @@ pub(crate) struct SinkSetup {
     pub(crate) stream: bool,
     /// Searches find what it holds when it is told that it is caught up, and not before.
     pub(crate) lags: bool,
+    /// Writes that one flush has time for; none: any number.
+    pub(crate) most: Option<usize>,
 }
 
 impl Default for SinkSetup {
     fn default() -> Self {
-        Self { generations: true, versions: false, stream: false, lags: false }
+        Self { generations: true, versions: false, stream: false, lags: false, most: None }
     }
 }
 
@@ -310,6 +312,9 @@ impl Writer for Writing {
         // The buffer outlives the gate: what was sent is applied even when the answer is lost.
         let buffer = std::mem::take(&mut self.buffer);
         let lost = self.gate("flush").await?;
+        if self.with(|sink| sink.setup.most).is_some_and(|most| buffer.len() > most) {
+            return Err(StageError::transient("too much for the time there is"));
+        }
         let (mut rejected, mut wrong) = (Vec::new(), Vec::new());
         self.with(|sink| {
             for buffered in buffer {
