@@ -140,7 +140,7 @@ impl Sink for OpenSearch {
 
     fn flush(&mut self, caught_up: bool, deadline_ms: u64) -> Result<Report> {
         self.client.within(Duration::from_millis(deadline_ms));
-        let rejected = self.bulk.flush(&mut self.client, &self.indexes)?;
+        let rejected = self.bulk.flush(&mut self.client, &self.indexes, caught_up)?;
         if caught_up {
             self.refresh();
             self.indexes.sweep(&mut self.client);

@@ -204,6 +204,31 @@ fn what_is_refused_for_being_too_much_at_once_goes_again_in_halves() {
 }
 
 #[test]
+fn after_a_request_that_was_too_large_none_is_as_large() {
+    let cluster = StandIn::new(|_, lines| if lines.len() > 25 { Reply::Refuse(413, "x") } else { Reply::Apply });
+    let (report, mut sink) = cluster.write(json!({}), 40, 20_000);
+    assert!(report.unwrap().rejected.is_empty());
+    let before = cluster.sent().len();
+    let target = sink.ensure_index(mapping()).unwrap().target;
+    sink.write((0..40).map(|n| document(target, &n.to_string(), 2, n)).collect()).unwrap();
+    sink.flush(false, 20_000).unwrap();
+    let sizes: Vec<usize> = cluster.sent()[before..].iter().map(Vec::len).collect();
+    assert!(sizes.iter().sum::<usize>() == 40 && sizes.iter().all(|size| *size <= 25), "{sizes:?}");
+}
+
+#[test]
+fn a_half_comes_before_what_was_written_after_it() {
+    let cluster = StandIn::new(|_, lines| if lines.len() > 3 { Reply::Refuse(413, "x") } else { Reply::Apply });
+    let mut sink = cluster.open(json!({ "batch_size": 4, "requests_in_flight": 1 }));
+    let target = sink.ensure_index(mapping()).unwrap().target;
+    let document = |id: &str, n| document(target, id, 1, n);
+    sink.write(vec![document("a", 1), document("b", 1), document("c", 1), document("d", 1), document("d", 2)]).unwrap();
+    sink.flush(false, 20_000).unwrap();
+    let held = cluster.documents.lock().unwrap().clone();
+    assert_eq!(held.get("d").and_then(|(_, body)| body.clone()), Some(json!({ "n": 2 })), "{:?}", cluster.sent());
+}
+
+#[test]
 fn a_flush_says_whether_all_of_it_can_be_found() {
     let cluster = StandIn::new(|_, _| Reply::Apply);
     let mut sink = cluster.open(json!({}));
@@ -237,5 +262,31 @@ fn what_was_written_is_made_visible_when_nothing_more_waits() {
     let before = *cluster.refreshes.lock().unwrap();
     sink.flush(true, 20_000).unwrap();
     sink.flush(true, 20_000).unwrap();
-    assert_eq!(*cluster.refreshes.lock().unwrap() - before, 1, "once for what was written before, and not for nothing");
+    let after = *cluster.refreshes.lock().unwrap();
+    assert_eq!(after.0 - before.0, 1, "once for what was written before, and not for nothing");
+}
+
+#[test]
+fn a_lone_change_is_made_visible_by_the_request_that_writes_it() {
+    let cluster = StandIn::new(|number, _| match number {
+        2 | 5 => Reply::Each(vec![(429, "es_rejected_execution_exception")]),
+        _ => Reply::Apply,
+    });
+    let mut sink = cluster.open(json!({}));
+    let target = sink.ensure_index(mapping()).unwrap().target;
+    sink.mark_seeded(target, "h".into()).unwrap();
+    let before = *cluster.refreshes.lock().unwrap();
+    let mut flush = |id: &str, caught_up| {
+        sink.write(vec![document(target, id, 1, 1)]).unwrap();
+        let extra = sink.flush(caught_up, 20_000).unwrap().extra;
+        let now = *cluster.refreshes.lock().unwrap();
+        (now.0 - before.0, now.1 - before.1, extra.is_none())
+    };
+    assert_eq!(flush("lone", true), (0, 1, true));
+    assert_eq!(flush("one of many", false), (0, 1, false));
+    // Behind something that is hidden, in whatever shard: a request of its own shows both.
+    assert_eq!(flush("busy", true), (1, 1, true));
+    assert_eq!(flush("lone", true), (1, 2, true));
+    // What is put off is not shown by the request that did not write it.
+    assert_eq!(flush("busy", true), (2, 3, true));
 }

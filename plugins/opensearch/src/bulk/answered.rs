@@ -34,7 +34,9 @@ impl Bulk {
             Error::transient(format!("the answer of {} to documents makes no sense: {}", client.address(), nonsense.0))
         })?;
         self.failures = 0;
-        self.dirty.extend(chunk.items.iter().map(|item| item.target));
+        if !chunk.shows {
+            self.dirty.extend(chunk.items.iter().map(|item| item.target));
+        }
         let Some(said) = said else {
             self.pace.taken();
             return Ok(());

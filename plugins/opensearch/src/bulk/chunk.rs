@@ -29,6 +29,8 @@ pub(crate) struct Chunk {
     keys: HashSet<u64>,
     /// How often some of it was tried.
     pub(crate) attempt: u32,
+    /// Whether searches find it once it is answered.
+    pub(crate) shows: bool,
 }
 
 /// Numbers for documents, the same throughout one instance.
@@ -51,6 +53,7 @@ impl Chunk {
             items: Vec::new(),
             keys: HashSet::new(),
             attempt: 0,
+            shows: false,
         }
     }
 
@@ -117,6 +120,7 @@ impl Chunk {
         self.items.extend(other.items.into_iter().map(moved));
         self.keys.extend(other.keys);
         self.attempt = self.attempt.max(other.attempt);
+        self.shows &= other.shows;
         None
     }
 

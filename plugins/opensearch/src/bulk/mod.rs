@@ -128,9 +128,12 @@ impl Bulk {
         Ok(())
     }
 
-    /// Makes everything durable that was taken, or says what is rejected.
-    pub(crate) fn flush(&mut self, client: &mut Client, indexes: &Indexes) -> Result<Vec<Rejection>> {
+    /// Makes everything durable that was taken, or says what is rejected. `show`: searches had better find it at once.
+    pub(crate) fn flush(&mut self, client: &mut Client, indexes: &Indexes, show: bool) -> Result<Vec<Rejection>> {
         self.seal();
+        if show {
+            self.show_at_once(indexes);
+        }
         loop {
             self.dispatch(client)?;
             if !self.flying.is_empty() {
@@ -168,6 +171,16 @@ impl Bulk {
         self.dirty.retain(|target| !targets.contains(target));
     }
 
+    /// All there is, in one request, is shown by that request: a lone change does not wait for a second one. The cluster
+    /// refreshes the shards that are written to, so nothing may be hidden there from before.
+    fn show_at_once(&mut self, indexes: &Indexes) {
+        let alone = self.flying.is_empty() && self.waiting.is_empty() && self.queue.len() == 1;
+        if let (true, Some(Step::Write(chunk))) = (alone, self.queue.front_mut()) {
+            let serves = |target| indexes.get(target).is_ok_and(|one| one.serves) && !self.dirty.contains(&target);
+            chunk.shows = chunk.items.iter().all(|item| serves(item.target));
+        }
+    }
+
     fn seal(&mut self) {
         if let Some(open) = self.open.take() {
             self.queue.push_back(Step::Write(open));
@@ -180,7 +193,8 @@ impl Bulk {
     }
 
     fn send(&mut self, client: &mut Client, chunk: Chunk) -> Result<()> {
-        let target = format!("/{}/_bulk?{}", encode(&chunk.gate), self.query);
+        let shows = if chunk.shows { "&refresh=true" } else { "" };
+        let target = format!("/{}/_bulk?{}{shows}", encode(&chunk.gate), self.query);
         let sent = client.send("POST", &target, Kind::Lines, Some(chunk.bytes()))?;
         self.flying.push_back((sent, chunk));
         Ok(())

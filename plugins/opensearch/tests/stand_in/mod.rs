@@ -53,7 +53,8 @@ pub struct StandIn {
     pub documents: Arc<Mutex<Held>>,
     /// The bulk requests that came, by their ids.
     pub requests: Arc<Mutex<Vec<Vec<String>>>>,
-    pub refreshes: Arc<Mutex<usize>>,
+    /// How often it was refreshed, and by a bulk request.
+    pub refreshes: Arc<Mutex<(usize, usize)>>,
 }
 
 impl StandIn {
@@ -110,7 +111,7 @@ fn serve(
     stream: TcpStream,
     documents: &Mutex<BTreeMap<String, (u64, Option<Value>)>>,
     requests: &Mutex<Vec<Vec<String>>>,
-    refreshes: &Mutex<usize>,
+    refreshes: &Mutex<(usize, usize)>,
     script: &Mutex<Box<Script>>,
 ) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -142,6 +143,9 @@ fn serve(
                 requests.push(lines.iter().map(|line| line.id.clone()).collect());
                 requests.len() - 1
             };
+            if path.contains("refresh=true") {
+                refreshes.lock().unwrap().1 += 1;
+            }
             let reply = (script.lock().unwrap())(number, &lines);
             match reply {
                 Reply::Apply => (200, apply(documents, &lines, &vec![(200, ""); lines.len()])),
@@ -162,7 +166,7 @@ fn serve(
             }
         } else {
             if place.ends_with("_refresh") {
-                *refreshes.lock().unwrap() += 1;
+                refreshes.lock().unwrap().0 += 1;
             }
             (200, other(place))
         };
