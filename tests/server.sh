@@ -58,7 +58,10 @@ start_server() {
         openssl req -newkey rsa:2048 -nodes -subj "/CN=localhost" -keyout server.key -out server.csr
         printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n' > server.ext
         openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -sha256 -extfile server.ext -out server.crt
-        chmod 600 server.key
+        openssl req -newkey rsa:2048 -nodes -subj "/CN=flusso" -keyout client.key -out client.csr
+        printf 'basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\n' > client.ext
+        openssl x509 -req -in client.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -sha256 -extfile client.ext -out client.crt
+        chmod 600 server.key client.key
     ) 2>"$work/openssl.log" || { cat "$work/openssl.log" >&2; fail "openssl could not make a certificate"; }
     [ "$(id -u)" = 0 ] && chown -R "$user" "$work"
 

@@ -9,7 +9,7 @@ use flusso_plugin::{Error, Result};
 use crate::http::{Answer, Decoder, Head, Kind, gzip};
 use crate::refusal::Refusal;
 use crate::settings::Settings;
-use crate::transport::{Broken, Tls, Transport, connect};
+use crate::transport::{Broken, Tls, Transport, connect, unknown};
 use crate::url::Url;
 
 /// How long connecting may take.
@@ -186,6 +186,9 @@ impl Client {
     }
 
     fn lost(&self, what: &str, broken: &Broken) -> Error {
+        if broken.is_about_us() {
+            return unknown(self.address(), &broken.0);
+        }
         Error::transient(format!("{what} at {} was cut off: {}", self.address(), broken.0))
     }
 }

@@ -9,6 +9,15 @@ use flusso_plugin::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Broken(pub(crate) String);
 
+impl Broken {
+    /// Whether the server has said so for who we are, or are not: rustls's words for its alerts. With TLS 1.3 they come when the
+    /// first answer is read, not while shaking hands.
+    pub(crate) fn is_about_us(&self) -> bool {
+        let alert = self.0.split_once("received fatal alert: ").map(|(_, alert)| alert.to_ascii_lowercase());
+        alert.is_some_and(|alert| ["certificate", "unknownca", "accessdenied"].iter().any(|sign| alert.contains(sign)))
+    }
+}
+
 /// How a server shows who it is.
 #[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "a native build does not speak TLS"))]
 #[derive(Clone)]
@@ -41,6 +50,12 @@ fn away(address: &str, why: &str) -> Error {
     Error::transient(format!("cannot reach the cluster at {address}: {why}; is it running?"))
 }
 
+/// The server does not let us in for who we are.
+pub(crate) fn unknown(address: &str, why: &str) -> Error {
+    let text = format!("{address} asks for one that it accepts: {why}");
+    Error::configuration("client_certificate", text)
+}
+
 #[cfg(target_family = "wasm")]
 pub(crate) use guest::connect;
 #[cfg(not(target_family = "wasm"))]
@@ -52,7 +67,7 @@ mod guest {
 
     use flusso_plugin::net::{self, Connection, NetError, TlsOptions, Verification};
 
-    use super::{Broken, Duration, Error, Result, Tls, Transport, away};
+    use super::{Broken, Duration, Error, Result, Tls, Transport, away, unknown};
 
     /// Connects to `HOST:PORT`; with TLS, for the server's `name`.
     pub(crate) fn connect(
@@ -115,6 +130,7 @@ mod guest {
         match error {
             NetError::Denied(text) => Error::Denied(text),
             NetError::Unreachable(text) | NetError::Closed(text) => away(address, &text),
+            NetError::Tls(text) if Broken(text.clone()).is_about_us() => unknown(address, &text),
             NetError::Tls(text) if is_for_good(&text) => Error::configuration(
                 "url",
                 format!("TLS with {address} failed: {text}; see `ca`, or write http:// if the cluster speaks no TLS"),

@@ -1,5 +1,6 @@
 //! A search cluster as somebody else sees it: every document read back, and what can go wrong in front of it.
 
+mod door;
 mod message;
 mod node;
 mod proxy;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::given;
+pub use door::Door;
 use message::Message;
 pub use node::Node;
 pub use proxy::{Held, Moment, Proxy, Trouble};

@@ -8,7 +8,7 @@ mod shop;
 use std::time::Duration;
 
 use flusso_tests::converge::{Fault, Identity, Options, Sink, run};
-use flusso_tests::search::{Moment, Node, Proxy, Search, Trouble};
+use flusso_tests::search::{Door, Moment, Node, Proxy, Search, Trouble};
 use flusso_tests::{Host, Postgres};
 use shop::{Shop, workload};
 
@@ -38,6 +38,26 @@ fn every_index_is_what_sql_says() {
     assert_eq!(shop.search.visible(&shop.name("people")), shop.search.documents(&shop.name("people")));
     let again = shop.host.run(&["--once"]).succeeded();
     assert!(again.log.contains("nothing to seed"), "{}", again.log);
+}
+
+/// Over TLS, by name, to a cluster that asks who is there.
+#[test]
+#[ignore = "needs an OpenSearch: tests/run starts one"]
+fn a_cluster_that_asks_for_a_client_certificate_is_shown_one() {
+    let door = Door::before(Search::shared().address());
+    let shop = Shop::open("door", &Search::shared(), None);
+    let file = |setting: &str, name: &str| format!("{setting} = {{ file = \"{}\" }}\n", Door::file(name).display());
+    let ours = file("client_certificate", "client.crt") + &file("client_key", "client.key");
+    shop.configure(&door.url(), &(file("ca", "ca.crt") + &ours));
+    shop.host.run(&["--once"]).succeeded();
+    shop.compare("seeded through the door");
+
+    for (settings, word) in [(file("ca", "ca.crt"), "client_certificate"), (ours, "ca")] {
+        shop.configure(&door.url(), &settings);
+        let refused = shop.host.run(&["--once"]);
+        assert_eq!(refused.code, Some(2), "{}", refused.log);
+        assert!(refused.log.contains(&format!("`{word}`")), "{}", refused.log);
+    }
 }
 
 /// A kill at every kind of request that seeding, following and swapping make, before the cluster has done it and after.
