@@ -22,13 +22,16 @@ pub(super) fn place(row: &[u8]) -> (&[u8], u8) {
     row.split_last().map_or((row, 0), |(last, block)| (block, *last))
 }
 
+/// A row and one of its links.
+pub(super) type Link<'a> = (&'a [u8], &'a [u8]);
+
 /// The order in which links of one record stand together. Rows alone are not enough: `ab` and `abc` may both be records.
-pub(super) fn order<L: AsRef<[u8]>>((a, a_link): &(Row, L), (b, b_link): &(Row, L)) -> Ordering {
-    (place(a), a_link.as_ref()).cmp(&(place(b), b_link.as_ref()))
+pub(super) fn order((a, a_link): Link<'_>, (b, b_link): Link<'_>) -> Ordering {
+    (place(a), a_link).cmp(&(place(b), b_link))
 }
 
 /// The links of a packed list.
-pub(super) fn links(packed: &[u8]) -> impl Iterator<Item = Result<(&[u8], &[u8]), StateError>> {
+pub(super) fn links(packed: &[u8]) -> impl Iterator<Item = Result<Link<'_>, StateError>> {
     let mut rest = packed;
     std::iter::from_fn(move || {
         if rest.is_empty() {

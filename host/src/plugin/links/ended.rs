@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::block::{Row, place, put_number};
+use super::list::Links;
 
 /// Links that wait, of all batches together; more are given up.
 const MOST: usize = 262_144;
@@ -26,7 +27,7 @@ pub(super) struct Ended {
 
 #[derive(Default)]
 struct Batch {
-    links: Vec<(Row, Vec<u8>)>,
+    links: Links,
     emptied: Vec<u16>,
 }
 
@@ -58,7 +59,7 @@ impl Ended {
             return;
         }
         self.links.insert(whole(row, link), ticket);
-        self.batches.entry(ticket).or_default().links.push((row.to_vec(), link.to_vec()));
+        self.batches.entry(ticket).or_default().links.push((row, link));
     }
 
     /// A batch ended all links of a relation.
@@ -86,13 +87,12 @@ impl Ended {
 
     /// These batches are confirmed: the links to remove, and the relations to empty but for some rows, in their records'
     /// order.
-    #[expect(clippy::type_complexity, reason = "two lists, named by the doc comment")]
-    pub(super) fn take(&mut self, tickets: &[u64]) -> (Vec<(Row, Vec<u8>)>, Vec<(u16, Vec<Row>)>) {
-        let (mut links, mut relations) = (Vec::new(), Vec::new());
+    pub(super) fn take(&mut self, tickets: &[u64]) -> (Links, Vec<(u16, Vec<Row>)>) {
+        let (mut links, mut relations) = (Links::default(), Vec::new());
         for ticket in tickets {
             let Some(batch) = self.batches.remove(ticket) else { continue };
-            for (row, link) in batch.links {
-                let whole = whole(&row, &link);
+            for (row, link) in batch.links.iter() {
+                let whole = whole(row, link);
                 if self.links.get(&whole) == Some(ticket) {
                     self.links.remove(&whole);
                     links.push((row, link));

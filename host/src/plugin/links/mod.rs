@@ -14,6 +14,7 @@
 mod asked;
 mod block;
 mod ended;
+mod list;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use redb::{Database, WriteTransaction};
 use super::state::StateError;
 use asked::Asked;
 use ended::Ended;
+use list::Links;
 use store::Relations;
 use young::Young;
 
@@ -125,7 +127,7 @@ impl Table {
     /// Adds links; the places of those that were not taken, because their row was asked for since the moment.
     pub(super) fn remember(&self, since: u64, lists: &[RowLinks]) -> Result<Vec<u32>, StateError> {
         let mut memory = self.lock();
-        let (mut refused, mut adding, mut place) = (Vec::new(), Vec::new(), 0_u32);
+        let (mut refused, mut adding, mut place) = (Vec::new(), Links::default(), 0_u32);
         for list in lists {
             let relation = memory.relations.number(&list.relation)?;
             for link in block::links(&list.packed) {
@@ -135,13 +137,12 @@ impl Table {
                     refused.push(place);
                 } else {
                     memory.ended.keep(&row, link);
-                    adding.push((row, link.to_vec()));
+                    adding.push((&row, link));
                 }
                 place = place.saturating_add(1);
             }
         }
-        adding.sort_unstable_by(block::order);
-        adding.dedup();
+        adding.sort();
         memory.young.add(store::missing(&self.database, adding)?);
         if memory.young.len() > young::MOST {
             let writing = self.database.begin_write()?;
@@ -199,7 +200,7 @@ impl Table {
         tickets: &[u64],
     ) -> Result<(), StateError> {
         let (mut links, emptied) = memory.ended.take(tickets);
-        links.sort_unstable_by(block::order);
+        links.sort();
         for (relation, kept) in emptied {
             store::empty(writing, relation, &kept)?;
         }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
 
-use super::block::{self, Entry, Row};
-use super::young::Link;
+use super::block::{self, Row};
+use super::list::Links;
 use crate::plugin::state::StateError;
 
 /// Records; see [`block`].
@@ -91,31 +91,31 @@ pub(super) fn find(database: &Database, rows: &[Row]) -> Result<Vec<Vec<Vec<u8>>
     rows.iter().map(links).collect()
 }
 
-/// Those of some links, in [`block::order`], that are not in the file.
-pub(super) fn missing(database: &Database, links: Vec<Link>) -> Result<Vec<Link>, StateError> {
+/// Those of some sorted links that are not in the file.
+pub(super) fn missing(database: &Database, links: Links) -> Result<Links, StateError> {
     let reading = database.begin_read()?;
     let table = match reading.open_table(LINKS) {
         Ok(table) => table,
         Err(TableError::TableDoesNotExist(_)) => return Ok(links),
         Err(error) => return Err(error.into()),
     };
-    let mut there = Vec::with_capacity(links.len());
-    for (key, entries) in records(&links) {
+    let mut missing = Vec::with_capacity(links.len());
+    for (key, entries) in links.records() {
         let record = table.get(key)?;
         let mut found = block::entries(record.as_ref().map_or(&[][..], |record| record.value())).peekable();
         for entry in entries {
             while found.next_if(|other| *other < entry).is_some() {}
-            there.push(found.peek() == Some(&entry));
+            missing.push(found.peek() != Some(&entry));
         }
     }
-    Ok(links.into_iter().zip(there).filter(|(_, there)| !there).map(|(link, _)| link).collect())
+    Ok(links.keep(&missing))
 }
 
-/// Adds links, in [`block::order`].
+/// Adds sorted links.
 pub(super) fn add(
     writing: &WriteTransaction,
     relations: &mut Relations,
-    links: &[Link],
+    links: &Links,
     limit: u64,
 ) -> Result<(), StateError> {
     let mut names = writing.open_table(RELATIONS)?;
@@ -124,7 +124,7 @@ pub(super) fn add(
     }
     let mut table = writing.open_table(LINKS)?;
     let mut more = 0;
-    for (key, entries) in records(links) {
+    for (key, entries) in links.records() {
         let after = {
             let record = table.get(key)?;
             let before = record.as_ref().map_or(&[][..], |record| record.value());
@@ -138,23 +138,14 @@ pub(super) fn add(
     if wanted > limit { Err(StateError::TooManyLinks { wanted, limit }) } else { Ok(()) }
 }
 
-/// Links in [`block::order`], record by record: the key and the entries.
-fn records<L: AsRef<[u8]>>(links: &[(Row, L)]) -> impl Iterator<Item = (&[u8], Vec<Entry<'_>>)> {
-    let same = |(a, _): &(Row, L), (b, _): &(Row, L)| block::place(a).0 == block::place(b).0;
-    links.chunk_by(same).filter_map(|chunk| {
-        let (key, _) = block::place(&chunk.first()?.0);
-        Some((key, chunk.iter().map(|(row, link)| (block::place(row).1, link.as_ref())).collect()))
-    })
-}
-
-/// Removes links, in [`block::order`]; those that are not there, too.
-pub(super) fn remove(writing: &WriteTransaction, links: &[(Row, Vec<u8>)]) -> Result<(), StateError> {
+/// Removes sorted links; also some that are not there.
+pub(super) fn remove(writing: &WriteTransaction, links: &Links) -> Result<(), StateError> {
     if links.is_empty() {
         return Ok(());
     }
     let mut table = writing.open_table(LINKS)?;
     let mut fewer = 0;
-    for (key, entries) in records(links) {
+    for (key, entries) in links.records() {
         let (before, after) = {
             let Some(record) = table.get(key)? else { continue };
             (record.value().len(), block::without(record.value(), &entries))
