@@ -5,6 +5,7 @@
 
 mod compare;
 mod figures;
+mod found;
 mod loader;
 mod memory;
 mod search;

@@ -10,36 +10,21 @@ use flusso_tests::search::{Proxy, Search};
 use flusso_tests::{Ancestor, Session, deployment};
 use serde_json::{Value, json};
 
+use crate::found::{Figures, show};
 use crate::loader::Loader;
 use crate::shop::{Running, Shop, Which};
-use crate::timed::{cpu, median, number, resident, say, seconds};
+use crate::timed::{cpu, number, resident, say};
 
 /// Rows that one transaction changes.
-const CHANGES: usize = 10_000;
+pub(crate) const CHANGES: usize = 10_000;
 /// Changes that are made one by one, and how far apart.
 const LONE: usize = 200;
-const APART: Duration = Duration::from_millis(50);
-/// How often the loader fills an index before anything counts.
-const WARM: usize = 3;
+pub(crate) const APART: Duration = Duration::from_millis(50);
 /// How long between two looks for one document, and for all of them: each look costs the cluster some of its time.
 const SOON: Duration = Duration::from_millis(1);
 const LATER: Duration = Duration::from_millis(50);
 /// The longest anything may take.
 const PATIENCE: Duration = Duration::from_secs(300);
-
-/// What was measured of one program, over all rounds.
-#[derive(Default)]
-struct Figures {
-    seeds: Vec<Duration>,
-    seed_cpu: Vec<Duration>,
-    /// Changes of the users themselves, a document each.
-    drains: Vec<Duration>,
-    /// Changes two joins down.
-    items: Vec<Duration>,
-    lone: Vec<Duration>,
-    peak: u64,
-    live: u64,
-}
 
 struct Bench<'a> {
     shop: &'a Shop,
@@ -60,10 +45,10 @@ pub(crate) fn print() {
         .file("users.schema.yml", &schema.replace(json, &format!("{json}        options: {{ enabled: false }}\n")));
     let mut bench = Bench { shop: &shop, search: Search::shared(), session, barriers: 0 };
     let loader = bench.record();
-    // The cluster's own program gets faster while it runs: not in the middle of the first round.
-    for _ in 0..WARM {
-        loader.load(&bench.search, "bare_users");
-    }
+    // The cluster's own program gets faster while it runs: a round before the first that counts.
+    loader.load(&bench.search, "bare_users");
+    bench.run(Which::Ours, "ours_", &mut Figures::default());
+    bench.run(Which::Theirs, "theirs_", &mut Figures::default());
     let (mut ours, mut theirs, mut bare, mut again) = (Figures::default(), Figures::default(), Vec::new(), Vec::new());
     for round in 0..number("FLUSSO_MEASURE_ROUNDS", 3).max(1) {
         bare.push(loader.load(&bench.search, "bare_users"));
@@ -79,7 +64,7 @@ pub(crate) fn print() {
     for prefix in ["ours_", "theirs_", "bare_"] {
         bench.search.clean(prefix);
     }
-    show(&shop, &loader, ours, theirs, bare, &again);
+    show(&shop, &loader, (&ours, &theirs), &bare, &again);
 }
 
 impl Bench<'_> {
@@ -239,10 +224,6 @@ fn changed_by_us(document: &mut Value) {
     }
 }
 
-fn u32(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX).max(1)
-}
-
 fn found(search: &Search, index: &str, name: Option<&str>) -> u64 {
     let query = match name {
         Some(name) => json!({ "query": { "term": { "name.keyword": name } } }),
@@ -250,81 +231,4 @@ fn found(search: &Search, index: &str, name: Option<&str>) -> u64 {
     };
     let (_, answer) = search.ask("POST", &format!("/{index}/_count"), &query.to_string());
     answer.get("count").and_then(Value::as_u64).unwrap_or(0)
-}
-
-/// The k-th hundredth of some times.
-fn percentile(times: &[Duration], k: usize) -> Duration {
-    let mut times = times.to_vec();
-    times.sort();
-    times.get((times.len() * k / 100).min(times.len().saturating_sub(1))).copied().unwrap_or_default()
-}
-
-fn show(
-    shop: &Shop,
-    loader: &Loader,
-    ours: Figures,
-    theirs: Figures,
-    bare: Vec<Duration>,
-    again: &[(Duration, usize)],
-) {
-    let middle = |times: &[Duration]| median(&mut times.to_vec());
-    let rate = |count: usize, times: &[Duration]| count as f64 / middle(times).as_secs_f64();
-    let spread = |times: &[Duration]| {
-        let (least, most) = (times.iter().min(), times.iter().max());
-        most.zip(least).map_or(1.0, |(most, least)| most.as_secs_f64() / least.as_secs_f64())
-    };
-    let itself = |times: &[Duration]| {
-        let pairs = times.chunks_exact(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?)));
-        let (first, second): (Vec<_>, Vec<_>) = pairs.unzip();
-        middle(&first).as_secs_f64() / middle(&second).as_secs_f64()
-    };
-    let ratio = |what: &str, theirs: &[Duration], ours: &[Duration], count: usize, bound: &str| {
-        let times = middle(theirs).as_secs_f64() / middle(ours).as_secs_f64();
-        say(
-            what,
-            &format!("{times:.2} ({} / {})", seconds(middle(theirs)), seconds(middle(ours))),
-            &format!(
-                "{bound}; {:.0} a second; ours against itself {:.2}, spread {:.2}; the other {:.2}",
-                rate(count, ours),
-                itself(ours),
-                spread(ours),
-                spread(theirs)
-            ),
-        );
-    };
-    let users = shop.users;
-    say("prepared bodies", &format!("{} in {} requests", users, loader.requests()), "");
-    ratio("seeding: the ancestor / ours", &theirs.seeds, &ours.seeds, users, "aim 2, at least 1");
-    let limit = middle(&ours.seeds).as_secs_f64() / middle(&bare).as_secs_f64();
-    say(
-        "seeding: ours / the same bodies with nothing in front",
-        &format!("{limit:.2} ({} / {})", seconds(middle(&ours.seeds)), seconds(middle(&bare))),
-        &format!("aim 1.2, at most 1.6; the loader against itself {:.2}, spread {:.2}", itself(&bare), spread(&bare)),
-    );
-    let to = users.min(CHANGES);
-    let drain = format!("drain of {to} users: the ancestor / ours");
-    ratio(&drain, &theirs.drains, &ours.drains, to, "aim 4, at least 1");
-    let limit: Vec<Duration> = again.iter().map(|(took, held)| *took * u32(to) / u32(*held)).collect();
-    let times = middle(&ours.drains).as_secs_f64() / middle(&limit).as_secs_f64();
-    say(
-        "the same: ours / their bodies with nothing in front",
-        &format!("{times:.2} ({} / {})", seconds(middle(&ours.drains)), seconds(middle(&limit))),
-        &format!(
-            "the ancestor / the bodies {:.2}",
-            middle(&theirs.drains).as_secs_f64() / middle(&limit).as_secs_f64()
-        ),
-    );
-    let drain = format!("drain of {CHANGES} order items: the ancestor / ours");
-    ratio(&drain, &theirs.items, &ours.items, CHANGES, "aim 4, at least 1");
-    let lone = |times: &[Duration]| {
-        let at = |k| percentile(times, k).as_secs_f64() * 1e3;
-        format!("p50 {:.1} ms, p99 {:.1} ms", at(50), at(99))
-    };
-    let rate = format!("commit to searchable at {} a second, of {}", 1_000 / APART.as_millis(), ours.lone.len());
-    say(&rate, &lone(&ours.lone), "p50 below 30 ms");
-    say("the same, the ancestor", &lone(&theirs.lone), "");
-    let memory = |one: &Figures| format!("{} MiB at most, {} following", one.peak, one.live);
-    say("resident memory", &memory(&ours), &format!("the ancestor {}", memory(&theirs)));
-    let spent = |one: &Figures| seconds(middle(&one.seed_cpu));
-    say("CPU time of seeding", &spent(&ours), &format!("the ancestor {}", spent(&theirs)));
 }
