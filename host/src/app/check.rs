@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::plugins::{Plugins, requests};
-use super::{AppError, Deployment, Folders, Reseed, RunOptions, options, state_folder};
+use super::{AppError, Deployment, Folders, RunOptions, options, state_folder};
 use crate::config::{Config, PluginUse, Sink};
 use crate::engine::stage::Builder as _;
 use crate::engine::{EngineError, Silent, StageError};
@@ -118,13 +118,7 @@ async fn look(plugins: &mut Plugins, runtime: &Runtime, plugin: &PluginUse) -> R
 
 /// Opens builder and source, and asks what they find.
 async fn ask(config: &Config, folders: &Folders, deployment: &mut Deployment) -> Result<Vec<Finding>, AppError> {
-    let run = RunOptions {
-        once: true,
-        timeout: Some(PATIENCE),
-        reseed: Reseed::Nothing,
-        skip_backfill: true,
-        drain: Duration::ZERO,
-    };
+    let run = RunOptions::looking(Some(PATIENCE));
     let connected = deployment.connect(config, Arc::new(Silent), options(config, run)).await?;
     let state = state_folder(config, folders, connected.identity())?;
     let answers = format!("{} answers; progress is remembered in {}", connected.identity(), state.display());

@@ -61,6 +61,13 @@ pub struct RunOptions {
     pub drain: Duration,
 }
 
+impl RunOptions {
+    /// Connect and look, and change nothing.
+    fn looking(timeout: Option<Duration>) -> Self {
+        Self { once: true, timeout, reseed: Reseed::Nothing, skip_backfill: true, drain: Duration::ZERO }
+    }
+}
+
 /// What to run: every plugin in its role, compiled.
 struct Deployment {
     plugins: Plugins,
@@ -159,7 +166,7 @@ pub async fn discard(
     timeout: Option<Duration>,
     observer: Arc<dyn Observer>,
 ) -> Result<Vec<String>, AppError> {
-    let run = RunOptions { once: true, timeout, reseed: Reseed::Nothing, skip_backfill: true, drain: Duration::ZERO };
+    let run = RunOptions::looking(timeout);
     let options = options(&config, run);
     let mut deployment = Deployment::prepare(&config, folders).await?;
     let connected = deployment.connect(&config, observer, options).await?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use super::{AppError, Deployment, Folders, Reseed, RunOptions, options, state_folder};
+use super::{AppError, Deployment, Folders, RunOptions, options, state_folder};
 use crate::config::{Config, DEFAULT_PUBLIC};
 use crate::engine::{Control, Silent};
 use crate::server::client::{ask, encoded};
@@ -156,13 +156,7 @@ async fn folder(config: &Config, folders: &Folders) -> Result<PathBuf, AppError>
     if folders.state.is_some() || config.path.is_some() {
         return state_folder(config, folders, "");
     }
-    let run = RunOptions {
-        once: true,
-        timeout: Some(PATIENCE),
-        reseed: Reseed::Nothing,
-        skip_backfill: true,
-        drain: Duration::ZERO,
-    };
+    let run = RunOptions::looking(Some(PATIENCE));
     let mut deployment = Deployment::prepare(config, folders).await?;
     let connected = deployment.connect(config, Arc::new(Silent), options(config, run)).await?;
     state_folder(config, folders, connected.identity())
