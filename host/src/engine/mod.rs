@@ -9,45 +9,29 @@
 //!    └──────────────────────────────── confirmed position ◀────────────────────────────────────────────┘
 //! ```
 
-mod ack;
-mod asking;
 mod backfill;
-mod batch;
-mod build;
-mod capture;
-mod confirm;
-mod connect;
 mod control;
-mod deliver;
+mod delivery;
+mod durability;
 mod error;
-mod lane;
+mod live;
 mod observer;
 mod options;
 mod pipeline;
-mod policy;
-mod prepare;
-mod progress;
-mod queue;
-mod reached;
 mod retry;
-mod routes;
-mod seeding;
-mod shared;
+mod run_context;
 mod shutdown;
 pub mod stage;
-mod start;
+mod startup;
 mod tasks;
-mod terms;
 #[cfg(test)]
 mod tests;
-mod touched;
-mod worker;
 
-pub use connect::{Connected, connect};
-pub use control::{CannotWait, Control, Controlled, Progress, Refused, Rows, Until, Waited, control};
+pub use control::commands::{CannotWait, Control, Controlled, Progress, Refused, Rows, Until, Waited, control};
+pub use durability::quarantine::{QUARANTINE, Quarantined};
 pub use error::{EngineError, StageError};
 pub use observer::{Observation, Observer, Silent};
 pub use options::{OnError, OnHistoryLoss, Options, Reseed};
 pub use pipeline::Finished;
-pub use policy::{QUARANTINE, Quarantined};
 pub use shutdown::{Shutdown, Stop, shutdown};
+pub use startup::connect::{Connected, connect};

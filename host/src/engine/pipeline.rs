@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::capture::Wish;
-use super::connect::Connected;
-use super::control::Controlled;
-use super::error::{EngineError, StageError};
-use super::lane::Scope;
-use super::observer::Observation;
-use super::prepare::{looked, prepare, reopen};
-use super::progress::SourceRecord;
-use super::retry::Retry;
-use super::shutdown::Shutdown;
-use super::stage::{Prepared, Sink, State};
-use super::start::{open_sinks, to_seed};
-use super::tasks::{Task, Tasks};
+use crate::engine::live::capture::Wish;
+use crate::engine::startup::connect::Connected;
+use crate::engine::control::commands::Controlled;
+use crate::engine::error::{EngineError, StageError};
+use crate::engine::delivery::lane::Scope;
+use crate::engine::observer::Observation;
+use crate::engine::startup::prepare::{looked, prepare, reopen};
+use crate::engine::durability::records::SourceRecord;
+use crate::engine::retry::Retry;
+use crate::engine::shutdown::Shutdown;
+use crate::engine::stage::{Prepared, Sink, State};
+use crate::engine::startup::reconcile::{open_sinks, to_seed};
+use crate::engine::tasks::{Task, Tasks};
 use crate::model::Position;
 
 /// How long the tasks of a run that has ended are waited for.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::error::{EngineError, StageError};
-use super::observer::{Observation, Observer};
-use super::options::Options;
+use crate::engine::error::{EngineError, StageError};
+use crate::engine::observer::{Observation, Observer};
+use crate::engine::options::Options;
 
 /// How one stage has been failing. Made once a stage; a success heals it.
 pub(crate) struct Retry<'a> {

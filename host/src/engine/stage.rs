@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::error::StageError;
+use crate::engine::error::StageError;
 use crate::model::{
     Change, Document, DocumentId, Event, HistoryId, IndexNumber, Key, Mapping, Outcome, Position, Rejection, Scope,
     TableInterest, TableNumber, Target, Version,

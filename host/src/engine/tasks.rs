@@ -6,28 +6,28 @@ use std::sync::Arc;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::ack::Ack;
-use super::asking::Asking;
-use super::backfill::{Outstanding, Reading};
-use super::batch::Batcher;
-use super::build::Build;
-use super::capture::{CaptureTask, Confirmed, Wish};
-use super::confirm::{Backfills, Confirmer};
-use super::connect::Connected;
-use super::control::{Controlled, Entered, Run};
-use super::deliver::Delivery;
-use super::error::EngineError;
-use super::lane::Lane;
-use super::observer::Observer;
-use super::policy::Quarantine;
-use super::queue::queue;
-use super::reached::Watermark;
-use super::seeding::ToSeed;
-use super::shared::Shared;
-use super::stage::{Prepared, Sink, State};
-use super::start::Opened;
-use super::touched::Touched;
-use super::worker::Worker;
+use crate::engine::durability::durable_watermark::Ack;
+use crate::engine::control::position_reader::Asking;
+use crate::engine::backfill::range_reader::{Outstanding, Reading};
+use crate::engine::live::batch::Batcher;
+use crate::engine::live::build::Build;
+use crate::engine::live::capture::{CaptureTask, Confirmed, Wish};
+use crate::engine::durability::confirm::{Backfills, Confirmer};
+use crate::engine::startup::connect::Connected;
+use crate::engine::control::commands::{Controlled, Entered, Run};
+use crate::engine::delivery::sink_task::Delivery;
+use crate::engine::error::EngineError;
+use crate::engine::delivery::lane::Lane;
+use crate::engine::observer::Observer;
+use crate::engine::durability::quarantine::Quarantine;
+use crate::engine::live::queue::queue;
+use crate::engine::durability::visible_watermark::Watermark;
+use crate::engine::backfill::schedule::ToSeed;
+use crate::engine::run_context::Shared;
+use crate::engine::stage::{Prepared, Sink, State};
+use crate::engine::startup::reconcile::Opened;
+use crate::engine::live::live_writes::Touched;
+use crate::engine::live::worker::Worker;
 use crate::model::Position;
 
 /// How many questions may wait for their answer.
@@ -149,7 +149,7 @@ impl Connected {
             };
             set.spawn(async move { (Task::Other, reading.run().await) });
         }
-        let (stop, shutdown) = super::shutdown::shutdown();
+        let (stop, shutdown) = crate::engine::shutdown::shutdown();
         let worker = Worker {
             batcher: Batcher::new(queue_out),
             build: Build::new(builder, builder_quarantine, Arc::clone(&shared)),

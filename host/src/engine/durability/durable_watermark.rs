@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::stage::Mutation;
+use crate::engine::stage::Mutation;
 use crate::model::{Checkpoint, IndexNumber};
 
 /// How far a backfill is, once its entry is durable.

@@ -8,15 +8,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::ack::{Ack, Advance, SeedMark};
-use super::capture::{Confirmed, Wish};
-use super::error::EngineError;
-use super::observer::Observation;
-use super::progress::{BackfillRecord, Followed, SourceRecord, no_longer_asked_for, seeded_now};
-use super::reached::{Done, Watermark};
-use super::routes::forget_begun;
-use super::shared::Shared;
-use super::stage::Mutation;
+use crate::engine::durability::durable_watermark::{Ack, Advance, SeedMark};
+use crate::engine::live::capture::{Confirmed, Wish};
+use crate::engine::error::EngineError;
+use crate::engine::observer::Observation;
+use crate::engine::durability::records::{BackfillRecord, Followed, SourceRecord, no_longer_asked_for, seeded_now};
+use crate::engine::durability::visible_watermark::{Done, Watermark};
+use crate::engine::delivery::index_targets::forget_begun;
+use crate::engine::run_context::Shared;
+use crate::engine::stage::Mutation;
 use crate::model::{HistoryId, IndexNumber};
 
 /// A backfill that is under way.

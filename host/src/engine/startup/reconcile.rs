@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::error::{EngineError, StageError};
-use super::lane::Scope;
-use super::observer::{Observation, Observer};
-use super::options::{OnHistoryLoss, Options, Reseed};
-use super::progress::{BackfillRecord, Followed, Remembered, SourceRecord, is_asked_for, seeded_since};
-use super::retry::Retry;
-use super::routes::Routes;
-use super::seeding::ToSeed;
-use super::stage::{Builder, Continuity, Description, Inspection, Mutation, Sink, State, Writer};
-use super::terms::Mark;
+use crate::engine::error::{EngineError, StageError};
+use crate::engine::delivery::lane::Scope;
+use crate::engine::observer::{Observation, Observer};
+use crate::engine::options::{OnHistoryLoss, Options, Reseed};
+use crate::engine::durability::records::{BackfillRecord, Followed, Remembered, SourceRecord, is_asked_for, seeded_since};
+use crate::engine::retry::Retry;
+use crate::engine::delivery::index_targets::Routes;
+use crate::engine::backfill::schedule::ToSeed;
+use crate::engine::stage::{Builder, Continuity, Description, Inspection, Mutation, Sink, State, Writer};
+use crate::engine::startup::seed_marks::Mark;
 use crate::model::{HistoryId, IndexNumber, Mapping, Position, TableNumber};
 
 /// A sink that is open, its indexes ensured.

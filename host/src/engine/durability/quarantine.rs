@@ -5,11 +5,11 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::EngineError;
-use super::observer::Observation;
-use super::options::OnError;
-use super::shared::Shared;
-use super::stage::{Mutation, State, StateError};
+use crate::engine::error::EngineError;
+use crate::engine::observer::Observation;
+use crate::engine::options::OnError;
+use crate::engine::run_context::Shared;
+use crate::engine::stage::{Mutation, State, StateError};
 use crate::model::{Document, Failure, IndexNumber, Version};
 
 /// Where the quarantine stands in the state.

@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
-use super::asking::Asking;
-use super::confirm::Backfills;
-use super::error::{EngineError, StageError};
-use super::reached::Reached;
+use crate::engine::control::position_reader::Asking;
+use crate::engine::durability::confirm::Backfills;
+use crate::engine::error::{EngineError, StageError};
+use crate::engine::durability::visible_watermark::Reached;
 use crate::model::{IndexNumber, Position};
 
 /// After so long without an answer a source is asked to move on, should nothing be written that moves it.

@@ -4,8 +4,8 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::error::StageError;
-use super::stage::{Capture, Source};
+use crate::engine::error::StageError;
+use crate::engine::stage::{Capture, Source};
 use crate::model::{Position, TableInterest};
 
 /// Opened when it is first asked.

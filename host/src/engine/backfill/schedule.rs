@@ -5,17 +5,17 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::ack::{Expected, SeedMark};
-use super::backfill::{Answer, Chunk, Job};
-use super::build::Built;
-use super::confirm::Underway;
-use super::control::{Command, Refused};
-use super::error::EngineError;
-use super::lane::{Begin, Scope, Work};
-use super::observer::Observation;
-use super::progress::{BackfillRecord, asked_for};
-use super::stage::Mutation;
-use super::worker::Worker;
+use crate::engine::durability::durable_watermark::{Expected, SeedMark};
+use crate::engine::backfill::range_reader::{Answer, Chunk, Job};
+use crate::engine::live::build::Built;
+use crate::engine::durability::confirm::Underway;
+use crate::engine::control::commands::{Command, Refused};
+use crate::engine::error::EngineError;
+use crate::engine::delivery::lane::{Begin, Scope, Work};
+use crate::engine::observer::Observation;
+use crate::engine::durability::records::{BackfillRecord, asked_for};
+use crate::engine::stage::Mutation;
+use crate::engine::live::worker::Worker;
 use crate::model::IndexNumber;
 
 /// An index to be seeded.

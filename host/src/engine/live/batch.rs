@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use super::options::Options;
-use super::queue::{Incoming, Polled};
-use super::shared::Shared;
+use crate::engine::options::Options;
+use crate::engine::live::queue::{Incoming, Polled};
+use crate::engine::run_context::Shared;
 use crate::model::{Change, Checkpoint, Event, TableNumber};
 
 /// Consecutive events of one epoch.

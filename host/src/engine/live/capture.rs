@@ -8,13 +8,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
-use super::error::{EngineError, StageError};
-use super::observer::Observation;
-use super::prepare::{open, prepare};
-use super::queue::{Incoming, Polled, QueueIn};
-use super::retry::Retry;
-use super::shared::Shared;
-use super::stage::{Capture, Continuity, Inspection, Poll, Source};
+use crate::engine::error::{EngineError, StageError};
+use crate::engine::observer::Observation;
+use crate::engine::startup::prepare::{open, prepare};
+use crate::engine::live::queue::{Incoming, Polled, QueueIn};
+use crate::engine::retry::Retry;
+use crate::engine::run_context::Shared;
+use crate::engine::stage::{Capture, Continuity, Inspection, Poll, Source};
 use crate::model::{Event, HistoryId, Position, TableInterest};
 
 /// How long a poll waits for a first event. Also how late a changed wish is noticed.
@@ -237,7 +237,7 @@ impl CaptureTask {
         }
     }
 
-    fn hand_over(&self, epoch: u64, events: Vec<Event>, room: Option<super::queue::Room>) {
+    fn hand_over(&self, epoch: u64, events: Vec<Event>, room: Option<crate::engine::live::queue::Room>) {
         let (mut changes, mut checkpoints, mut bytes, mut version) = (0, 0, 0, 0);
         for event in &events {
             match event {

@@ -2,24 +2,24 @@
 
 use std::sync::Arc;
 
-use super::error::{EngineError, StageError};
-use super::observer::{Observation, Observer};
-use super::options::Options;
-use super::prepare::open;
-use super::retry::Retry;
-use super::stage::{Builder, Capture, Description, Source};
+use crate::engine::error::{EngineError, StageError};
+use crate::engine::observer::{Observation, Observer};
+use crate::engine::options::Options;
+use crate::engine::startup::prepare::open;
+use crate::engine::retry::Retry;
+use crate::engine::stage::{Builder, Capture, Description, Source};
 use crate::model::TableInterest;
 
 /// A builder and a source that answer, before anything is created.
 pub struct Connected {
-    pub(super) source: Arc<dyn Source>,
-    pub(super) builder: Arc<dyn Builder>,
-    pub(super) observer: Arc<dyn Observer>,
-    pub(super) options: Options,
-    pub(super) description: Description,
-    pub(super) interest: Arc<[TableInterest]>,
-    pub(super) capture: Box<dyn Capture>,
-    pub(super) identity: String,
+    pub(in crate::engine) source: Arc<dyn Source>,
+    pub(in crate::engine) builder: Arc<dyn Builder>,
+    pub(in crate::engine) observer: Arc<dyn Observer>,
+    pub(in crate::engine) options: Options,
+    pub(in crate::engine) description: Description,
+    pub(in crate::engine) interest: Arc<[TableInterest]>,
+    pub(in crate::engine) capture: Box<dyn Capture>,
+    pub(in crate::engine) identity: String,
 }
 
 /// Opens the builder and the source and asks what they are. Waits for one that is away, as long as the options say.

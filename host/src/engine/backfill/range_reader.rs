@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
-use super::error::{EngineError, StageError};
-use super::progress::{BackfillRecord, Part};
-use super::retry::Retry;
-use super::shared::Shared;
-use super::stage::{Builder, RangeBuilder, Snapshot, Source};
+use crate::engine::error::{EngineError, StageError};
+use crate::engine::durability::records::{BackfillRecord, Part};
+use crate::engine::retry::Retry;
+use crate::engine::run_context::Shared;
+use crate::engine::stage::{Builder, RangeBuilder, Snapshot, Source};
 use crate::model::{DocumentId, HistoryId, IndexNumber, Key, Outcome, TableInterest, TableNumber, Version};
 
 /// What a reading task is asked for.

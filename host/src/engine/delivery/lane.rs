@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::ack::{Ack, Expected};
-use super::options::Options;
+use crate::engine::durability::durable_watermark::{Ack, Expected};
+use crate::engine::options::Options;
 use crate::model::{Document, IndexNumber, Version};
 
 /// What an entry counts for beside its documents, in bytes: also those without any are bounded.

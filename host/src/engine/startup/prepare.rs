@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::error::EngineError;
-use super::observer::{Observation, Observer};
-use super::retry::Retry;
-use super::stage::{Capture, Preparation, Prepared, Result, Source};
+use crate::engine::error::EngineError;
+use crate::engine::observer::{Observation, Observer};
+use crate::engine::retry::Retry;
+use crate::engine::stage::{Capture, Preparation, Prepared, Result, Source};
 use crate::model::{Position, TableInterest};
 
 /// How long until a pending source is asked again.

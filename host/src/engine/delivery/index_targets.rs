@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::StageError;
-use super::lane::Begin;
-use super::stage::{Ensured, Mutation, State, StateError, Writer};
-use super::terms::Terms;
+use crate::engine::error::StageError;
+use crate::engine::delivery::lane::Begin;
+use crate::engine::stage::{Ensured, Mutation, State, StateError, Writer};
+use crate::engine::startup::seed_marks::Terms;
 use crate::model::{HistoryId, IndexNumber, Mapping, Target};
 
 /// The state's key of the note on a sink's index.

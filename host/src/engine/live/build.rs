@@ -4,11 +4,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::error::{EngineError, StageError};
-use super::policy::{Quarantine, Refused};
-use super::retry::Retry;
-use super::shared::Shared;
-use super::stage::{Affected, Builder, Mutation, Slice};
+use crate::engine::error::{EngineError, StageError};
+use crate::engine::durability::quarantine::{Quarantine, Refused};
+use crate::engine::retry::Retry;
+use crate::engine::run_context::Shared;
+use crate::engine::stage::{Affected, Builder, Mutation, Slice};
 use crate::model::{Change, Document, DocumentId, Failure, IndexNumber, Key, Outcome, TableNumber, Version};
 
 /// Fewer documents than this are not worth another instance.

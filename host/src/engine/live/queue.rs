@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::options::Options;
+use crate::engine::options::Options;
 use crate::model::Event;
 
 /// What arrives at the worker.

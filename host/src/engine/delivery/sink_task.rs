@@ -9,15 +9,15 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
 
-use super::error::{EngineError, StageError};
-use super::lane::{Entry, Work};
-use super::observer::Observation;
-use super::policy::{Quarantine, Refused};
-use super::reached::Done;
-use super::retry::Retry;
-use super::routes::Routes;
-use super::shared::Shared;
-use super::stage::{Documents, Sink, Writer};
+use crate::engine::error::{EngineError, StageError};
+use crate::engine::delivery::lane::{Entry, Work};
+use crate::engine::observer::Observation;
+use crate::engine::durability::quarantine::{Quarantine, Refused};
+use crate::engine::durability::visible_watermark::Done;
+use crate::engine::retry::Retry;
+use crate::engine::delivery::index_targets::Routes;
+use crate::engine::run_context::Shared;
+use crate::engine::stage::{Documents, Sink, Writer};
 use crate::model::{Document, HistoryId, IndexNumber, Rejection};
 
 /// One sink's task.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::EngineError;
-use super::stage::{Mutation, State};
+use crate::engine::error::EngineError;
+use crate::engine::stage::{Mutation, State};
 use crate::model::{HistoryId, Position, Version};
 
 const SOURCE: &str = "source";

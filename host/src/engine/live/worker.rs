@@ -8,20 +8,20 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use super::ack::Expected;
-use super::backfill::{Answer, Job, Outstanding};
-use super::batch::Batcher;
-use super::build::{Build, Built};
-use super::confirm::Backfills;
-use super::control::Command;
-use super::error::EngineError;
-use super::lane::{Lane, Scope, Work};
-use super::observer::Observation;
-use super::seeding::{Seeding, ToSeed};
-use super::shared::Shared;
-use super::shutdown::Shutdown;
-use super::stage::Affected;
-use super::touched::Touched;
+use crate::engine::durability::durable_watermark::Expected;
+use crate::engine::backfill::range_reader::{Answer, Job, Outstanding};
+use crate::engine::live::batch::Batcher;
+use crate::engine::live::build::{Build, Built};
+use crate::engine::durability::confirm::Backfills;
+use crate::engine::control::commands::Command;
+use crate::engine::error::EngineError;
+use crate::engine::delivery::lane::{Lane, Scope, Work};
+use crate::engine::observer::Observation;
+use crate::engine::backfill::schedule::{Seeding, ToSeed};
+use crate::engine::run_context::Shared;
+use crate::engine::shutdown::Shutdown;
+use crate::engine::stage::Affected;
+use crate::engine::live::live_writes::Touched;
 use crate::model::{Checkpoint, DocumentId, IndexNumber, TableNumber};
 
 /// After so many live batches in a row a waiting backfill read gets its turn, so that it ends one day.

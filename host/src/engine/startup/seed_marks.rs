@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::stage::{Mutation, State, StateError, Writer};
+use crate::engine::stage::{Mutation, State, StateError, Writer};
 use crate::model::{HistoryId, Mapping};
 
 /// Between history and term; the term is what follows the last one.

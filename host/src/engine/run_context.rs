@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
-use super::error::EngineError;
-use super::observer::Observer;
-use super::options::{OnError, Options};
-use super::reached::Reached;
-use super::stage::{Mutation, State};
+use crate::engine::error::EngineError;
+use crate::engine::observer::Observer;
+use crate::engine::options::{OnError, Options};
+use crate::engine::durability::visible_watermark::Reached;
+use crate::engine::stage::{Mutation, State};
 use crate::model::{IndexNumber, Mapping, Version};
 
 /// What the tasks of one run have in common.

@@ -1,0 +1,4 @@
+//! TODO
+
+pub(super) mod range_reader;
+pub(super) mod schedule;

@@ -1,0 +1,4 @@
+//! TODO
+
+pub(super) mod commands;
+pub(super) mod position_reader;

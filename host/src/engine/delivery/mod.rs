@@ -1,0 +1,5 @@
+//! TODO
+
+pub(super) mod index_targets;
+pub(super) mod lane;
+pub(super) mod sink_task;
