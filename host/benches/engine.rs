@@ -126,11 +126,11 @@ impl Capture for Stream {
     }
 
     async fn inspect(&mut self, _: Option<&Position>) -> Result<Inspection> {
-        Ok(Inspection { history: None, continuity: Continuity::Fresh })
+        Ok(Inspection { history: None, continuity: Continuity::Fresh, unrecorded: Vec::new() })
     }
 
     async fn prepare(&mut self, _: Option<&Position>) -> Result<Preparation> {
-        let prepared = Prepared { history: "counted".into(), position: position(0), version: 0, holds: Vec::new() };
+        let prepared = Prepared { history: "counted".into(), position: position(0), version: 0, resources: Vec::new() };
         Ok(Preparation::Ready(prepared))
     }
 
@@ -214,7 +214,7 @@ impl Builder for Plain {
         Ok(Affected::default())
     }
 
-    async fn reshaped(&self, _: &[TableNumber]) -> Result<Affected> {
+    async fn resolve_table_changes(&self, _: &[TableNumber]) -> Result<Affected> {
         Ok(Affected::default())
     }
 
@@ -299,7 +299,7 @@ impl Writer for Counted {
     }
 
     async fn flush(&mut self, _: bool, _: Duration) -> Result<Flushed> {
-        Ok(Flushed::visibly(Vec::new()))
+        Ok(Flushed::visible_at_once(Vec::new()))
     }
 
     async fn begin_rebuild(&mut self, _: &Mapping, _: bool) -> Result<Target> {
@@ -334,7 +334,7 @@ impl State for Memory {
             match mutation {
                 Mutation::Put(key, value) => held.insert(key, value),
                 Mutation::Delete(key) => held.remove(&key),
-                Mutation::Forget(_) | Mutation::Retain(_) => None,
+                Mutation::RemoveLinks(_) | Mutation::RetainRelations(_) => None,
             };
         }
         Ok(())

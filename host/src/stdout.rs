@@ -220,7 +220,7 @@ impl Writer for Lines {
 
     async fn flush(&mut self, _: bool, _: Duration) -> Result<Flushed> {
         self.hand_over().await?;
-        Ok(Flushed::visibly(Vec::new()))
+        Ok(Flushed::visible_at_once(Vec::new()))
     }
 
     async fn begin_rebuild(&mut self, _: &Mapping, _: bool) -> Result<Target> {

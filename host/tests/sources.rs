@@ -1,5 +1,5 @@
-//! What the sources promise about themselves: imports point one way only, `unsafe` stays in its one file, and everything
-//! in the contract is documented.
+//! What the sources promise about themselves: imports point one way only, no files of one room import each other in a circle,
+//! `unsafe` stays in its one file, every test that a comment names exists, and everything in the contract is documented.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -105,6 +105,116 @@ fn an_import_that_points_the_wrong_way_is_found() {
         1
     );
     assert_eq!(wrong_imports("strange.rs", "").len(), 1);
+}
+
+/// Folders below `src` whose files must not import each other in a circle.
+const WITHOUT_CYCLES: [&str; 1] = ["engine"];
+
+/// The files of a folder that each of its files imports. A `mod.rs` only declares and re-exports; tests may import anything.
+fn imports_within(folder: &str, sources: &BTreeMap<String, String>) -> BTreeMap<String, Vec<String>> {
+    let files: Vec<&str> = sources
+        .keys()
+        .filter_map(|file| file.strip_prefix(folder)?.strip_prefix('/')?.strip_suffix(".rs"))
+        .filter(|file| !file.contains("tests") && !file.ends_with("mod"))
+        .collect();
+    let root = format!("crate::{}::", folder.replace('/', "::"));
+    let mut found = BTreeMap::new();
+    for file in &files {
+        let code = &sources[&format!("{folder}/{file}.rs")];
+        // The path of the file's own parent, for `super::`.
+        let parent =
+            file.rsplit_once('/').map_or(root.clone(), |(parent, _)| format!("{root}{}::", parent.replace('/', "::")));
+        let code = code.replace("super::", &parent);
+        let imports = files.iter().filter(|other| {
+            let path = format!("{root}{}", other.replace('/', "::"));
+            *other != file && holds_word(&code, &path)
+        });
+        found.insert((*file).to_owned(), imports.map(|other| (*other).to_owned()).collect());
+    }
+    found
+}
+
+/// Files that import each other in a circle, if there are any.
+fn cycle(imports: &BTreeMap<String, Vec<String>>) -> Option<Vec<String>> {
+    fn visit<'a>(
+        file: &'a str,
+        imports: &'a BTreeMap<String, Vec<String>>,
+        path: &mut Vec<&'a str>,
+        done: &mut Vec<&'a str>,
+    ) -> Option<Vec<String>> {
+        if let Some(start) = path.iter().position(|other| *other == file) {
+            return Some(path[start..].iter().chain([&file]).map(|file| (*file).to_owned()).collect());
+        }
+        if done.contains(&file) {
+            return None;
+        }
+        path.push(file);
+        let found = imports[file].iter().find_map(|other| visit(other, imports, path, done));
+        path.pop();
+        done.push(file);
+        found
+    }
+    let mut done = Vec::new();
+    imports.keys().find_map(|file| visit(file, imports, &mut Vec::new(), &mut done))
+}
+
+#[test]
+fn no_files_of_one_room_import_each_other_in_a_circle() {
+    let sources = sources();
+    for folder in WITHOUT_CYCLES {
+        let imports = imports_within(folder, &sources);
+        assert!(imports.values().flatten().count() > 10, "{folder}: the imports were not found");
+        assert_eq!(cycle(&imports), None, "{folder}");
+    }
+}
+
+#[test]
+fn a_circle_of_imports_is_found() {
+    let file = |name: &str, code: &str| (format!("engine/{name}.rs"), code.to_owned());
+    let mut sources = BTreeMap::from([
+        file("live/a", "use crate::engine::live::b::B;"),
+        file("live/b", "use crate::engine::c::C;"),
+        file("c", "use crate::engine::live::ab::A;"),
+        file("live/ab", ""),
+    ]);
+    assert_eq!(cycle(&imports_within("engine", &sources)), None);
+    sources.extend([file("c", "use super::live::a::A;")]);
+    assert!(cycle(&imports_within("engine", &sources)).is_some());
+}
+
+/// The test names after `Guarded by` in comments, with what is after the last `::`.
+fn guards(text: &str) -> Vec<String> {
+    let comments: Vec<&str> =
+        text.lines().filter_map(|line| Some(line.split_once("//")?.1.trim_start_matches(['/', '!', ' ']))).collect();
+    let text = comments.join(" ");
+    let names = text.split("Guarded by").skip(1).filter_map(|rest| {
+        let path = rest.trim_start().strip_prefix('`')?.split('`').next()?;
+        Some(path.rsplit("::").next().unwrap_or_default().to_owned())
+    });
+    names.collect()
+}
+
+#[test]
+fn every_test_that_guards_an_invariant_exists() {
+    fn read(folder: &Path, text: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                read(&path, text);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                text.push_str(&std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let mut text = String::new();
+    read(&root(), &mut text);
+    let guards = guards(&text);
+    assert!(guards.len() > 20, "the guards were not found: {guards:?}");
+    for guard in guards {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&guard).is_file();
+        let exists = file || text.contains(&format!("fn {guard}(")) || text.contains(&format!("mod {guard};"));
+        assert!(exists, "`{guard}` is named as a guard, and there is no such test");
+    }
 }
 
 #[test]

@@ -96,7 +96,7 @@ pub async fn run(
     let mut again = Again::default();
     // Held over all rounds, so that no other host comes in between.
     let mut held: Option<(PathBuf, StateFolder)> = None;
-    let (control, controlled) = engine::control();
+    let (control, registry) = engine::control();
     let mut served: Option<(PathBuf, Server)> = None;
     loop {
         let mut shutdown = engine::Shutdown::from(shutdown.clone());
@@ -120,7 +120,7 @@ pub async fn run(
         let limit = deployment.placed.builder.as_ref().unwrap_or(&deployment.placed.source).limits.links.0;
         let links = state.links(&deployment.links, limit)?;
         let round = Instant::now();
-        let ended = connected.run(sinks, Arc::new(state.engine(&links)), shutdown, &controlled).await;
+        let ended = connected.run(sinks, Arc::new(state.engine(&links)), shutdown, &registry).await;
         held = Some((folder, state));
         match ended {
             Ok(finished) => return Ok(finished),
@@ -146,7 +146,7 @@ impl Again {
 
     fn may(&mut self, error: &EngineError, lasted: Duration, options: &Options) -> bool {
         let may = match error {
-            EngineError::StartAgain { .. } => true,
+            EngineError::RestartRequired { .. } => true,
             EngineError::HistoryLost { .. } => options.on_history_loss == engine::OnHistoryLoss::Reseed,
             _ => false,
         };
@@ -284,7 +284,7 @@ fn options(config: &Config, run: RunOptions) -> Options {
         max_delay: config.batch.max_delay,
         backfill_documents: config.batch.backfill_documents,
         on_error: policy(config.on_error),
-        on_error_of: config.indexes.iter().map(|index| (index.name.clone(), policy(index.on_error))).collect(),
+        on_error_by_index: config.indexes.iter().map(|index| (index.name.clone(), policy(index.on_error))).collect(),
         timeout: run.timeout,
         drain: run.drain,
         skip_backfill: run.skip_backfill,

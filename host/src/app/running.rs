@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{AppError, Deployment, Folders, RunOptions, options, state_folder};
 use crate::config::{Config, DEFAULT_PUBLIC};
-use crate::engine::{Control, Silent};
+use crate::engine::{RunHandle, Silent};
 use crate::server::client::{ask, encoded};
 use crate::server::{Server, Surface};
 
@@ -21,7 +21,7 @@ const STARTING: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serves what may be asked of this host.
-pub(super) async fn serve(config: &Config, folder: &Path, control: &Control) -> Result<Server, AppError> {
+pub(super) async fn serve(config: &Config, folder: &Path, control: &RunHandle) -> Result<Server, AppError> {
     let (mut server, bound) = Server::in_folder(folder, control);
     if let Err(error) = bound {
         // Nothing of the pipeline depends on it.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::app::AppError;
-use crate::engine::{EngineError, StageError};
+use crate::engine::RunEnd;
 use crate::plugin::state::StateError;
 
 /// Why the program ended.
@@ -50,7 +50,7 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
-    /// What an error means to whoever started the program.
+    /// The exit code for an error. For errors of a run it follows from the engine's error policy.
     pub fn of(error: &AppError) -> Self {
         match error {
             AppError::Config(_)
@@ -70,19 +70,19 @@ impl Exit {
             | AppError::Guest(_) => Self::Plugin,
             AppError::State(StateError::InUse { .. }) | AppError::StillRunning => Self::Busy,
             AppError::State(_) | AppError::Remove { .. } | AppError::Ask { .. } => Self::Failed,
-            AppError::Engine(error) => Self::of_run(error),
+            AppError::Engine(error) => Self::of_run(error.end()),
         }
     }
 
-    fn of_run(error: &EngineError) -> Self {
-        match error {
-            EngineError::Unreachable { .. } => Self::Unreachable,
-            EngineError::Busy(_) => Self::Busy,
-            EngineError::HistoryLost { .. } => Self::HistoryLost,
-            EngineError::Configuration { .. } | EngineError::Stage { cause: StageError::Denied(_), .. } => Self::Usage,
-            EngineError::Rejected { .. } => Self::Rejected,
-            EngineError::Crashed { .. } => Self::Plugin,
-            EngineError::StartAgain { .. } | EngineError::Stage { .. } | EngineError::State(_) => Self::Failed,
+    fn of_run(end: RunEnd) -> Self {
+        match end {
+            RunEnd::Failed => Self::Failed,
+            RunEnd::Configuration => Self::Usage,
+            RunEnd::Plugin => Self::Plugin,
+            RunEnd::Unreachable => Self::Unreachable,
+            RunEnd::Busy => Self::Busy,
+            RunEnd::HistoryLost => Self::HistoryLost,
+            RunEnd::Rejected => Self::Rejected,
         }
     }
 }

@@ -22,7 +22,7 @@ pub enum StageError {
     HistoryLost(String),
     /// Some indexes have to be seeded again, which only a start can find out which.
     #[error("{0}")]
-    StartAgain(String),
+    RestartRequired(String),
     /// A setting is wrong.
     #[error("{0}")]
     Configuration(String),
@@ -78,7 +78,7 @@ pub enum EngineError {
     },
     /// A new run finds out what this one cannot; safe at any time.
     #[error("{reason}; start again, and what it concerns is seeded anew")]
-    StartAgain {
+    RestartRequired {
         /// What happened.
         reason: String,
     },
@@ -138,7 +138,7 @@ impl EngineError {
             StageError::Configuration(message) => Self::Configuration { what, message },
             StageError::Busy(message) => Self::Busy(message),
             StageError::HistoryLost(reason) => Self::HistoryLost { reason },
-            StageError::StartAgain(reason) => Self::StartAgain { reason },
+            StageError::RestartRequired(reason) => Self::RestartRequired { reason },
             cause => Self::Stage { what, cause },
         }
     }

@@ -1,21 +1,21 @@
-//! What the engine tells whoever watches. Never read back: an observer cannot change a run.
+//! What the engine reports while it runs. The reports are never read back: an observer cannot change a run.
 
 use std::time::Duration;
 
 use crate::model::HistoryId;
 
-/// Something happened.
+/// One report.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Observation<'a> {
-    /// A source is open; what it is called.
+    /// The source is open.
     Connected {
         /// The store and the cursor on it.
         identity: &'a str,
     },
-    /// The source is not ready yet, and why.
+    /// The source is not ready yet.
     Preparing {
-        /// What it waits for.
+        /// What the source waits for.
         reason: &'a str,
     },
     /// The source is ready: this history is followed from this position.
@@ -24,8 +24,8 @@ pub enum Observation<'a> {
         history: &'a HistoryId,
         /// The position, for a person.
         position: &'a str,
-        /// What the source keeps outside, a line each.
-        holds: &'a [String],
+        /// What the source keeps in the store, a line each.
+        resources: &'a [String],
     },
     /// The source cannot go on where the host left off, and the run may begin a new history: every index is seeded again.
     HistoryLost {
@@ -36,11 +36,11 @@ pub enum Observation<'a> {
     NothingToSeed {
         /// How many indexes.
         indexes: usize,
-        /// Since when (RFC 3339), the earliest of them, if the host remembers.
+        /// Since when the first of them is seeded (RFC 3339), if the host remembers.
         since: Option<&'a str>,
     },
-    /// An index is seeded again, because builds of it did not remember the links of some relations, and must from now on.
-    Unremembered {
+    /// An index is seeded again, because its builds did not record the links of some relations, which it needs from now on.
+    LinksIncomplete {
         /// The index.
         index: &'a str,
         /// The relations.
@@ -101,39 +101,44 @@ pub enum Observation<'a> {
         /// When the last of their transactions was committed, in microseconds since 1970.
         committed_at: Option<u64>,
     },
-    /// A document was put aside.
+    /// The source was asked how far it is ahead.
+    Lag {
+        /// How many bytes of its log are not confirmed.
+        bytes: u64,
+    },
+    /// A document was put into quarantine.
     Quarantined {
         /// The index.
         index: &'a str,
         /// The document.
         id: &'a str,
-        /// Who refused it.
+        /// The stage that rejected it.
         by: &'a str,
         /// A word to count by.
         class: &'a str,
         /// Why.
         reason: &'a str,
     },
-    /// A stage did not answer; it is tried again.
+    /// A call of a stage failed; it is made again.
     Retrying {
         /// The stage.
         what: &'a str,
-        /// Its answer.
+        /// The error.
         error: &'a str,
-        /// After how long.
+        /// The time until then.
         after: Duration,
     },
     /// The run is ending: what is in flight is drained.
     Draining,
 }
 
-/// Hears what happens. Called on the pipeline's own tasks: it must be quick.
+/// Takes the reports. Called on the pipeline's own tasks: it must be quick.
 pub trait Observer: Send + Sync {
-    /// Something happened.
+    /// Takes one report.
     fn observe(&self, observation: Observation<'_>);
 }
 
-/// An observer that does not care.
+/// An observer that ignores every report.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

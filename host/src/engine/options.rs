@@ -71,8 +71,8 @@ pub struct Options {
     pub retry_longest: Duration,
     /// How often in a row a stage's instances may die before the run stops.
     pub crash_budget: u32,
-    /// How long somebody else may hold the source before the run stops.
-    pub busy_patience: Duration,
+    /// How long another client may hold what the source needs before the run stops.
+    pub busy_timeout: Duration,
     /// How long source or sink may be away before the run stops; none: for ever.
     pub timeout: Option<Duration>,
     /// The shortest time between two confirmations that are stored.
@@ -82,7 +82,7 @@ pub struct Options {
     /// What a rejected document does, by default.
     pub on_error: OnError,
     /// What it does in some indexes, by name.
-    pub on_error_of: Vec<(String, OnError)>,
+    pub on_error_by_index: Vec<(String, OnError)>,
     /// What happens at a start that finds the source's history lost. A loss while the source is followed always ends the
     /// run.
     pub on_history_loss: OnHistoryLoss,
@@ -113,12 +113,12 @@ impl Default for Options {
             retry_first: Duration::from_millis(100),
             retry_longest: Duration::from_secs(10),
             crash_budget: 5,
-            busy_patience: Duration::from_secs(75),
+            busy_timeout: Duration::from_secs(75),
             timeout: None,
             confirm_interval: Duration::from_millis(50),
             drain: Duration::from_secs(20),
             on_error: OnError::default(),
-            on_error_of: Vec::new(),
+            on_error_by_index: Vec::new(),
             on_history_loss: OnHistoryLoss::default(),
             skip_backfill: false,
             reseed: Reseed::default(),
@@ -129,8 +129,8 @@ impl Default for Options {
 
 impl Options {
     /// The policy of an index.
-    pub fn policy(&self, index: &str) -> OnError {
-        self.on_error_of.iter().find(|(name, _)| name == index).map_or(self.on_error, |(_, policy)| *policy)
+    pub fn on_error_of(&self, index: &str) -> OnError {
+        self.on_error_by_index.iter().find(|(name, _)| name == index).map_or(self.on_error, |(_, policy)| *policy)
     }
 
     /// A mapping as the sinks get it: with the prefix, which it also says apart, for names that a sink makes up for itself.

@@ -1,27 +1,28 @@
-//! A run from its start to its end: look, ensure, prepare, then live and backfill side by side.
+//! A run from its start to its end: reconcile and prepare, then live changes and backfills side by side, until the run is
+//! asked to end, has done what it was asked for, or fails.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::engine::live::capture::Wish;
-use crate::engine::startup::connect::Connected;
-use crate::engine::control::commands::Controlled;
-use crate::engine::error::{EngineError, StageError};
-use crate::engine::delivery::lane::Scope;
-use crate::engine::observer::Observation;
-use crate::engine::startup::prepare::{looked, prepare, reopen};
+use crate::engine::control::commands::RunRegistry;
+use crate::engine::delivery::lane::SinkSet;
 use crate::engine::durability::records::SourceRecord;
-use crate::engine::retry::Retry;
+use crate::engine::error::{EngineError, StageError};
+use crate::engine::live::capture::CaptureMode;
+use crate::engine::observer::Observation;
+use crate::engine::run_context::RunContext;
 use crate::engine::shutdown::Shutdown;
-use crate::engine::stage::{Prepared, Sink, State};
-use crate::engine::startup::reconcile::{open_sinks, to_seed};
-use crate::engine::tasks::{Task, Tasks};
+use crate::engine::stage::{Capture, Prepared, Sink, State};
+use crate::engine::startup::connect::{Connected, OpenSource};
+use crate::engine::startup::open_sinks::OpenSinks;
+use crate::engine::startup::prepare::prepare;
+use crate::engine::tasks::{Started, Task, Tasks};
 use crate::model::Position;
 
 /// How long the tasks of a run that has ended are waited for.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const TASK_SHUTDOWN_LIMIT: Duration = Duration::from_secs(1);
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub enum Finished {
 }
 
 impl Connected {
-    /// Runs the pipeline. Meanwhile it answers what `controlled`'s other side asks.
+    /// Runs the pipeline, which takes commands by the handle on `registry` meanwhile.
     ///
     /// # Errors
     ///
@@ -45,22 +46,23 @@ impl Connected {
         sinks: Vec<Arc<dyn Sink>>,
         state: Arc<dyn State>,
         mut shutdown: Shutdown,
-        controlled: &Controlled,
+        registry: &RunRegistry,
     ) -> Result<Finished, EngineError> {
-        if sinks.is_empty() || sinks.len() > Scope::MOST {
-            let message = format!("{} sinks are configured; 1 to {} are possible", sinks.len(), Scope::MOST);
+        if sinks.is_empty() || sinks.len() > SinkSet::CAPACITY {
+            let message = format!("{} sinks are configured; 1 to {} are possible", sinks.len(), SinkSet::CAPACITY);
             return Err(EngineError::Configuration { what: "sinks".to_owned(), message });
         }
-        let drain = self.options.drain;
-        let ear = shutdown.clone();
-        let work = self.run_to_end(sinks, state, ear, controlled);
-        tokio::pin!(work);
+        let drain_limit = self.options.drain;
+        let run = self.run_to_end(sinks, state, shutdown.clone(), registry);
+        tokio::pin!(run);
         tokio::select! {
             biased;
-            ended = &mut work => return ended.map(|()| if shutdown.is_asked() { Finished::Drained } else { Finished::Done }),
+            ended = &mut run => {
+                return ended.map(|()| if shutdown.is_asked() { Finished::Drained } else { Finished::Done });
+            }
             () = shutdown.asked() => {}
         }
-        match timeout(drain, &mut work).await {
+        match timeout(drain_limit, &mut run).await {
             Ok(ended) => ended.map(|()| Finished::Drained),
             Err(_) => Ok(Finished::CutOff),
         }
@@ -71,21 +73,19 @@ impl Connected {
         sinks: Vec<Arc<dyn Sink>>,
         state: Arc<dyn State>,
         mut shutdown: Shutdown,
-        controlled: &Controlled,
+        registry: &RunRegistry,
     ) -> Result<(), EngineError> {
-        let start = self.start(sinks, state, controlled);
-        tokio::pin!(start);
         let mut tasks = tokio::select! {
             biased;
             // Nothing is in flight yet: a stop needs no draining.
             () = shutdown.asked() => return Ok(()),
-            started = &mut start => started?,
+            started = self.start(sinks, state) => Tasks::start(started?, registry).await?,
         };
-        let wish = Arc::clone(&tasks.wish);
-        let stopping = async {
+        let (mode, context) = (Arc::clone(&tasks.mode), Arc::clone(&tasks.context));
+        let stopping = async move {
             shutdown.asked().await;
-            tasks.observer.observe(Observation::Draining);
-            wish.send_replace(Wish::End);
+            context.observe(Observation::Draining);
+            mode.send_replace(CaptureMode::End);
             std::future::pending::<()>().await;
         };
         tokio::pin!(stopping);
@@ -97,7 +97,7 @@ impl Connected {
             };
             match ended {
                 Some(Ok((Task::Capture, Ok(())))) | None => break Ok(()),
-                Some(Ok((_, Ok(())))) => {}
+                Some(Ok((Task::Other, Ok(())))) => {}
                 Some(Ok((_, Err(error)))) => break Err(error),
                 Some(Err(error)) => {
                     let cause = StageError::Fatal(format!("a task of the pipeline ended: {error}"));
@@ -105,75 +105,76 @@ impl Connected {
                 }
             }
         };
-        // Whoever hears of the end may start again: nothing of this run is at work any more, unless it hangs.
-        let _ = timeout(LAST_WORDS, tasks.set.shutdown()).await;
+        // The caller may start the next run at once, so no task of this one is left at work, unless it hangs.
+        let _ = timeout(TASK_SHUTDOWN_LIMIT, tasks.set.shutdown()).await;
         ended
     }
 
-    /// Everything before the first event: look, ensure, prepare, decide what to seed, start the tasks.
-    async fn start(
-        mut self,
-        sinks: Vec<Arc<dyn Sink>>,
-        state: Arc<dyn State>,
-        controlled: &Controlled,
-    ) -> Result<Tasks, EngineError> {
-        let remembered = SourceRecord::load(&*state).await?;
+    /// Everything before the first change: reconcile the sinks' marks, prepare the source, decide what to seed.
+    async fn start(self, sinks: Vec<Arc<dyn Sink>>, state: Arc<dyn State>) -> Result<Started, EngineError> {
+        let Self { mut source, builder, observer, options, description, .. } = self;
+        let context = Arc::new(RunContext::new(options, observer, state, &description, &sinks));
+        let remembered = SourceRecord::load(&*context.state).await?;
         let position = remembered.as_ref().map(SourceRecord::position);
-        let name = format!("source {:?}", self.source.name());
-        let (inspection, mut opened) = {
-            let mut retry = Retry::new(&name, &self.options, &*self.observer);
-            let inspection = loop {
-                match self.capture.inspect(position.as_ref()).await {
-                    Ok(inspection) => break inspection,
-                    Err(error) => {
-                        retry.failed(error).await?;
-                        self.capture = reopen(&*self.source, &self.interest, &mut retry).await?;
-                    }
-                }
-            };
-            let opened = open_sinks(&sinks, &state, &self.description, &self.options, &*self.observer).await?;
-            opened.check(&self.options)?;
-            (inspection, opened)
+        let mut retry = context.retry(source.stage());
+        let inspect = |mut capture: Box<dyn Capture>| async {
+            let inspection = capture.inspect(position.as_ref()).await;
+            (capture, inspection)
         };
-        let resume = opened
-            .reconcile(&inspection, position, remembered.as_ref(), &*state, &self.options, &*self.observer)
-            .await?;
-        if resume.is_some() && !inspection.missed.is_empty() {
-            let (options, observer) = (&self.options, &*self.observer);
-            opened
-                .unseed_what_was_missed(&inspection.missed, &self.description, &*self.builder, options, observer)
-                .await?;
+        let inspection = source.call(&mut retry, inspect).await?;
+
+        let mut sinks = OpenSinks::open(sinks, &context).await?;
+        sinks.check_reseed()?;
+        let resume = sinks.reconcile(&inspection, remembered.as_ref()).await?;
+        if resume.is_some() && !inspection.unrecorded.is_empty() {
+            sinks.unmark_indexes_of_unrecorded_tables(&inspection.unrecorded, &description, &*builder).await?;
         }
-        let (options, observer) = (&self.options, &*self.observer);
-        opened.unseed_what_was_not_remembered(&self.description, resume.is_some(), &*state, options, observer).await?;
+        sinks.unmark_indexes_with_missing_links(&description, resume.is_some()).await?;
+
         // I3: no row is read before this returns. Guarded by `tests::i3::no_row_is_read_before_the_source_is_prepared`.
-        let prepared = self.prepare(resume.as_ref(), &name).await?;
+        let prepared = prepare_source(&mut source, resume.as_ref(), &context).await?;
+        context.advance_version(prepared.version);
         let position = resume.clone().unwrap_or_else(|| prepared.position.clone());
         if resume.is_none() {
             let record = SourceRecord::new(&prepared.history, &position, prepared.version, None);
-            state.apply(vec![record.store()?]).await.map_err(EngineError::State)?;
+            context.store(vec![record.store()?]).await?;
         }
-        let printed = self.capture.print(&position).await.unwrap_or_else(|_| format!("{position:?}"));
-        self.observer.observe(Observation::Prepared {
+        let mut retry = context.retry(source.stage());
+        let print = |mut capture: Box<dyn Capture>| async {
+            let printed = capture.print(&position).await;
+            (capture, Ok(printed))
+        };
+        let printed = source.call(&mut retry, print).await?;
+        context.observe(Observation::Prepared {
             history: &prepared.history,
-            position: &printed,
-            holds: &prepared.holds,
+            position: &printed.unwrap_or_else(|_| format!("{position:?}")),
+            resources: &prepared.resources,
         });
-        opened.renew(&prepared.history, &*state, &self.options, &*self.observer).await?;
-        let to_seed = to_seed(&mut opened, &prepared.history, &*state, &self.options, &*self.observer).await?;
-        self.spawn(sinks, state, prepared, resume, opened, to_seed, controlled).await
+        sinks.renew_marks(&prepared.history).await?;
+        let seed_requests = sinks.seed_requests(&prepared.history).await?;
+        Ok(Started { source, builder, prepared, position, sinks, seed_requests })
     }
+}
 
-    async fn prepare(&mut self, resume: Option<&Position>, name: &str) -> Result<Prepared, EngineError> {
-        let mut retry = Retry::new(name, &self.options, &*self.observer);
-        loop {
-            match prepare(&mut *self.capture, resume, &*self.observer).await {
-                Ok(prepared) => return Ok(prepared),
-                Err(error) => {
-                    retry.failed(error).await?;
-                    self.capture = looked(&*self.source, &self.interest, resume, &mut retry).await?;
-                }
+/// Prepares the source. After a failure a fresh instance is inspected first, as the contract wants.
+async fn prepare_source(
+    source: &mut OpenSource,
+    resume: Option<&Position>,
+    context: &RunContext,
+) -> Result<Prepared, EngineError> {
+    let mut retry = context.retry(source.stage());
+    let mut inspected = true;
+    source
+        .call(&mut retry, |mut capture| {
+            let fresh = !std::mem::take(&mut inspected);
+            async move {
+                let inspection = if fresh { capture.inspect(resume).await.map(drop) } else { Ok(()) };
+                let prepared = match inspection {
+                    Ok(()) => prepare(&mut *capture, resume, &*context.observer).await,
+                    Err(error) => Err(error),
+                };
+                (capture, prepared)
             }
-        }
-    }
+        })
+        .await
 }

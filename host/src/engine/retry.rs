@@ -1,75 +1,101 @@
-//! Waiting out what may pass: backoff for a stage that is away, a budget for one whose instances die, patience for one
-//! that somebody else holds.
+//! Trying a failed call again: back-off for a stage that is away, a time limit for one that another client holds, a budget
+//! for one whose instances die. Which of these an error gets stands in [`error_policy`](super::error_policy).
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use crate::engine::error::{EngineError, StageError};
+use crate::engine::error_policy::{Reaction, policy};
 use crate::engine::observer::{Observation, Observer};
 use crate::engine::options::Options;
 
-/// How one stage has been failing. Made once a stage; a success heals it.
+/// The shortest back-off that is left when `--timeout` is nearly over.
+const MIN_BACKOFF: Duration = Duration::from_millis(10);
+
+/// The consecutive failures of one stage. A success ends the series.
 pub(crate) struct Retry<'a> {
-    what: &'a str,
+    /// The stage, as messages name it.
+    stage: String,
     options: &'a Options,
     observer: &'a dyn Observer,
-    since: Option<Instant>,
-    wait: Duration,
+    failing_since: Option<Instant>,
+    backoff: Duration,
     crashes: u32,
 }
 
 impl<'a> Retry<'a> {
-    pub(crate) fn new(what: &'a str, options: &'a Options, observer: &'a dyn Observer) -> Self {
-        Self { what, options, observer, since: None, wait: options.retry_first, crashes: 0 }
+    pub(crate) fn new(stage: impl Into<String>, options: &'a Options, observer: &'a dyn Observer) -> Self {
+        let (stage, backoff) = (stage.into(), options.retry_first);
+        Self { stage, options, observer, failing_since: None, backoff, crashes: 0 }
     }
 
-    /// The stage answered.
-    pub(crate) fn succeeded(&mut self) {
-        self.since = None;
-        self.wait = self.options.retry_first;
-        self.crashes = 0;
-    }
-
-    /// The stage failed: returns after the wait when it should be tried again on a fresh instance.
+    /// Makes a call until it succeeds. The call opens a fresh instance after each failure. The success does not end the
+    /// series of failures: an instance that opens and dies in its first use is one that fails.
     ///
     /// # Errors
     ///
-    /// The run's error, when trying again makes no sense or was tried for long enough.
-    pub(crate) async fn failed(&mut self, error: StageError) -> Result<(), EngineError> {
-        let waited = self.since.get_or_insert_with(Instant::now).elapsed();
-        let least = match &error {
-            StageError::Transient { retry_after, .. } => {
-                if self.options.timeout.is_some_and(|longest| waited >= longest) {
-                    return Err(EngineError::Unreachable { what: self.what.to_owned(), waited, cause: error });
-                }
-                retry_after.unwrap_or_default()
+    /// The run's error, when the call will not succeed or was tried for long enough.
+    pub(crate) async fn run<T, F>(&mut self, mut call: impl FnMut() -> F) -> Result<T, EngineError>
+    where
+        F: Future<Output = Result<T, StageError>>,
+    {
+        loop {
+            match call().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => self.failed(error).await?,
             }
-            StageError::Busy(_) => {
-                let patience =
-                    self.options.timeout.map_or(self.options.busy_patience, |t| t.min(self.options.busy_patience));
-                if waited >= patience {
-                    return Err(EngineError::stage(self.what, error));
-                }
-                Duration::ZERO
-            }
-            StageError::Crashed(_) => {
-                self.crashes += 1;
-                if self.crashes > self.options.crash_budget {
-                    let (what, failures) = (self.what.to_owned(), self.crashes);
-                    return Err(EngineError::Crashed { what, failures, cause: error });
-                }
-                Duration::ZERO
-            }
-            _ => return Err(EngineError::stage(self.what, error)),
-        };
-        let mut after = self.wait.max(least);
-        if let Some(longest) = self.options.timeout {
-            after = after.min(longest.saturating_sub(waited).max(Duration::from_millis(10)));
         }
-        self.wait = (self.wait * 2).min(self.options.retry_longest);
+    }
+
+    /// The stage did its work: the next failure begins a new series.
+    pub(crate) fn succeeded(&mut self) {
+        self.failing_since = None;
+        self.backoff = self.options.retry_first;
+        self.crashes = 0;
+    }
+
+    /// The stage failed: returns after the back-off, when the call is to be made again on a fresh instance.
+    ///
+    /// # Errors
+    ///
+    /// The run's error, when another try makes no sense or was made for long enough.
+    pub(crate) async fn failed(&mut self, error: StageError) -> Result<(), EngineError> {
+        let failing_for = self.failing_since.get_or_insert_with(Instant::now).elapsed();
+        let Options { timeout, busy_timeout, crash_budget, .. } = *self.options;
+        match policy(&error).reaction {
+            Reaction::RetryUntilBack if timeout.is_some_and(|limit| failing_for >= limit) => {
+                return Err(EngineError::Unreachable { what: self.stage.clone(), waited: failing_for, cause: error });
+            }
+            Reaction::RetryWhileHeld
+                if failing_for >= timeout.map_or(busy_timeout, |limit| limit.min(busy_timeout)) =>
+            {
+                return Err(EngineError::stage(&*self.stage, error));
+            }
+            Reaction::RetryWithinBudget => {
+                self.crashes += 1;
+                if self.crashes > crash_budget {
+                    return Err(EngineError::Crashed {
+                        what: self.stage.clone(),
+                        failures: self.crashes,
+                        cause: error,
+                    });
+                }
+            }
+            Reaction::GiveUp => return Err(EngineError::stage(&*self.stage, error)),
+            Reaction::RetryUntilBack | Reaction::RetryWhileHeld => {}
+        }
+        let wanted = match &error {
+            StageError::Transient { retry_after, .. } => retry_after.unwrap_or_default(),
+            _ => Duration::ZERO,
+        };
+        let mut after = self.backoff.max(wanted);
+        if let Some(limit) = timeout {
+            after = after.min(limit.saturating_sub(failing_for).max(MIN_BACKOFF));
+        }
+        self.backoff = (self.backoff * 2).min(self.options.retry_longest);
         let message = error.to_string();
-        self.observer.observe(Observation::Retrying { what: self.what, error: &message, after });
+        self.observer.observe(Observation::Retrying { what: &self.stage, error: &message, after });
         sleep(after).await;
         Ok(())
     }

@@ -1,9 +1,9 @@
-//! The traits the engine is written against, and their whole contract. What stands behind one (a component, a native
-//! library, a few lines of a test) is nobody's business here.
+//! The traits the engine is written against, and their whole contract. The engine does not know what implements one: a
+//! component, a native library, or a few lines of a test.
 //!
-//! A stage is *opened* many times and an opened instance is *used* by one caller at a time. After any error other than
-//! [`StageError::Unsupported`] the engine drops the instance and opens another; everything is idempotent. The functions
-//! follow the contract in `wit/`; what is said there is not said again.
+//! A stage is *opened* many times, and an opened instance is *used* by one caller at a time. After any error other than
+//! [`StageError::Unsupported`] the engine drops the instance and opens another; every call is idempotent. The functions
+//! follow the contract in `wit/`; what is said there is not repeated here.
 
 use std::cmp::Ordering;
 use std::ops::{Deref, Range};
@@ -26,7 +26,7 @@ pub type Result<T> = std::result::Result<T, StageError>;
 pub trait Source: Send + Sync {
     /// The instance name, for messages.
     fn name(&self) -> &str;
-    /// Opens an instance for the live capture: an epoch.
+    /// Opens an instance for the live capture; each opening is an epoch.
     async fn capture(&self, interest: &[TableInterest]) -> Result<Box<dyn Capture>>;
     /// Opens an instance that reads one range at a time.
     async fn snapshot(&self, interest: &[TableInterest]) -> Result<Box<dyn Snapshot>>;
@@ -35,23 +35,23 @@ pub trait Source: Send + Sync {
 /// Whether what the host remembers still fits what the source finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Continuity {
-    /// There is nothing to resume: `prepare` begins a new history.
+    /// The source keeps nothing to resume from: `prepare` begins a new history.
     Fresh,
-    /// Everything after the given position can still be had.
+    /// The source can still deliver everything after the given position.
     Continuous,
-    /// It cannot, and why.
+    /// The source cannot deliver everything after the given position, and why.
     Lost(String),
 }
 
-/// What [`Capture::inspect`] found.
+/// What [`Capture::inspect`] finds.
 #[derive(Clone, Debug)]
 pub struct Inspection {
     /// The history that would be resumed.
     pub history: Option<HistoryId>,
-    /// Whether it can be.
+    /// Whether that history can be resumed.
     pub continuity: Continuity,
-    /// Watched tables whose changes are not recorded at present, until `prepare` sees to it.
-    pub missed: Vec<TableNumber>,
+    /// Followed tables whose changes the store does not record at present; `prepare` makes it record them again.
+    pub unrecorded: Vec<TableNumber>,
 }
 
 /// A source that is ready to be polled.
@@ -63,27 +63,27 @@ pub struct Prepared {
     pub position: Position,
     /// The version there.
     pub version: Version,
-    /// What the source keeps outside, a line each for a person.
-    pub holds: Vec<String>,
+    /// What the source keeps in the store (a slot, a publication), a line each for a person.
+    pub resources: Vec<String>,
 }
 
 /// What [`Capture::prepare`] answers.
 #[derive(Clone, Debug)]
 pub enum Preparation {
-    /// Done.
+    /// The source is ready.
     Ready(Prepared),
-    /// Not yet, and why; to be called again on this instance.
+    /// Not ready yet, and why; `prepare` is to be called again on this instance.
     Pending(String),
 }
 
-/// What a poll is asked for.
+/// The arguments of [`Capture::poll`].
 #[derive(Clone, Debug)]
 pub struct Poll {
     /// Everything up to this is durable in every sink.
     pub confirmed: Option<Position>,
-    /// At most about so many events; 0: only report and keep alive.
+    /// About how many events to return at most; 0: report the confirmed position and keep the connection alive, read nothing.
     pub max: u32,
-    /// At most about so many bytes.
+    /// About how many bytes of events to return at most.
     pub max_bytes: u32,
     /// The longest wait for a first event; at most a second.
     pub wait: Duration,
@@ -94,43 +94,43 @@ pub struct Poll {
 pub trait Capture: Send {
     /// A name for this store and this cursor on it, fit for a file name.
     async fn identity(&mut self) -> Result<String>;
-    /// Looks whether `resume` can be gone on from; changes nothing.
+    /// Finds out whether changes after `resume` can still be had; changes nothing.
     async fn inspect(&mut self, resume: Option<&Position>) -> Result<Inspection>;
-    /// Makes what resuming needs, or finds it made.
+    /// Creates what resuming needs (a slot, a publication), or finds that it exists.
     async fn prepare(&mut self, resume: Option<&Position>) -> Result<Preparation>;
     /// The next events, in commit order, visible to every new read.
     async fn poll(&mut self, poll: Poll) -> Result<Vec<Event>>;
     /// A position at or past every transaction committed before this call, that `poll` will reach.
     async fn head(&mut self) -> Result<Position>;
-    /// How two positions stand.
+    /// The order of two positions of one history.
     async fn compare(&mut self, a: &Position, b: &Position) -> Result<Ordering>;
-    /// Reads what `print` wrote, or what the store's own tools print, of the history that was inspected or prepared last.
+    /// Reads a position as `print` or the store's own tools write it, in the history that was inspected or prepared last.
     async fn parse(&mut self, text: &str) -> Result<Position>;
     /// A position for a person.
     async fn print(&mut self, position: &Position) -> Result<String>;
-    /// How many bytes are not confirmed yet, if it can tell.
+    /// How many bytes of the source's log are not confirmed yet, if the source can tell.
     async fn lag(&mut self) -> Result<Option<u64>>;
     /// Confirms once more and ends the stream.
     async fn close(&mut self, confirmed: Option<&Position>) -> Result<()>;
-    /// Removes everything that `prepare` made, and says what.
+    /// Removes everything that `prepare` created, and returns a line for each.
     async fn discard(&mut self) -> Result<Vec<String>>;
 }
 
-/// How a table divides.
+/// A table divided into ranges.
 #[derive(Clone, Debug)]
 pub struct Division {
-    /// The parts; together they hold every row.
+    /// The ranges; together they hold every row.
     pub ranges: Vec<Vec<u8>>,
     /// About how many rows there are.
     pub estimated_rows: Option<u64>,
 }
 
-/// Some keys of a range.
+/// A page of keys of a range.
 #[derive(Clone, Debug)]
 pub struct Page {
     /// The keys.
     pub keys: Vec<Key>,
-    /// Where to go on; none when the range is done.
+    /// Where the next page begins; none: the range is read to its end.
     pub cursor: Option<Vec<u8>>,
 }
 
@@ -156,7 +156,7 @@ pub struct Description {
     pub interest: Vec<TableInterest>,
 }
 
-/// A part of a shared list, so that a batch can be handed to several instances, and handed again, without copying it.
+/// A part of a shared list: a batch is given to several instances, and given again after a failure, without a copy.
 #[derive(Clone, Debug)]
 pub struct Slice<T> {
     all: Arc<Vec<T>>,
@@ -190,33 +190,33 @@ impl<T> Deref for Slice<T> {
 pub struct Affected {
     /// The documents, each once, in the order in which they were first touched.
     pub ids: Vec<DocumentId>,
-    /// There are more.
+    /// The cursor for [`Builder::resolve_more`], where more documents are touched.
     pub more: Option<Vec<u8>>,
     /// Indexes whose documents must all be built again.
     pub rebuild: Vec<IndexNumber>,
     /// Indexes whose documents are all gone; `ids` come after.
     pub clear: Vec<IndexNumber>,
-    /// What the changes ended among the remembered links, under a number: to be removed ([`Mutation::Forget`]) together with
-    /// storing the confirmation of these changes.
-    pub ended: Option<u64>,
+    /// The links that the changes ended, under a number: to be removed ([`Mutation::RemoveLinks`]) in the batch that stores the
+    /// confirmation of these changes.
+    pub link_removals: Option<u64>,
 }
 
-/// Says which documents a change touches, and builds them. Shared: its instances are its own affair, it may be called
-/// from several tasks at once, and after an error the next call finds a fresh instance.
+/// Says which documents a change touches, and builds them. It manages its instances itself, may be called from several tasks
+/// at once, and after an error the next call uses a fresh instance.
 #[async_trait]
 pub trait Builder: Send + Sync {
     /// The instance name, for messages.
     fn name(&self) -> &str;
-    /// How many calls of `build_many` can be served side by side.
+    /// How many calls of `build_many` can run at the same time.
     fn instances(&self) -> usize;
-    /// Opens what is needed and says what it offers.
+    /// Opens an instance, if none is open, and returns what the builder offers.
     async fn describe(&self) -> Result<Description>;
     /// Which documents a whole batch of changes touches.
     async fn resolve(&self, changes: Slice<Change>) -> Result<Affected>;
-    /// Goes on where `resolve` left off, with at most `max` documents.
+    /// The next documents that a batch touches, at most `max`.
     async fn resolve_more(&self, cursor: Vec<u8>, max: u32) -> Result<Affected>;
-    /// Which documents change because these tables are no longer shaped as they were.
-    async fn reshaped(&self, tables: &[TableNumber]) -> Result<Affected>;
+    /// Which documents change because the columns of these tables changed.
+    async fn resolve_table_changes(&self, tables: &[TableNumber]) -> Result<Affected>;
     /// Builds documents from what is in the store now: one outcome an id, in the same order.
     async fn build_many(&self, ids: Slice<DocumentId>) -> Result<Vec<Outcome>>;
     /// Opens an instance that builds whole ranges; [`StageError::Unsupported`] where only keys will do.
@@ -228,9 +228,9 @@ pub trait Builder: Send + Sync {
 pub struct RangedPage {
     /// The documents, by the key of their root row.
     pub documents: Vec<(Key, Outcome)>,
-    /// How many rows were read for it.
+    /// How many rows were read for the page.
     pub rows: u64,
-    /// Where to go on; none when the range is done.
+    /// Where the next page begins; none: the range is read to its end.
     pub cursor: Option<Vec<u8>>,
 }
 
@@ -248,7 +248,7 @@ pub trait RangeBuilder: Send {
     ) -> Result<RangedPage>;
 }
 
-/// A place that documents are written to: opens instances.
+/// A store that documents are written to: opens instances.
 #[async_trait]
 pub trait Sink: Send + Sync {
     /// The instance name (`[sinks.NAME]`), for messages and for what the host remembers of it.
@@ -257,12 +257,12 @@ pub trait Sink: Send + Sync {
     async fn open(&self) -> Result<Box<dyn Writer>>;
 }
 
-/// An index as a sink found or made it.
+/// An index that exists in a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ensured {
-    /// What documents for it must name.
+    /// The number by which documents for the index name it.
     pub target: Target,
-    /// Whether it holds no document at all.
+    /// Whether the index holds no document at all.
     pub empty: bool,
 }
 
@@ -272,13 +272,13 @@ pub struct Documents {
     documents: Arc<[Document]>,
     part: Range<usize>,
     /// By index number: the targets its documents go to (none, one, or the live one and the generation beside it).
-    routes: Arc<[Vec<Target>]>,
+    targets: Arc<[Vec<Target>]>,
 }
 
 impl Documents {
     /// Documents and, by index number, the targets they go to.
-    pub fn new(documents: Arc<[Document]>, routes: Arc<[Vec<Target>]>) -> Self {
-        Self { part: 0..documents.len(), documents, routes }
+    pub fn new(documents: Arc<[Document]>, targets: Arc<[Vec<Target>]>) -> Self {
+        Self { part: 0..documents.len(), documents, targets }
     }
 
     /// The same in parts of about `bytes` each, in order; a document larger than that is a part alone.
@@ -298,24 +298,24 @@ impl Documents {
     /// Each document with each of its targets, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Target, &Document)> {
         self.documents.get(self.part.clone()).unwrap_or_default().iter().flat_map(|document| {
-            let targets = self.routes.get(document.index as usize).map_or(&[][..], Vec::as_slice);
+            let targets = self.targets.get(document.index as usize).map_or(&[][..], Vec::as_slice);
             targets.iter().map(move |target| (*target, document))
         })
     }
 }
 
-/// What a flush did: everything is durable but for what it rejected.
+/// The result of a flush: everything written is durable, except what was rejected.
 #[derive(Clone, Debug)]
 pub struct Flushed {
-    /// What will never be taken.
+    /// Documents that the sink will never accept.
     pub rejected: Vec<Rejection>,
-    /// Searches find everything that was written to indexes that are marked seeded, whenever it was written.
+    /// Whether searches find everything that was ever written to indexes that are marked seeded.
     pub visible: bool,
 }
 
 impl Flushed {
-    /// Of a sink where what is durable is found.
-    pub fn visibly(rejected: Vec<Rejection>) -> Self {
+    /// The result of a sink where every durable document is visible to searches.
+    pub fn visible_at_once(rejected: Vec<Rejection>) -> Self {
         Self { rejected, visible: true }
     }
 }
@@ -323,26 +323,25 @@ impl Flushed {
 /// One opening of a sink. Its buffer is void after any error.
 #[async_trait]
 pub trait Writer: Send {
-    /// Whether what is written goes by and cannot be found again, as on standard output: then being empty says nothing.
+    /// Whether documents cannot be read back, as on standard output: then an empty index says nothing.
     fn is_stream(&self) -> bool {
         false
     }
-    /// Creates the index if it is absent, and says what it found.
+    /// Creates the index if it does not exist.
     async fn ensure_index(&mut self, mapping: &Mapping) -> Result<Ensured>;
-    /// Under which history the index was marked seeded.
+    /// The seed mark of the index, if it has one.
     async fn seeded(&mut self, target: Target) -> Result<Option<HistoryId>>;
-    /// Remembers, durably, that a whole snapshot has been flushed.
+    /// Stores the seed mark, durably: a whole snapshot has been flushed.
     async fn mark_seeded(&mut self, target: Target, history: &HistoryId) -> Result<()>;
-    /// Forgets it, durably.
+    /// Removes the seed mark, durably.
     async fn mark_unseeded(&mut self, target: Target) -> Result<()>;
-    /// Takes documents; may buffer them.
+    /// Accepts documents; may buffer them.
     async fn write(&mut self, documents: Documents) -> Result<()>;
     /// Removes every document written before this, at its place in the order.
     async fn clear(&mut self, target: Target, version: Version) -> Result<()>;
-    /// Makes everything written so far durable, but for what it reports as rejected; and found by searches, when it is
-    /// `caught_up`.
+    /// Makes everything written so far durable, except what it reports as rejected; with `caught_up` also visible to searches.
     async fn flush(&mut self, caught_up: bool, deadline: Duration) -> Result<Flushed>;
-    /// Starts a generation beside the live one, or with `resume` goes on with one that was begun.
+    /// Begins a generation beside the live one; with `resume` continues one that was begun earlier.
     async fn begin_rebuild(&mut self, mapping: &Mapping, resume: bool) -> Result<Target>;
     /// Puts a generation in the place of the live one.
     async fn promote(&mut self, target: Target) -> Result<()>;
@@ -357,13 +356,14 @@ pub enum Mutation {
     Put(String, Vec<u8>),
     /// Removes a key; one that is not there is no error.
     Delete(String),
-    /// Removes the links that a batch ended ([`Affected::ended`]), but for those that a build has remembered since.
-    Forget(u64),
-    /// Forgets the links of all relations but these.
-    Retain(Vec<String>),
+    /// Removes the links that a batch of changes ended ([`Affected::link_removals`]), but for those that a build has recorded
+    /// again since.
+    RemoveLinks(u64),
+    /// Removes the links of all relations but these.
+    RetainRelations(Vec<String>),
 }
 
-/// What the engine itself remembers over restarts: where it was, how far each seed is, the quarantine. Ordered by key.
+/// What the engine stores over restarts: the source's position, the progress of each backfill, the quarantine. Ordered by key.
 #[async_trait]
 pub trait State: Send + Sync {
     /// The value of a key.
@@ -374,5 +374,5 @@ pub trait State: Send + Sync {
     async fn apply(&self, mutations: Vec<Mutation>) -> std::result::Result<(), StateError>;
 }
 
-/// Why the state could not be read or written.
+/// Why the host's state could not be read or written.
 pub type StateError = Arc<dyn std::error::Error + Send + Sync>;

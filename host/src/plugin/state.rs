@@ -315,8 +315,8 @@ impl stage::State for Scope {
             match mutation {
                 stage::Mutation::Put(key, value) => own.push(Mutation::Put(key.into_bytes(), value)),
                 stage::Mutation::Delete(key) => own.push(Mutation::Delete(key.into_bytes())),
-                stage::Mutation::Forget(batch) => ended.push(batch),
-                stage::Mutation::Retain(names) => retained = Some(names),
+                stage::Mutation::RemoveLinks(batch) => ended.push(batch),
+                stage::Mutation::RetainRelations(names) => retained = Some(names),
             }
         }
         self.run(move |scope| scope.confirm(&own, &ended, retained.as_deref())).await.map_err(shared)

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Surface;
 use super::http::{Request, Response};
-use crate::engine::{CannotWait, Control, Progress, Refused, Rows, Until, Waited};
+use crate::engine::{IndexStatus, ReindexError, RowCount, RunHandle, WaitError, WaitOutcome, WaitTarget};
 
 /// How long one waits for a change when the question does not say.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// The answer to one question.
-pub(super) async fn answer(request: Request, surface: Surface, control: &Control) -> Response {
+pub(super) async fn answer(request: Request, surface: Surface, control: &RunHandle) -> Response {
     let method = if request.method == "HEAD" { "GET" } else { request.method.as_str() };
     let private = surface == Surface::Private;
     let wanted = match request.path.as_str() {
@@ -34,11 +34,12 @@ pub(super) async fn answer(request: Request, surface: Surface, control: &Control
         "/indexes" => indexes(control),
         "/reindex" => reindex(&request, control).await,
         "/readyz" if !control.is_running() => Response::refusal(503, "the host is starting"),
+        "/readyz" => Response { status: 200, body: json!({ "status": "ok", "lag_bytes": control.lag() }) },
         _ => Response { status: 200, body: json!({ "status": "ok" }) },
     }
 }
 
-async fn wait(request: &Request, control: &Control) -> Response {
+async fn wait(request: &Request, control: &RunHandle) -> Response {
     let Some(index) = request.parameter("index") else {
         return Response::refusal(400, "say which index: ?index=NAME");
     };
@@ -50,14 +51,14 @@ async fn wait(request: &Request, control: &Control) -> Response {
         }
     };
     let until = match request.parameter("position") {
-        None | Some("now") => Until::Now,
-        Some(position) => Until::Position(position.to_owned()),
+        None | Some("now") => WaitTarget::Now,
+        Some(position) => WaitTarget::Position(position.to_owned()),
     };
     match control.wait(index, until, patience).await {
-        Ok(Waited::Found { position }) => {
+        Ok(WaitOutcome::Found { position }) => {
             Response { status: 200, body: json!({ "found": true, "position": position }) }
         }
-        Ok(Waited::TooLate { position, durable, found, seeding }) => {
+        Ok(WaitOutcome::TooLate { position, durable, found, seeding }) => {
             let error = match seeding {
                 true => "the index is being seeded, and nothing is promised of it before it is whole",
                 false => "not every change up to the position is found by searches yet",
@@ -65,12 +66,12 @@ async fn wait(request: &Request, control: &Control) -> Response {
             let stands = json!({ "position": position, "durable": durable, "found": found, "seeding": seeding });
             Response { status: 504, body: json!({ "error": error, "found": false, "stands": stands }) }
         }
-        Err(error @ CannotWait::Unknown { .. }) => Response::refusal(404, error.to_string()),
-        Err(error @ CannotWait::NoPosition(_)) => Response::refusal(400, error.to_string()),
+        Err(error @ WaitError::Unknown { .. }) => Response::refusal(404, error.to_string()),
+        Err(error @ WaitError::NoPosition(_)) => Response::refusal(400, error.to_string()),
     }
 }
 
-async fn reindex(request: &Request, control: &Control) -> Response {
+async fn reindex(request: &Request, control: &RunHandle) -> Response {
     let Some(index) = request.parameter("index") else {
         return Response::refusal(400, "say which index: ?index=NAME");
     };
@@ -78,24 +79,24 @@ async fn reindex(request: &Request, control: &Control) -> Response {
         Ok(()) => Response { status: 202, body: json!({ "index": index, "state": "rebuilding" }) },
         Err(error) => {
             let status = match error {
-                Refused::Unknown { .. } => 404,
-                Refused::Underway(_) => 409,
-                Refused::NotRunning => 503,
-                Refused::State(_) => 500,
+                ReindexError::Unknown { .. } => 404,
+                ReindexError::AlreadyRunning(_) => 409,
+                ReindexError::NotRunning => 503,
+                ReindexError::State(_) => 500,
             };
             Response::refusal(status, error.to_string())
         }
     }
 }
 
-fn indexes(control: &Control) -> Response {
+fn indexes(control: &RunHandle) -> Response {
     let Some(indexes) = control.indexes() else { return Response::refusal(503, "the host is starting") };
     let one = |(name, progress)| {
-        let (state, rows): (_, Option<Rows>) = match progress {
-            Progress::Unseeded => ("unseeded", None),
-            Progress::Seeding(rows) => ("seeding", Some(rows)),
-            Progress::Rebuilding(rows) => ("rebuilding", Some(rows)),
-            Progress::Seeded => ("seeded", None),
+        let (state, rows): (_, Option<RowCount>) = match progress {
+            IndexStatus::Unseeded => ("unseeded", None),
+            IndexStatus::Seeding(rows) => ("seeding", Some(rows)),
+            IndexStatus::Rebuilding(rows) => ("rebuilding", Some(rows)),
+            IndexStatus::Seeded => ("seeded", None),
         };
         json!({ "name": name, "state": state, "rows": rows.map(|rows| rows.done), "of": rows.and_then(|rows| rows.estimated) })
     };

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::engine::Control;
+use crate::engine::RunHandle;
 
 /// Connections at a time, on each address; further ones wait.
 const CONNECTIONS: usize = 512;
@@ -42,7 +42,7 @@ pub struct Server {
 
 impl Server {
     /// Serves the socket of a state folder that this process holds. Says why not.
-    pub fn in_folder(folder: &Path, control: &Control) -> (Self, std::io::Result<()>) {
+    pub fn in_folder(folder: &Path, control: &RunHandle) -> (Self, std::io::Result<()>) {
         let mut server = Self { tasks: JoinSet::new(), socket: None };
         let bound = socket::bind(folder);
         let bound = bound.map(|(path, listener)| {
@@ -57,7 +57,7 @@ impl Server {
     /// # Errors
     ///
     /// When it is no address, or is taken.
-    pub async fn also(&mut self, address: &str, surface: Surface, control: &Control) -> std::io::Result<String> {
+    pub async fn also(&mut self, address: &str, surface: Surface, control: &RunHandle) -> std::io::Result<String> {
         let listener = TcpListener::bind(address).await?;
         let bound = listener.local_addr()?.to_string();
         self.tasks.spawn(serve(Streams::Tcp(listener), surface, control.clone()));
@@ -93,7 +93,7 @@ impl Streams {
 }
 
 /// The connections of one address; they end with this task.
-async fn serve(streams: Streams, surface: Surface, control: Control) {
+async fn serve(streams: Streams, surface: Surface, control: RunHandle) {
     let room = std::sync::Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {

@@ -1,11 +1,17 @@
 //! The observer that feeds logs and progress.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Screen;
 use super::progress::Seeds;
 use crate::engine::{Observation, Observer};
+
+/// A lag of the source below this is not logged: a busy pipeline always has some.
+const NOTABLE_LAG_BYTES: u64 = 16 << 20;
+
+/// The shortest time between two log lines about the lag.
+const LAG_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Hears what the engine says and puts it on the screen.
 #[derive(Debug)]
@@ -18,10 +24,11 @@ pub struct Telemetry {
 struct Seen {
     seeds: Seeds,
     ready: bool,
-    holds: Vec<String>,
+    resources: Vec<String>,
     changes: u64,
     documents: u64,
     quarantined: u64,
+    lag_logged: Option<Instant>,
 }
 
 impl Telemetry {
@@ -30,7 +37,15 @@ impl Telemetry {
         let seeds = Seeds::new(screen);
         Self {
             started: Instant::now(),
-            seen: Mutex::new(Seen { seeds, ready: false, holds: Vec::new(), changes: 0, documents: 0, quarantined: 0 }),
+            seen: Mutex::new(Seen {
+                seeds,
+                ready: false,
+                resources: Vec::new(),
+                changes: 0,
+                documents: 0,
+                quarantined: 0,
+                lag_logged: None,
+            }),
         }
     }
 
@@ -49,8 +64,8 @@ impl Telemetry {
             seconds = format!("{:.1}", self.started.elapsed().as_secs_f64()),
             "ended"
         );
-        for hold in &seen.holds {
-            tracing::info!("the source keeps {hold}; remove it with `flusso-host drop` if you do not come back");
+        for resource in &seen.resources {
+            tracing::info!("the source keeps {resource}; remove it with `flusso-host drop` if you do not come back");
         }
     }
 }
@@ -61,8 +76,8 @@ impl Observer for Telemetry {
         match observation {
             Observation::Connected { identity } => tracing::debug!(source = identity, "connected"),
             Observation::Preparing { reason } => tracing::info!("the source is not ready yet: {reason}"),
-            Observation::Prepared { history, position, holds } => {
-                seen.holds = holds.to_vec();
+            Observation::Prepared { history, position, resources } => {
+                seen.resources = resources.to_vec();
                 seen.ready = true;
                 let ready_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 tracing::info!(position, %history, ready_ms, "ready");
@@ -78,7 +93,7 @@ impl Observer for Telemetry {
                 ),
                 None => tracing::info!(indexes, "nothing to seed: only changes follow; --reseed prints it all again"),
             },
-            Observation::Unremembered { index, relations } => tracing::warn!(
+            Observation::LinksIncomplete { index, relations } => tracing::warn!(
                 index,
                 "the index is seeded again: the database no longer tells where deleted and moved rows of {} were, and the link \
                  table that stands in has to see every row once",
@@ -107,6 +122,13 @@ impl Observer for Telemetry {
                 tracing::debug!(sink, documents, ?took, "flushed");
             }
             Observation::Confirmed { committed_at } => tracing::trace!(committed_at, "confirmed"),
+            Observation::Lag { bytes } => {
+                let due = seen.lag_logged.is_none_or(|logged| logged.elapsed() >= LAG_LOG_INTERVAL);
+                if due && bytes >= NOTABLE_LAG_BYTES {
+                    seen.lag_logged = Some(Instant::now());
+                    tracing::info!(lag_bytes = bytes, "behind the source");
+                }
+            }
             Observation::Quarantined { index, id, by, class, reason } => {
                 seen.quarantined += 1;
                 tracing::warn!(index, id, by, class, "quarantined a document: {reason}");

@@ -1,71 +1,88 @@
-//! What may be asked of a run while it goes on: to build an index anew beside the one that serves, and to say when a change
-//! is found by searches.
+//! The handle on a run: it rebuilds an index, says how far each index is, and waits for changes (in
+//! [`wait`](super::wait)).
 //!
-//! The handle outlives a run: where one ends and the next begins, whoever waits goes on waiting with that.
+//! A handle outlives a run: where one run ends and the next begins, clients that wait go on waiting in the next.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
-use tokio::time::{sleep, timeout};
 
-use crate::engine::control::position_reader::Asking;
-use crate::engine::durability::confirm::Backfills;
-use crate::engine::error::{EngineError, StageError};
-use crate::engine::durability::visible_watermark::Reached;
+use crate::engine::backfill::running::{RowCount, RunningBackfills};
+use crate::engine::control::position_reader::PositionReader;
+use crate::engine::durability::visible_watermark::Watermarks;
+use crate::engine::error::EngineError;
+use crate::engine::run_context::RunContext;
 use crate::model::{IndexNumber, Position};
 
-/// After so long without an answer a source is asked to move on, should nothing be written that moves it.
-const IMPATIENCE: Duration = Duration::from_millis(25);
-/// How often one looks again while nothing moves.
-const LOOK: Duration = Duration::from_millis(250);
-/// How long a person's word for a position may take.
-const PRINT: Duration = Duration::from_secs(1);
-
-/// What the worker is asked for.
+/// A command for the worker.
 pub(crate) enum Command {
-    /// Build an index anew, beside the one that serves.
-    Reindex(IndexNumber, oneshot::Sender<Result<(), Refused>>),
+    /// Rebuild an index beside the generation that serves.
+    Reindex(IndexNumber, oneshot::Sender<Result<(), ReindexError>>),
 }
 
-/// A run, as far as it can be asked.
-pub(crate) struct Run {
-    pub(crate) names: Vec<String>,
-    pub(crate) commands: mpsc::Sender<Command>,
-    /// Where the capture is asked for the source's head.
-    pub(crate) heads: mpsc::Sender<oneshot::Sender<Position>>,
-    pub(crate) reached: watch::Receiver<Reached>,
-    /// Grows when somebody wishes to find what is durable.
-    pub(crate) wish: Arc<watch::Sender<u64>>,
-    pub(crate) backfills: Backfills,
-    pub(crate) asking: Mutex<Asking>,
+/// A run that takes commands.
+pub(crate) struct ActiveRun {
+    pub(super) index_names: Vec<String>,
+    pub(super) watermarks: watch::Receiver<Watermarks>,
+    pub(super) refresh_requests: Arc<watch::Sender<u64>>,
+    commands: mpsc::Sender<Command>,
+    /// Requests for the source's head, to the capture.
+    pub(super) head_requests: mpsc::Sender<oneshot::Sender<Position>>,
+    backfills: RunningBackfills,
+    pub(super) position_reader: Mutex<PositionReader>,
 }
 
-/// Asks runs.
-#[derive(Clone)]
-pub struct Control(watch::Receiver<Option<Arc<Run>>>);
+impl ActiveRun {
+    pub(crate) fn new(
+        context: &RunContext,
+        commands: mpsc::Sender<Command>,
+        head_requests: mpsc::Sender<oneshot::Sender<Position>>,
+        backfills: RunningBackfills,
+        position_reader: PositionReader,
+    ) -> Self {
+        // Not the context itself: its watermarks must close when the run's tasks are gone, which ends the waits in it.
+        Self {
+            index_names: context.index_names.clone(),
+            watermarks: context.watermarks.subscribe(),
+            refresh_requests: Arc::clone(&context.refresh_requests),
+            commands,
+            head_requests,
+            backfills,
+            position_reader: Mutex::new(position_reader),
+        }
+    }
 
-/// The runs' side of it: says which run can be asked.
-pub struct Controlled(watch::Sender<Option<Arc<Run>>>);
-
-/// Both sides.
-pub fn control() -> (Control, Controlled) {
-    let (sender, receiver) = watch::channel(None);
-    (Control(receiver), Controlled(sender))
-}
-
-impl Controlled {
-    /// From now on this run is asked, until what is returned is dropped.
-    pub(crate) fn enter(&self, run: Run) -> Entered {
-        self.0.send_replace(Some(Arc::new(run)));
-        Entered(self.0.clone())
+    /// The number of an index, by its name.
+    pub(super) fn index_number(&self, name: &str) -> Option<IndexNumber> {
+        (0..).zip(&self.index_names).find(|(_, known)| *known == name).map(|(number, _)| number)
     }
 }
 
-/// A run that can be asked.
-pub(crate) struct Entered(watch::Sender<Option<Arc<Run>>>);
+/// Commands and questions to the run that is active.
+#[derive(Clone)]
+pub struct RunHandle(pub(super) watch::Receiver<Option<Arc<ActiveRun>>>);
 
-impl Drop for Entered {
+/// Says which run is active.
+pub struct RunRegistry(watch::Sender<Option<Arc<ActiveRun>>>);
+
+/// A registry without a run, and the handle on what it will hold.
+pub fn control() -> (RunHandle, RunRegistry) {
+    let (sender, receiver) = watch::channel(None);
+    (RunHandle(receiver), RunRegistry(sender))
+}
+
+impl RunRegistry {
+    /// Makes a run the active one until the returned guard is dropped.
+    pub(crate) fn register(&self, run: ActiveRun) -> RegisteredRun {
+        self.0.send_replace(Some(Arc::new(run)));
+        RegisteredRun(self.0.clone())
+    }
+}
+
+/// Keeps a run registered.
+pub(crate) struct RegisteredRun(watch::Sender<Option<Arc<ActiveRun>>>);
+
+impl Drop for RegisteredRun {
     fn drop(&mut self) {
         self.0.send_replace(None);
     }
@@ -73,258 +90,78 @@ impl Drop for Entered {
 
 /// How an index stands in a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// It is not seeded, and this run does not seed it.
+pub enum IndexStatus {
+    /// The index is not seeded, and this run does not seed it.
     Unseeded,
-    /// It is being seeded; nothing else serves that is whole.
-    Seeding(Rows),
-    /// It is built anew beside the one that serves.
-    Rebuilding(Rows),
-    /// It is seeded.
+    /// The index is being seeded, and no complete generation serves searches.
+    Seeding(RowCount),
+    /// The index is rebuilt beside the generation that serves.
+    Rebuilding(RowCount),
+    /// The index is seeded.
     Seeded,
-}
-
-/// How far a backfill is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rows {
-    /// Rows that are durable.
-    pub done: u64,
-    /// About how many there are.
-    pub estimated: Option<u64>,
 }
 
 /// Why a rebuild did not begin.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum Refused {
-    /// No run can be asked at this moment.
-    #[error("the host is starting, or on its way to an end; ask again in a moment")]
+pub enum ReindexError {
+    /// No run is active at this moment.
+    #[error("the host is starting or ending; ask again in a moment")]
     NotRunning,
     /// There is no such index.
     #[error("there is no index {wanted:?}; there are: {}", known.join(", "))]
     Unknown {
-        /// What was asked for.
+        /// The name that was given.
         wanted: String,
-        /// What there is.
+        /// The names of the indexes there are.
         known: Vec<String>,
     },
-    /// It is being built already.
+    /// The index is being built already.
     #[error("index {0:?} is being built already")]
-    Underway(String),
-    /// The host could not remember it.
+    AlreadyRunning(String),
+    /// The request could not be stored.
     #[error(transparent)]
     State(EngineError),
 }
 
-/// A place that is waited for.
-#[derive(Clone, Debug)]
-pub enum Until {
-    /// Everything committed before the question.
-    Now,
-    /// A position as the source prints it, or its store's own tools.
-    Position(String),
-}
-
-/// What came of waiting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Waited {
-    /// Searches find every change up to the position.
-    Found {
-        /// It.
-        position: String,
-    },
-    /// Not within the time.
-    TooLate {
-        /// What was waited for, if that is known.
-        position: Option<String>,
-        /// Up to where everything is durable.
-        durable: Option<String>,
-        /// Up to where searches find everything.
-        found: Option<String>,
-        /// The index is being seeded: before it is whole nothing is promised of it.
-        seeding: bool,
-    },
-}
-
-/// Why one cannot wait.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum CannotWait {
-    /// There is no such index.
-    #[error("there is no index {wanted:?}; there are: {}", known.join(", "))]
-    Unknown {
-        /// What was asked for.
-        wanted: String,
-        /// What there is.
-        known: Vec<String>,
-    },
-    /// The source cannot read this, or it is of another history.
-    #[error("{0}")]
-    NoPosition(String),
-}
-
-impl Control {
+impl RunHandle {
     /// Whether a run is following its source.
     pub fn is_running(&self) -> bool {
         self.0.borrow().is_some()
     }
 
-    fn run(&self) -> Option<Arc<Run>> {
+    pub(super) fn run(&self) -> Option<Arc<ActiveRun>> {
         self.0.borrow().clone()
     }
 
-    /// Every index and how it stands; none: no run can be asked at this moment.
-    pub fn indexes(&self) -> Option<Vec<(String, Progress)>> {
+    /// How many bytes of the source's log are not confirmed, as of the last few seconds; none where the source cannot tell.
+    pub fn lag(&self) -> Option<u64> {
+        self.run()?.watermarks.borrow().lag
+    }
+
+    /// Every index and how it stands; none while no run is active.
+    pub fn indexes(&self) -> Option<Vec<(String, IndexStatus)>> {
         let run = self.run()?;
-        let Reached { filling, unseeded, .. } = run.reached.borrow().clone();
-        let backfills = run.backfills.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let one = |(index, name): (IndexNumber, &String)| {
-            let rows = backfills.get(&index).map(|underway| {
-                let record = underway.record.as_ref();
-                Rows {
-                    done: record.map_or(0, |record| record.rows()),
-                    estimated: record.and_then(|record| record.estimated_rows),
-                }
-            });
-            let progress = match rows {
-                Some(rows) if filling.contains(&index) => Progress::Seeding(rows),
-                Some(rows) => Progress::Rebuilding(rows),
-                None if unseeded.contains(&index) => Progress::Unseeded,
-                None => Progress::Seeded,
-            };
-            (name.clone(), progress)
+        let watermarks = run.watermarks.borrow().clone();
+        let status = |index: IndexNumber| match run.backfills.rows(index) {
+            Some(rows) if watermarks.seeding.contains(&index) => IndexStatus::Seeding(rows),
+            Some(rows) => IndexStatus::Rebuilding(rows),
+            None if watermarks.unseeded.contains(&index) => IndexStatus::Unseeded,
+            None => IndexStatus::Seeded,
         };
-        Some((0..).zip(&run.names).map(one).collect())
+        Some((0..).zip(&run.index_names).map(|(number, name)| (name.clone(), status(number))).collect())
     }
 
-    /// Begins to build an index anew, beside the one that serves. Once this returns, a restart goes on with it.
+    /// Begins to rebuild an index beside the generation that serves. Once this returns, a restart continues it.
     ///
     /// # Errors
     ///
-    /// Why it did not begin.
-    pub async fn reindex(&self, index: &str) -> Result<(), Refused> {
-        let run = self.run().ok_or(Refused::NotRunning)?;
-        let number =
-            run.number(index).ok_or_else(|| Refused::Unknown { wanted: index.to_owned(), known: run.names.clone() })?;
-        let (answer, answered) = oneshot::channel();
-        run.commands.send(Command::Reindex(number, answer)).await.map_err(|_| Refused::NotRunning)?;
-        answered.await.unwrap_or(Err(Refused::NotRunning))
-    }
-
-    /// Waits until searches find every change of an index up to a place, for so long at most.
-    ///
-    /// # Errors
-    ///
-    /// When waiting makes no sense.
-    pub async fn wait(&self, index: &str, until: Until, patience: Duration) -> Result<Waited, CannotWait> {
-        let mut target = None;
-        if let Ok(answer) = timeout(patience, self.wait_on(index, &until, &mut target)).await {
-            return answer;
-        }
-        let Some(run) = self.run() else {
-            return Ok(Waited::TooLate { position: None, durable: None, found: None, seeding: false });
-        };
-        let reached = run.reached.borrow().clone();
-        Ok(Waited::TooLate {
-            position: run.print(target.as_ref()).await,
-            durable: run.print(reached.durable.as_ref()).await,
-            found: run.print(reached.visible.as_ref()).await,
-            seeding: run.number(index).is_some_and(|index| reached.filling.contains(&index)),
-        })
-    }
-
-    /// Over runs that end and begin again.
-    async fn wait_on(&self, index: &str, until: &Until, target: &mut Option<Position>) -> Result<Waited, CannotWait> {
-        let mut runs = self.0.clone();
-        loop {
-            let Ok(run) = runs.wait_for(Option::is_some).await.map(|run| run.clone()) else {
-                // The program is ending.
-                return std::future::pending().await;
-            };
-            let Some(run) = run else { continue };
-            let known = || CannotWait::Unknown { wanted: index.to_owned(), known: run.names.clone() };
-            let number = run.number(index).ok_or_else(known)?;
-            // Another run may follow another history, so what was meant is found out again.
-            *target = None;
-            match run.wait(number, until, target).await {
-                Ok(()) => {
-                    let position = run.print(target.as_ref()).await.unwrap_or_default();
-                    return Ok(Waited::Found { position });
-                }
-                Err(Interrupted::NoPosition(reason)) => return Err(CannotWait::NoPosition(reason)),
-                Err(Interrupted::Away) => sleep(LOOK).await,
-            }
-        }
-    }
-}
-
-/// Why a wait in one run came to no end.
-enum Interrupted {
-    /// The run ended, or its source does not answer at this moment.
-    Away,
-    /// What is waited for is no position of its history.
-    NoPosition(String),
-}
-
-impl From<StageError> for Interrupted {
-    fn from(error: StageError) -> Self {
-        match error {
-            error @ (StageError::Configuration(_) | StageError::HistoryLost(_) | StageError::Unsupported(_)) => {
-                Self::NoPosition(error.to_string())
-            }
-            _ => Self::Away,
-        }
-    }
-}
-
-impl Run {
-    fn number(&self, index: &str) -> Option<IndexNumber> {
-        (0..).zip(&self.names).find(|(_, name)| *name == index).map(|(number, _)| number)
-    }
-
-    async fn print(&self, position: Option<&Position>) -> Option<String> {
-        let position = position?;
-        timeout(PRINT, async { self.asking.lock().await.print(position).await }).await.ok()?.ok()
-    }
-
-    /// The source's head, which its capture tells between two polls, and goes for.
-    async fn head(&self) -> Result<Position, Interrupted> {
-        let (answer, answered) = oneshot::channel();
-        self.heads.send(answer).await.map_err(|_| Interrupted::Away)?;
-        answered.await.map_err(|_| Interrupted::Away)
-    }
-
-    async fn wait(&self, index: IndexNumber, until: &Until, place: &mut Option<Position>) -> Result<(), Interrupted> {
-        let target = match until {
-            Until::Now => self.head().await?,
-            Until::Position(text) => self.asking.lock().await.parse(text).await?,
-        };
-        *place = Some(target.clone());
-        let mut reached = self.reached.clone();
-        let mut patience = IMPATIENCE;
-        loop {
-            let now = reached.borrow_and_update().clone();
-            if !now.filling.contains(&index) {
-                if self.is_past(now.visible.as_ref(), &target).await? {
-                    return Ok(());
-                }
-                if self.is_past(now.durable.as_ref(), &target).await? {
-                    self.wish.send_modify(|wish| *wish += 1);
-                }
-            }
-            match timeout(patience, reached.changed()).await {
-                Ok(changed) => changed.map_err(|_| Interrupted::Away)?,
-                Err(_) => {
-                    patience = LOOK;
-                    if !self.is_past(now.durable.as_ref(), &target).await? {
-                        // The source may have nothing to tell: it is asked to go on to where it is. Nobody needs the answer.
-                        let _ = self.heads.try_send(oneshot::channel().0);
-                    }
-                }
-            }
-        }
-    }
-
-    async fn is_past(&self, position: Option<&Position>, target: &Position) -> Result<bool, Interrupted> {
-        let Some(position) = position else { return Ok(false) };
-        Ok(self.asking.lock().await.is_past(position, target).await?)
+    /// Why the rebuild did not begin.
+    pub async fn reindex(&self, index: &str) -> Result<(), ReindexError> {
+        let run = self.run().ok_or(ReindexError::NotRunning)?;
+        let unknown = || ReindexError::Unknown { wanted: index.to_owned(), known: run.index_names.clone() };
+        let number = run.index_number(index).ok_or_else(unknown)?;
+        let (sender, answer) = oneshot::channel();
+        run.commands.send(Command::Reindex(number, sender)).await.map_err(|_| ReindexError::NotRunning)?;
+        answer.await.unwrap_or(Err(ReindexError::NotRunning))
     }
 }

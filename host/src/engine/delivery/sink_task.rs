@@ -1,6 +1,6 @@
-//! Delivery: one task a sink, which takes entries from the lane in order, writes them, flushes, and says how far it is.
-//! While it flushes, the worker builds on. After any error the writer is thrown away and everything since the last good
-//! flush is written again, in order, to a fresh one.
+//! One task a sink: it takes entries from the lane in order, writes them, flushes, and reports how far it is. While it
+//! flushes, the worker builds the next batch. After any error the writer is dropped, and everything since the last good flush
+//! is written again, in order, to a fresh one.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -9,52 +9,80 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::engine::error::{EngineError, StageError};
+use crate::engine::delivery::index_targets::IndexTargets;
 use crate::engine::delivery::lane::{Entry, Work};
+use crate::engine::durability::quarantine::{Quarantine, RejectedDocument};
+use crate::engine::durability::visible_watermark::SinkProgress;
+use crate::engine::error::{EngineError, StageError};
 use crate::engine::observer::Observation;
-use crate::engine::durability::quarantine::{Quarantine, Refused};
-use crate::engine::durability::visible_watermark::Done;
 use crate::engine::retry::Retry;
-use crate::engine::delivery::index_targets::Routes;
-use crate::engine::run_context::Shared;
+use crate::engine::run_context::RunContext;
 use crate::engine::stage::{Documents, Sink, Writer};
+use crate::engine::startup::open_sinks::OpenSink;
 use crate::model::{Document, HistoryId, IndexNumber, Rejection};
 
-/// One sink's task.
-pub(crate) struct Delivery {
+/// The task of one sink.
+pub(crate) struct SinkTask {
     /// The sink's number.
-    pub(crate) number: usize,
-    pub(crate) sink: Arc<dyn Sink>,
+    number: usize,
+    sink: Arc<dyn Sink>,
     /// The open instance; none after an error.
-    pub(crate) writer: Option<Box<dyn Writer>>,
-    pub(crate) routes: Routes,
-    pub(crate) quarantine: Quarantine,
-    pub(crate) history: HistoryId,
-    pub(crate) entries: mpsc::UnboundedReceiver<Arc<Entry>>,
-    /// Entries that were taken and belong to the next groups.
-    pub(crate) next: VecDeque<Arc<Entry>>,
-    /// Bytes that make a group large enough.
-    pub(crate) enough: usize,
-    pub(crate) done: mpsc::UnboundedSender<Done>,
-    /// Somebody wishes to find what is durable.
-    pub(crate) wish: watch::Receiver<u64>,
-    /// Somebody did, and was not served yet.
-    pub(crate) wished: bool,
-    /// Whether searches find everything that was flushed; unknown until a flush says so.
-    pub(crate) visible: Option<bool>,
-    /// The last place of the lane that was flushed.
-    pub(crate) flushed: u64,
-    pub(crate) shared: Arc<Shared>,
+    writer: Option<Box<dyn Writer>>,
+    targets: IndexTargets,
+    quarantine: Quarantine,
+    history: HistoryId,
+    entries: mpsc::UnboundedReceiver<Arc<Entry>>,
+    /// Entries that were taken from the lane and are not part of a flush yet.
+    pending: VecDeque<Arc<Entry>>,
+    /// Bytes at which a group is flushed although more is waiting.
+    flush_threshold: usize,
+    progress: mpsc::UnboundedSender<SinkProgress>,
+    refresh_requests: watch::Receiver<u64>,
+    /// A refresh was requested, and no flush has made everything visible since.
+    refresh_requested: bool,
+    /// Whether searches find everything that was flushed; none until a flush has said so.
+    visible: Option<bool>,
+    /// The last entry that was flushed.
+    flushed: u64,
+    context: Arc<RunContext>,
 }
 
-impl Delivery {
+impl SinkTask {
+    pub(crate) async fn new(
+        number: usize,
+        open: OpenSink,
+        history: HistoryId,
+        entries: mpsc::UnboundedReceiver<Arc<Entry>>,
+        progress: mpsc::UnboundedSender<SinkProgress>,
+        context: Arc<RunContext>,
+    ) -> Result<Self, EngineError> {
+        let (sink, writer, targets) = open.into_parts();
+        let quarantine = Quarantine::load(sink.name(), &*context.state).await.map_err(EngineError::State)?;
+        Ok(Self {
+            number,
+            sink,
+            writer,
+            targets,
+            quarantine,
+            history,
+            entries,
+            pending: VecDeque::new(),
+            flush_threshold: context.options.flush_bytes,
+            progress,
+            refresh_requests: context.refresh_requests.subscribe(),
+            refresh_requested: false,
+            visible: None,
+            flushed: 0,
+            context,
+        })
+    }
+
     /// Runs until the lane ends.
     pub(crate) async fn run(mut self) -> Result<(), EngineError> {
-        let shared = Arc::clone(&self.shared);
-        let name = format!("sink {:?}", self.sink.name());
-        let mut retry = Retry::new(&name, &shared.options, &*shared.observer);
+        let context = Arc::clone(&self.context);
+        let mut retry = context.retry(format!("sink {:?}", self.sink.name()));
         loop {
-            let first = match self.next.pop_front() {
+            let first = match self.pending.pop_front() {
                 Some(entry) => entry,
                 None => tokio::select! {
                     biased;
@@ -62,75 +90,83 @@ impl Delivery {
                         Some(entry) => entry,
                         None => return Ok(()),
                     },
-                    Ok(()) = self.wish.changed(), if self.visible != Some(true) => {
-                        self.wished = true;
-                        self.show(&mut retry).await?;
+                    Ok(()) = self.refresh_requests.changed(), if self.visible != Some(true) => {
+                        self.refresh(&mut retry).await?;
                         continue;
                     }
                 },
             };
-            let mut group = self.gather(first);
-            let started = Instant::now();
-            // The links that these documents were built from are on disk before any of them is written: many builds' at once.
-            // Guarded by `tests::links::links_are_stored_before_a_document_made_of_them_is_written`.
-            shared.state.apply(Vec::new()).await.map_err(EngineError::State)?;
-            let (refused, documents) = loop {
-                match self.attempt(&group).await {
-                    Ok(answer) => break answer,
-                    // I6: away is not refused. Guarded by
-                    // `tests::i6::a_sink_that_is_away_is_tried_again_and_nothing_is_confirmed_meanwhile`.
-                    Err(error) => retry.failed(error).await?,
-                }
-                self.divide(&mut group);
-            };
-            retry.succeeded();
-            self.enough = self.enough.saturating_mul(2).min(shared.options.flush_bytes);
-            // I6, I7: what was refused is decided upon before anything is said to be done or seeded. Guarded by
-            // `tests::i6::a_run_that_stops_at_a_refused_document_has_not_marked_its_index_seeded`.
-            self.settle(&group, refused).await?;
-            let took = started.elapsed();
-            shared.observer.observe(Observation::Flushed { sink: self.sink.name(), documents, took });
+            let group = self.flush_group(first, &mut retry).await?;
             let Some(last) = group.last() else { continue };
-            while let Err(error) = self.mark(last).await? {
+            while let Err(error) = self.apply_mark(last).await {
                 retry.failed(error).await?;
             }
             retry.succeeded();
+            self.record_seed_attempt(last).await?;
             group.iter().for_each(|entry| entry.flushed());
             self.flushed = last.seq;
-            if self.is_done().is_err() || matches!(last.work, Work::End) {
+            if self.report_progress().is_err() || matches!(last.work, Work::End) {
                 return Ok(());
             }
         }
     }
 
-    /// Says how far it is. Fails when the run is ending.
-    fn is_done(&self) -> Result<(), mpsc::error::SendError<Done>> {
-        self.done.send(Done { sink: self.number, seq: self.flushed, visible: self.visible == Some(true) })
+    /// Makes a group of entries durable, an entry and what is waiting behind it, and applies the policies to what the sink
+    /// rejects. Returns the group.
+    async fn flush_group(&mut self, first: Arc<Entry>, retry: &mut Retry<'_>) -> Result<Vec<Arc<Entry>>, EngineError> {
+        let mut group = self.gather(first);
+        let started = Instant::now();
+        // The links that these documents were built from are on disk before any of them is written: those of many builds at
+        // once. Guarded by `tests::links::links_are_stored_before_a_document_made_of_them_is_written`.
+        self.context.state.apply(Vec::new()).await.map_err(EngineError::State)?;
+        let (rejected, documents) = loop {
+            match self.write_and_flush(&group).await {
+                Ok(flushed) => break flushed,
+                // I6: a sink that is away has not rejected anything. Guarded by
+                // `tests::i6::a_sink_that_is_away_is_tried_again_and_nothing_is_confirmed_meanwhile`.
+                Err(error) => retry.failed(error).await?,
+            }
+            self.halve(&mut group);
+        };
+        retry.succeeded();
+        self.flush_threshold = self.flush_threshold.saturating_mul(2).min(self.context.options.flush_bytes);
+        // I6, I7: the policy for rejected documents is applied before anything counts as flushed or seeded. Guarded by
+        // `tests::i6::a_run_that_stops_at_a_refused_document_has_not_marked_its_index_seeded`.
+        self.apply_rejections(&group, rejected).await?;
+        self.context.observe(Observation::Flushed { sink: self.sink.name(), documents, took: started.elapsed() });
+        Ok(group)
     }
 
-    /// Nothing is waiting, and somebody wishes to find what is durable. Guarded by
+    /// Tells the confirmer how far this sink is. Fails when the run is ending.
+    fn report_progress(&self) -> Result<(), mpsc::error::SendError<SinkProgress>> {
+        let visible = self.visible == Some(true);
+        self.progress.send(SinkProgress { sink: self.number, seq: self.flushed, visible })
+    }
+
+    /// No entry is waiting, and a refresh was requested: makes durable documents visible. Guarded by
     /// `tests::wait::what_was_left_for_later_is_shown_when_somebody_waits_for_it`.
-    async fn show(&mut self, retry: &mut Retry<'_>) -> Result<(), EngineError> {
-        while let Err(error) = self.attempt(&[]).await {
+    async fn refresh(&mut self, retry: &mut Retry<'_>) -> Result<(), EngineError> {
+        self.refresh_requested = true;
+        while let Err(error) = self.write_and_flush(&[]).await {
             retry.failed(error).await?;
         }
         retry.succeeded();
-        // Nobody to tell: the run is ending.
-        let _ = self.is_done();
+        // The confirmer is gone only when the run is ending.
+        let _ = self.report_progress();
         Ok(())
     }
 
-    /// What is waiting behind an entry and goes with it in one flush: up to a size, up to the next mark, and not the
+    /// The entries that go into one flush: up to the threshold in bytes, up to and with the next seed mark, and not past the
     /// beginning of a backfill, which may remove a generation that was written to before.
     fn gather(&mut self, first: Arc<Entry>) -> Vec<Arc<Entry>> {
         let mut bytes = first.bytes;
         let mut group = vec![first];
-        while bytes < self.enough
+        while bytes < self.flush_threshold
             && group.last().is_some_and(|entry| matches!(entry.work, Work::Live { .. } | Work::Seed { .. }))
         {
-            let Some(next) = self.next.pop_front().or_else(|| self.entries.try_recv().ok()) else { break };
+            let Some(next) = self.pending.pop_front().or_else(|| self.entries.try_recv().ok()) else { break };
             if matches!(next.work, Work::BeginSeed { .. }) {
-                self.next.push_front(next);
+                self.pending.push_front(next);
                 break;
             }
             bytes += next.bytes;
@@ -139,30 +175,30 @@ impl Delivery {
         group
     }
 
-    /// What failed goes again with half as much in one flush, down to one entry, and each success allows twice as much: a sink may be
+    /// After a failure the next flush holds half as much, down to one entry, and each success doubles it again: a sink may be
     /// too slow for what one flush has time for. Guarded by
     /// `tests::i6::what_takes_a_sink_too_long_is_flushed_in_smaller_parts`.
-    fn divide(&mut self, group: &mut Vec<Arc<Entry>>) {
-        self.enough = group.iter().map(|entry| entry.bytes).sum::<usize>() / 2;
+    fn halve(&mut self, group: &mut Vec<Arc<Entry>>) {
+        self.flush_threshold = group.iter().map(|entry| entry.bytes).sum::<usize>() / 2;
         for entry in group.split_off(group.len().div_ceil(2)).into_iter().rev() {
-            self.next.push_front(entry);
+            self.pending.push_front(entry);
         }
     }
 
-    /// The open instance, or a fresh one. Whoever takes it puts it back unless it failed.
-    async fn writer(&mut self) -> Result<Box<dyn Writer>, StageError> {
+    /// Takes the open instance, or opens a fresh one. The caller puts it back unless a call failed.
+    async fn take_writer(&mut self) -> Result<Box<dyn Writer>, StageError> {
         if let Some(writer) = self.writer.take() {
             return Ok(writer);
         }
         let mut writer = self.sink.open().await?;
-        self.routes.ensure(&mut *writer, &self.shared.mappings).await?;
+        self.targets.ensure(&mut *writer, &self.context.mappings).await?;
         Ok(writer)
     }
 
-    /// Writes a group and flushes it. Everything in it is idempotent.
-    async fn attempt(&mut self, group: &[Arc<Entry>]) -> Result<(Vec<Refused>, usize), StageError> {
-        let mut writer = self.writer().await?;
-        let most = self.shared.options.call_bytes;
+    /// Writes a group and flushes it; both are idempotent. Returns what the sink rejected, and how many documents were written.
+    async fn write_and_flush(&mut self, group: &[Arc<Entry>]) -> Result<(Vec<RejectedDocument>, usize), StageError> {
+        let mut writer = self.take_writer().await?;
+        let call_bytes = self.context.options.call_bytes;
         let mut documents = 0;
         let mut dirty = false;
         // I5: in the lane's order, also the second time.
@@ -170,117 +206,148 @@ impl Delivery {
             match &entry.work {
                 Work::Live { clear, version, documents: live } => {
                     for index in clear {
-                        for target in self.routes.live_targets(*index) {
+                        for target in self.targets.live_targets_of(*index) {
                             writer.clear(*target, *version).await?;
                             dirty = true;
                         }
                     }
                     if !live.is_empty() {
-                        write(&mut *writer, Documents::new(Arc::clone(live), self.routes.live()), most).await?;
+                        let targets = self.targets.of_live_documents();
+                        write(&mut *writer, Documents::new(Arc::clone(live), targets), call_bytes).await?;
                         documents += live.len();
                         dirty = true;
                     }
                 }
-                Work::Seed { scope, documents: seed } if scope.contains(self.number) && !seed.is_empty() => {
-                    write(&mut *writer, Documents::new(Arc::clone(seed), self.routes.seed()), most).await?;
+                Work::Seed { sinks, documents: seed } if sinks.contains(self.number) && !seed.is_empty() => {
+                    let targets = self.targets.of_seed_documents();
+                    write(&mut *writer, Documents::new(Arc::clone(seed), targets), call_bytes).await?;
                     documents += seed.len();
                     dirty = true;
                 }
-                Work::BeginSeed { index, scope, begin } if scope.contains(self.number) => {
-                    self.routes.begin(&mut *writer, *index, &self.shared.mappings, *begin).await?;
-                    // Before anything behind it can be called found. Guarded by
+                Work::BeginSeed { index, sinks, start } if sinks.contains(self.number) => {
+                    self.targets.begin(&mut *writer, *index, &self.context.mappings, *start).await?;
+                    // Before anything behind it can be called visible. Guarded by
                     // `tests::reindex::documents_that_are_wrong_end_what_was_asked_for_and_begin_it_anew`.
-                    if !self.routes.is_whole(*index) {
-                        self.shared.reached.send_if_modified(|reached| reached.filling.insert(*index));
+                    if !self.targets.is_complete(*index) {
+                        self.context.watermarks.send_if_modified(|watermarks| watermarks.seeding.insert(*index));
                     }
                     dirty = true;
                 }
                 Work::Seed { .. } | Work::BeginSeed { .. } | Work::Seeded { .. } | Work::End => {}
             }
         }
-        // Nothing comes behind an end, though the queue may not have been empty when the documents before it went out. Guarded by
-        // `tests::once::what_it_wrote_is_found_when_it_ends`.
-        let ends = group.last().is_some_and(|entry| matches!(entry.work, Work::End));
-        let waiting = !self.next.is_empty() || !self.entries.is_empty() || self.shared.backlog.load(Ordering::Acquire);
-        let calm = ends || !waiting;
-        // A wish that comes while this flush is under way is for the next.
-        self.wished |= self.wish.has_changed().unwrap_or_default();
-        self.wish.mark_unchanged();
-        let hidden = if self.wished { self.visible != Some(true) } else { calm && self.visible == Some(false) };
-        let mut rejected = Vec::new();
-        if dirty || hidden {
-            let flushed = writer.flush(calm || self.wished, self.shared.options.flush_deadline).await?;
-            (rejected, self.visible, self.wished) = (flushed.rejected, Some(flushed.visible), false);
-        }
-        let refused = self.refused(group, rejected)?;
+        let rejected = self.flush(&mut *writer, group, dirty).await?;
+        let rejected = self.rejected_documents(group, rejected)?;
         self.writer = Some(writer);
-        Ok((refused, documents))
+        Ok((rejected, documents))
     }
 
-    /// I7: a mark stands last in its group, so what it speaks of is durable now, and what was refused is settled. Guarded by
-    /// `tests::i7::an_index_is_not_marked_seeded_while_a_part_of_it_is_not_flushed`.
-    async fn mark(&mut self, last: &Entry) -> Result<Result<(), StageError>, EngineError> {
+    /// Flushes what was written, if anything was, and decides whether the flush makes documents visible: when no work is
+    /// waiting behind it, and when a refresh was requested. What earlier flushes left invisible is flushed for that too.
+    async fn flush(
+        &mut self,
+        writer: &mut dyn Writer,
+        group: &[Arc<Entry>],
+        dirty: bool,
+    ) -> Result<Vec<Rejection>, StageError> {
+        // Nothing comes behind the end, though entries may have been waiting when the documents before it were written.
+        // Guarded by `tests::once::what_it_wrote_is_found_when_it_ends`.
+        let at_end = group.last().is_some_and(|entry| matches!(entry.work, Work::End));
+        let backlog = self.context.backlog.load(Ordering::Acquire);
+        let caught_up = at_end || (self.pending.is_empty() && self.entries.is_empty() && !backlog);
+        // A request that comes while this flush is running is for the next one.
+        self.refresh_requested |= self.refresh_requests.has_changed().unwrap_or_default();
+        self.refresh_requests.mark_unchanged();
+        let refresh_only = match self.refresh_requested {
+            true => self.visible != Some(true),
+            false => caught_up && self.visible == Some(false),
+        };
+        if !dirty && !refresh_only {
+            return Ok(Vec::new());
+        }
+        let caught_up = caught_up || self.refresh_requested;
+        let flushed = writer.flush(caught_up, self.context.options.flush_deadline).await?;
+        (self.visible, self.refresh_requested) = (Some(flushed.visible), false);
+        Ok(flushed.rejected)
+    }
+
+    /// I7: a seed mark stands last in its group, so what it speaks of is durable now, and the policy was applied to what was
+    /// rejected. Guarded by `tests::i7::an_index_is_not_marked_seeded_while_a_part_of_it_is_not_flushed`.
+    async fn apply_mark(&mut self, last: &Entry) -> Result<(), StageError> {
         match &last.work {
-            Work::BeginSeed { index, scope, .. } if scope.contains(self.number) => {
-                let begun = self.routes.begun(*index, &self.shared.mappings);
-                self.shared.remember(begun.into_iter().collect()).await?;
-                Ok(Ok(()))
+            Work::Seeded { index, sinks } if sinks.contains(self.number) => {
+                let mut writer = self.take_writer().await?;
+                self.targets.finish(&mut *writer, *index, &self.history).await?;
+                self.writer = Some(writer);
+                Ok(())
             }
-            Work::Seeded { index, scope } if scope.contains(self.number) => Ok(self.seeded(*index).await),
-            _ => Ok(Ok(())),
+            _ => Ok(()),
         }
     }
 
-    async fn seeded(&mut self, index: IndexNumber) -> Result<(), StageError> {
-        let mut writer = self.writer().await?;
-        self.routes.seeded(&mut *writer, index, &self.history).await?;
-        self.writer = Some(writer);
-        Ok(())
+    /// The beginning of a backfill is durable now: the host records it, so that a restart can continue it.
+    async fn record_seed_attempt(&mut self, last: &Entry) -> Result<(), EngineError> {
+        match &last.work {
+            Work::BeginSeed { index, sinks, .. } if sinks.contains(self.number) => {
+                let record = self.targets.record_attempt(*index, &self.context.mappings);
+                self.context.store(record.into_iter().collect()).await
+            }
+            _ => Ok(()),
+        }
     }
 
-    /// The documents of a group that this sink was given, the last first.
-    fn given<'a>(&self, group: &'a [Arc<Entry>]) -> impl Iterator<Item = &'a Document> + use<'a> {
+    /// The documents of a group that were written to this sink, the last first.
+    fn documents<'a>(&self, group: &'a [Arc<Entry>]) -> impl Iterator<Item = &'a Document> + use<'a> {
         let number = self.number;
         group.iter().rev().flat_map(move |entry| match &entry.work {
             Work::Live { documents, .. } => &documents[..],
-            Work::Seed { scope, documents } if scope.contains(number) => &documents[..],
+            Work::Seed { sinks, documents } if sinks.contains(number) => &documents[..],
             _ => &[],
         })
     }
 
     /// Rejections by index, while the targets are still those that were written to.
-    fn refused(&self, group: &[Arc<Entry>], rejected: Vec<Rejection>) -> Result<Vec<Refused>, StageError> {
-        let mut refused: Vec<Refused> = Vec::with_capacity(rejected.len());
-        let mut ids = HashSet::with_capacity(rejected.len());
-        for Rejection { target, id, failure } in rejected {
-            let Some(index) = self.routes.index(target) else {
+    fn rejected_documents(
+        &self,
+        group: &[Arc<Entry>],
+        rejections: Vec<Rejection>,
+    ) -> Result<Vec<RejectedDocument>, StageError> {
+        let mut rejected: Vec<RejectedDocument> = Vec::with_capacity(rejections.len());
+        let mut ids = HashSet::with_capacity(rejections.len());
+        for Rejection { target, id, failure } in rejections {
+            let Some(index) = self.targets.index_of(target) else {
                 let message = format!("it rejected a document of target {target}, which it never gave out");
                 return Err(StageError::Fatal(message));
             };
-            // Of one id, written twice, the last is what counts; and one id in two generations is one refusal.
-            let last = self.given(group).find(|document| document.index == index && document.id == id);
+            // Of an id that was written twice the last document counts; an id in two generations is one rejection.
+            let last = self.documents(group).find(|document| document.index == index && document.id == id);
             let version = last.map_or(0, |document| document.version);
             if ids.insert((index, id.clone())) {
-                refused.push(Refused { index, id, version, failure });
+                rejected.push(RejectedDocument { index, id, version, failure });
             }
         }
-        Ok(refused)
+        Ok(rejected)
     }
 
-    /// Applies the policies to what was refused and clears the quarantine of what was not; durable before the group is
-    /// said to be done.
-    async fn settle(&mut self, group: &[Arc<Entry>], refused: Vec<Refused>) -> Result<(), EngineError> {
-        let ids: HashSet<_> = refused.iter().map(|refused| (refused.index, refused.id.clone())).collect();
+    /// Applies the policies to what was rejected and removes the quarantine entries of what was accepted; durable before the
+    /// group counts as flushed.
+    async fn apply_rejections(
+        &mut self,
+        group: &[Arc<Entry>],
+        rejected: Vec<RejectedDocument>,
+    ) -> Result<(), EngineError> {
+        let ids: HashSet<(IndexNumber, String)> =
+            rejected.iter().map(|document| (document.index, document.id.clone())).collect();
         let accepted = |document: &&Document| ids.is_empty() || !ids.contains(&(document.index, document.id.clone()));
-        let accepted = self.given(group).filter(accepted);
-        let aside = self.quarantine.decide(refused, accepted, &self.shared)?;
-        self.shared.remember(aside).await
+        let accepted = self.documents(group).filter(accepted);
+        let mutations = self.quarantine.apply_policy(rejected, accepted, &self.context)?;
+        self.context.store(mutations).await
     }
 }
 
-/// Hands documents over, in calls of about so many bytes (I11).
-async fn write(writer: &mut dyn Writer, documents: Documents, most: usize) -> Result<(), StageError> {
-    for part in documents.parts(most) {
+/// Writes documents, in calls of about `call_bytes` (I11).
+async fn write(writer: &mut dyn Writer, documents: Documents, call_bytes: usize) -> Result<(), StageError> {
+    for part in documents.parts(call_bytes) {
         writer.write(part).await?;
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! What happens to a document that was refused, by a sink or by the builder: the run stops, or the document is put aside
-//! durably and the run goes on (I6). The choice is the operator's, by index.
+//! What happens to a document that a sink rejects or the builder cannot build: the run stops, or an entry is stored in the
+//! quarantine and the run goes on (I6). The operator chooses, for each index.
 
 use std::collections::HashSet;
 
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 use crate::engine::error::EngineError;
 use crate::engine::observer::Observation;
 use crate::engine::options::OnError;
-use crate::engine::run_context::Shared;
+use crate::engine::run_context::RunContext;
 use crate::engine::stage::{Mutation, State, StateError};
 use crate::model::{Document, Failure, IndexNumber, Version};
 
-/// Where the quarantine stands in the state.
+/// The prefix of the quarantine's keys in the state.
 pub const QUARANTINE: &str = "quarantine/";
 
-/// What is remembered of a document that was put aside.
+/// A document in quarantine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Quarantined {
-    /// Who refused it: a sink's name, or the builder's.
+    /// The stage that rejected it: a sink's name, or the builder's.
     pub by: String,
     /// The index.
     pub index: String,
@@ -32,8 +32,8 @@ pub struct Quarantined {
     pub reason: String,
 }
 
-/// A refused document.
-pub(crate) struct Refused {
+/// A document that a stage rejected.
+pub(crate) struct RejectedDocument {
     pub(crate) index: IndexNumber,
     pub(crate) id: String,
     pub(crate) version: Version,
@@ -44,54 +44,54 @@ fn key(by: &str, index: &str, id: &str) -> String {
     format!("{QUARANTINE}{by}/{index}/{id}")
 }
 
-/// The documents that one stage refused and that are put aside.
+/// The quarantine entries of one stage.
 pub(crate) struct Quarantine {
     by: String,
     keys: HashSet<String>,
 }
 
 impl Quarantine {
-    /// What this stage refused in earlier runs.
+    /// The entries of this stage from earlier runs.
     pub(crate) async fn load(by: &str, state: &dyn State) -> Result<Self, StateError> {
         let entries = state.scan(&format!("{QUARANTINE}{by}/")).await?;
         Ok(Self { by: by.to_owned(), keys: entries.into_iter().map(|(key, _)| key).collect() })
     }
 
-    /// Applies the policies to what was refused, and clears entries for what got through. A stop is decided before
-    /// anything is put aside, so that what comes again after a restart is not counted twice (I6). Returns what to remember;
-    /// it must be durable before the position of these documents is confirmed (I1).
-    pub(crate) fn decide<'a>(
+    /// Applies the policies to rejected documents, and removes the entries of accepted ones. A stop is decided before any entry
+    /// is made, so that documents that come again after a restart are not counted twice (I6). Returns the changes to the
+    /// quarantine; they must be durable before the position of these documents is confirmed (I1).
+    pub(crate) fn apply_policy<'a>(
         &mut self,
-        refused: Vec<Refused>,
+        rejected: Vec<RejectedDocument>,
         accepted: impl Iterator<Item = &'a Document>,
-        shared: &Shared,
+        context: &RunContext,
     ) -> Result<Vec<Mutation>, EngineError> {
         // I6. Guarded by `tests::i6::a_stop_is_decided_before_anything_is_put_aside`.
-        if let Some(first) = refused.iter().find(|refused| shared.policy(refused.index) == OnError::Stop) {
+        if let Some(first) = rejected.iter().find(|document| context.on_error(document.index) == OnError::Stop) {
             return Err(EngineError::Rejected {
-                index: shared.name(first.index).to_owned(),
+                index: context.name(first.index).to_owned(),
                 id: first.id.clone(),
                 what: self.by.clone(),
                 class: first.failure.class.clone(),
                 reason: first.failure.reason.clone(),
             });
         }
-        let mut mutations = Vec::with_capacity(refused.len());
+        let mut mutations = Vec::with_capacity(rejected.len());
         if !self.keys.is_empty() {
             for document in accepted {
-                let key = key(&self.by, shared.name(document.index), &document.id);
+                let key = key(&self.by, context.name(document.index), &document.id);
                 if self.keys.remove(&key) {
                     mutations.push(Mutation::Delete(key));
                 }
             }
         }
-        for Refused { index, id, version, failure } in refused {
-            let index = shared.name(index).to_owned();
+        for RejectedDocument { index, id, version, failure } in rejected {
+            let index = context.name(index).to_owned();
             let key = key(&self.by, &index, &id);
             let Failure { class, reason } = failure;
             let entry = Quarantined { by: self.by.clone(), index, id, version, class, reason };
             let value = serde_json::to_vec(&entry).map_err(|error| EngineError::State(std::sync::Arc::new(error)))?;
-            shared.observer.observe(Observation::Quarantined {
+            context.observe(Observation::Quarantined {
                 index: &entry.index,
                 id: &entry.id,
                 by: &self.by,

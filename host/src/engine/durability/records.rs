@@ -1,5 +1,5 @@
-//! What the engine remembers over restarts, as it stands in the state: where the source is, how far each backfill is,
-//! since when an index is seeded.
+//! The engine's records in the host's state: the position of the source, the progress of each backfill, which rebuilds were
+//! asked for, and since when an index is seeded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use crate::model::{HistoryId, Position, Version};
 
 const SOURCE: &str = "source";
 const BACKFILL: &str = "backfill/";
-const ASKED: &str = "asked/";
+const REINDEX_REQUEST: &str = "asked/";
 const SEEDED: &str = "seeded/";
-const FOLLOWED: &str = "followed";
-const REMEMBERED: &str = "remembered";
+const FOLLOWED_INDEXES: &str = "followed";
+const RECORDED_RELATIONS: &str = "remembered";
 
-/// Where the source is.
+/// The position that was confirmed last.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SourceRecord {
-    pub(crate) history: String,
+    history: String,
     /// The source's own bytes.
     position: Vec<u8>,
-    pub(crate) version: Version,
+    version: Version,
     /// When the last transaction before it was committed, in microseconds since 1970, if known.
-    pub(crate) committed_at: Option<u64>,
+    committed_at: Option<u64>,
 }
 
 impl SourceRecord {
@@ -48,27 +48,31 @@ impl SourceRecord {
     pub(crate) fn store(&self) -> Result<Mutation, EngineError> {
         store(SOURCE.to_owned(), self)
     }
+
+    pub(crate) fn forget() -> Mutation {
+        Mutation::Delete(SOURCE.to_owned())
+    }
 }
 
-/// How far the backfill of one index is.
+/// The progress of the backfill of one index.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct BackfillRecord {
-    /// Which attempt it is; a sink that began another one starts again.
+    /// The attempt's number: a backfill is resumed only in sinks that began the same attempt.
     pub(crate) attempt: u64,
     pub(crate) history: String,
-    /// The mapping's hash: another mapping starts again.
+    /// The mapping's hash: with another mapping the backfill starts from the beginning.
     pub(crate) hash: String,
-    /// The sinks it is for: others start again.
+    /// The sinks that are seeded: with other sinks the backfill starts from the beginning.
     pub(crate) sinks: Vec<String>,
     pub(crate) estimated_rows: Option<u64>,
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<RangeProgress>,
 }
 
 /// One range of a backfill.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Part {
+pub(crate) struct RangeProgress {
     pub(crate) range: Vec<u8>,
-    /// After what is durable.
+    /// Where the first page begins that is not durable; none: at the start of the range, unless `done`.
     pub(crate) cursor: Option<Vec<u8>>,
     pub(crate) rows: u64,
     pub(crate) done: bool,
@@ -92,26 +96,26 @@ impl BackfillRecord {
     }
 }
 
-/// Somebody asked for an index to be built anew, and it is not done.
-pub(crate) fn asked_for(index: &str) -> Mutation {
-    Mutation::Put(format!("{ASKED}{index}"), Vec::new())
+/// Records that a rebuild of an index was asked for.
+pub(crate) fn request_reindex(index: &str) -> Mutation {
+    Mutation::Put(format!("{REINDEX_REQUEST}{index}"), Vec::new())
 }
 
-/// Whether somebody asked for an index to be built anew, and it is not done.
-pub(crate) async fn is_asked_for(state: &dyn State, index: &str) -> Result<bool, EngineError> {
-    Ok(state.get(&format!("{ASKED}{index}")).await.map_err(EngineError::State)?.is_some())
+/// Whether a rebuild of an index was asked for and is not finished.
+pub(crate) async fn is_reindex_requested(state: &dyn State, index: &str) -> Result<bool, EngineError> {
+    Ok(state.get(&format!("{REINDEX_REQUEST}{index}")).await.map_err(EngineError::State)?.is_some())
 }
 
-/// It is done.
-pub(crate) fn no_longer_asked_for(index: &str) -> Mutation {
-    Mutation::Delete(format!("{ASKED}{index}"))
+/// The rebuild of an index is finished.
+pub(crate) fn clear_reindex_request(index: &str) -> Mutation {
+    Mutation::Delete(format!("{REINDEX_REQUEST}{index}"))
 }
 
-/// What a run follows: each index as it is built now (its hash), in each sink.
+/// What a run keeps up to date: each index as it is built now (its hash), in each sink.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Followed(BTreeSet<String>);
+pub(crate) struct FollowedIndexes(BTreeSet<String>);
 
-impl Followed {
+impl FollowedIndexes {
     pub(crate) fn insert(&mut self, sink: &str, index: &str, hash: &str) {
         self.0.insert(Self::name(sink, index, hash));
     }
@@ -129,26 +133,26 @@ impl Followed {
     }
 
     pub(crate) async fn load(state: &dyn State) -> Result<Self, EngineError> {
-        Ok(load(state, FOLLOWED).await?.unwrap_or_default())
+        Ok(load(state, FOLLOWED_INDEXES).await?.unwrap_or_default())
     }
 
     pub(crate) fn store(&self) -> Result<Mutation, EngineError> {
-        store(FOLLOWED.to_owned(), self)
+        store(FOLLOWED_INDEXES.to_owned(), self)
     }
 }
 
-/// Of each index as it is built (its hash), the relations whose links every build since its seeding began has remembered.
+/// Of each index as it is built (its hash): the relations whose links every build since its seeding began has recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Remembered(BTreeMap<String, BTreeSet<String>>);
+pub(crate) struct RecordedRelations(BTreeMap<String, BTreeSet<String>>);
 
-impl Remembered {
-    /// Notes what is remembered from now on.
+impl RecordedRelations {
+    /// The relations that are recorded from now on.
     pub(crate) fn insert(&mut self, index: &str, hash: &str, relations: &[String]) {
         self.0.insert(Self::name(index, hash), relations.iter().cloned().collect());
     }
 
-    /// Those of some relations that builds did not remember.
-    pub(crate) fn lacks(&self, index: &str, hash: &str, relations: &[String]) -> Vec<String> {
+    /// Those of some relations that builds did not record.
+    pub(crate) fn missing(&self, index: &str, hash: &str, relations: &[String]) -> Vec<String> {
         let known = self.0.get(&Self::name(index, hash));
         relations.iter().filter(|name| !known.is_some_and(|known| known.contains(*name))).cloned().collect()
     }
@@ -158,22 +162,23 @@ impl Remembered {
     }
 
     pub(crate) async fn load(state: &dyn State) -> Result<Self, EngineError> {
-        Ok(load(state, REMEMBERED).await?.unwrap_or_default())
+        Ok(load(state, RECORDED_RELATIONS).await?.unwrap_or_default())
     }
 
     pub(crate) fn store(&self) -> Result<Mutation, EngineError> {
-        store(REMEMBERED.to_owned(), self)
+        store(RECORDED_RELATIONS.to_owned(), self)
     }
 }
 
-/// Since when an index is seeded in a sink, as seconds since 1970. For messages only: whether it is, is the sink's word.
+/// Since when the oldest seeded index is seeded, as seconds since 1970. For messages only: whether an index is seeded is the
+/// sink's word.
 pub(crate) async fn seeded_since(state: &dyn State) -> Result<Option<u64>, EngineError> {
     let entries = state.scan(SEEDED).await.map_err(EngineError::State)?;
     Ok(entries.iter().filter_map(|(_, value)| std::str::from_utf8(value).ok()?.parse().ok()).min())
 }
 
-/// What to remember when an index was seeded in a sink.
-pub(crate) fn seeded_now(sink: &str, index: &str, seconds: u64) -> Mutation {
+/// Records since when an index is seeded in a sink.
+pub(crate) fn set_seeded_since(sink: &str, index: &str, seconds: u64) -> Mutation {
     Mutation::Put(format!("{SEEDED}{sink}/{index}"), seconds.to_string().into_bytes())
 }
 

@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
+use crate::engine::live::queue::{PollResult, QueueItem};
 use crate::engine::options::Options;
-use crate::engine::live::queue::{Incoming, Polled};
-use crate::engine::run_context::Shared;
+use crate::engine::run_context::RunContext;
 use crate::model::{Change, Checkpoint, Event, TableNumber};
 
 /// Consecutive events of one epoch.
@@ -17,8 +17,8 @@ use crate::model::{Change, Checkpoint, Event, TableNumber};
 pub(crate) struct LiveBatch {
     pub(crate) epoch: u64,
     pub(crate) changes: Vec<Change>,
-    /// Tables whose shape changed.
-    pub(crate) reshaped: Vec<TableNumber>,
+    /// Tables whose columns changed.
+    pub(crate) changed_tables: Vec<TableNumber>,
     /// The last checkpoint among the events: all changes before it are in this batch or in earlier ones (I2). Changes
     /// after it may be here too; they are confirmed by a later one.
     pub(crate) checkpoint: Option<Checkpoint>,
@@ -26,28 +26,28 @@ pub(crate) struct LiveBatch {
 
 /// Makes batches of what the capture queued.
 pub(crate) struct Batcher {
-    queue: mpsc::UnboundedReceiver<Incoming>,
-    /// The poll that is being taken apart, and the room it holds.
-    current: Option<(Polled, VecDeque<Event>)>,
+    queue: mpsc::UnboundedReceiver<QueueItem>,
+    /// The poll result that is being divided into batches, with the queue permit it holds.
+    current: Option<(PollResult, VecDeque<Event>)>,
     ended: bool,
 }
 
 impl Batcher {
-    pub(crate) fn new(queue: mpsc::UnboundedReceiver<Incoming>) -> Self {
+    pub(crate) fn new(queue: mpsc::UnboundedReceiver<QueueItem>) -> Self {
         Self { queue, current: None, ended: false }
     }
 
-    /// Whether nothing will come any more.
+    /// Whether the capture has ended and every event is in a batch.
     pub(crate) fn is_ended(&self) -> bool {
         self.ended && self.current.is_none()
     }
 
-    /// Whether something is waiting already.
+    /// Whether events are waiting.
     pub(crate) fn has_waiting(&self) -> bool {
         self.current.is_some() || !self.queue.is_empty()
     }
 
-    /// Returns when a batch can be started, or nothing will come any more. May be cancelled without loss.
+    /// Returns when a batch can be started, or the capture has ended. May be cancelled without loss.
     pub(crate) async fn ready(&mut self) {
         while self.current.is_none() && !self.ended {
             let incoming = self.queue.recv().await;
@@ -55,16 +55,16 @@ impl Batcher {
         }
     }
 
-    /// Fills a batch; [`Batcher::ready`] has returned. Not to be cancelled.
-    pub(crate) async fn fill(&mut self, options: &Options, shared: &Shared) -> LiveBatch {
+    /// Fills a batch after [`Batcher::ready`] has returned. Must not be cancelled.
+    pub(crate) async fn fill(&mut self, options: &Options, context: &RunContext) -> LiveBatch {
         let deadline = Instant::now() + options.max_delay;
-        let mut batch = LiveBatch { epoch: shared.epoch(), ..LiveBatch::default() };
-        let mut open = false;
+        let mut batch = LiveBatch { epoch: context.epoch(), ..LiveBatch::default() };
+        let mut in_transaction = false;
         loop {
             let Some((polled, events)) = &mut self.current else {
                 match self.queue.try_recv() {
                     Ok(incoming) => self.take(Some(incoming)),
-                    Err(_) if open && !self.ended => match timeout_at(deadline, self.queue.recv()).await {
+                    Err(_) if in_transaction && !self.ended => match timeout_at(deadline, self.queue.recv()).await {
                         Ok(incoming) => self.take(incoming),
                         Err(_) => return batch,
                     },
@@ -75,8 +75,8 @@ impl Batcher {
                 }
                 continue;
             };
-            if polled.epoch != shared.epoch() {
-                // Of an older opening: the source sends it again (contract, rule 4). Guarded by
+            if polled.epoch != context.epoch() {
+                // From an older opening: the source sends these events again (contract, rule 4). Guarded by
                 // `tests::retry::what_was_queued_from_an_older_opening_is_dropped`.
                 self.current = None;
                 continue;
@@ -92,15 +92,15 @@ impl Batcher {
                 match events.pop_front() {
                     Some(Event::Change(change)) => {
                         batch.changes.push(change);
-                        open = true;
+                        in_transaction = true;
                     }
                     Some(Event::Checkpoint(checkpoint)) => {
-                        // I2: only where the source drew the line. Guarded by
+                        // I2: only where the source ends its transactions. Guarded by
                         // `tests::i2::a_batch_boundary_inside_a_transaction_moves_nothing`.
                         batch.checkpoint = Some(checkpoint);
-                        open = false;
+                        in_transaction = false;
                     }
-                    Some(Event::TableChanged(changed)) => batch.reshaped.push(changed.table),
+                    Some(Event::TableChanged(changed)) => batch.changed_tables.push(changed.table),
                     None => break,
                 }
             }
@@ -109,24 +109,24 @@ impl Batcher {
                 && let Some(Event::Checkpoint(checkpoint)) = events.pop_front()
             {
                 batch.checkpoint = Some(checkpoint);
-                open = false;
+                in_transaction = false;
             }
             if events.is_empty() {
                 self.current = None;
             }
-            if batch.changes.len() >= options.max_changes || (open && Instant::now() >= deadline) {
+            if batch.changes.len() >= options.max_changes || (in_transaction && Instant::now() >= deadline) {
                 return batch;
             }
         }
     }
 
-    fn take(&mut self, incoming: Option<Incoming>) {
+    fn take(&mut self, incoming: Option<QueueItem>) {
         match incoming {
-            Some(Incoming::Polled(mut polled)) => {
+            Some(QueueItem::Poll(mut polled)) => {
                 let events = VecDeque::from(std::mem::take(&mut polled.events));
                 self.current = Some((polled, events));
             }
-            Some(Incoming::End) | None => self.ended = true,
+            Some(QueueItem::End) | None => self.ended = true,
         }
     }
 }

@@ -1,182 +1,152 @@
-//! From changes to documents: one `resolve` a batch, every document once (I4), one `build_many` spread over the builder's
-//! instances, and the policy for what cannot be built.
+//! From changes to documents: one `resolve` a batch, each document once (I4), one `build_many` divided among the builder's
+//! instances, and the policy for documents that cannot be built.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+
+use crate::engine::durability::quarantine::{Quarantine, RejectedDocument};
 use crate::engine::error::{EngineError, StageError};
-use crate::engine::durability::quarantine::{Quarantine, Refused};
 use crate::engine::retry::Retry;
-use crate::engine::run_context::Shared;
+use crate::engine::run_context::RunContext;
 use crate::engine::stage::{Affected, Builder, Mutation, Slice};
 use crate::model::{Change, Document, DocumentId, Failure, IndexNumber, Key, Outcome, TableNumber, Version};
 
-/// Fewer documents than this are not worth another instance.
-const SMALLEST_SHARE: usize = 64;
+/// A call with fewer documents than this is not worth another instance.
+const MIN_DOCUMENTS_PER_CALL: usize = 64;
 
-/// Bytes that a body is taken for until some were built.
-const FIRST_BODY: usize = 8 << 10;
+/// The size assumed for a body, in bytes, until some were built.
+const INITIAL_BODY_BYTES: usize = 8 << 10;
 
-/// What was built.
+/// The documents of a batch.
 #[derive(Default)]
-pub(crate) struct Built {
-    /// What was asked for, refused documents among it.
+pub(crate) struct BuiltDocuments {
+    /// All documents that were to be built, also those that could not be.
     pub(crate) ids: Vec<DocumentId>,
     pub(crate) documents: Vec<Document>,
-    /// What to remember of refused documents once those before them are durable.
-    pub(crate) aside: Vec<Mutation>,
+    /// Quarantine entries, to be stored once the documents before them are durable.
+    pub(crate) quarantine_writes: Vec<Mutation>,
 }
 
-/// The builder's side of the worker.
-pub(crate) struct Build {
+/// The worker's access to the builder.
+pub(crate) struct BuildStage {
     builder: Arc<dyn Builder>,
-    name: String,
+    /// The builder as messages name it.
+    stage: String,
     quarantine: Quarantine,
-    shared: Arc<Shared>,
-    /// Bytes of a body, as those built last were: how many documents one call may build follows from it (I11).
-    body: usize,
+    context: Arc<RunContext>,
+    /// The size of a body in bytes, as in the batches built last; decides how many documents one call builds (I11).
+    body_bytes: usize,
 }
 
-impl Build {
-    pub(crate) fn new(builder: Arc<dyn Builder>, quarantine: Quarantine, shared: Arc<Shared>) -> Self {
-        let name = format!("builder {:?}", builder.name());
-        Self { builder, name, quarantine, shared, body: FIRST_BODY }
+impl BuildStage {
+    pub(crate) fn new(builder: Arc<dyn Builder>, quarantine: Quarantine, context: Arc<RunContext>) -> Self {
+        let stage = format!("builder {:?}", builder.name());
+        Self { builder, stage, quarantine, context, body_bytes: INITIAL_BODY_BYTES }
     }
 
     fn retry(&self) -> Retry<'_> {
-        Retry::new(&self.name, &self.shared.options, &*self.shared.observer)
+        self.context.retry(&*self.stage)
     }
 
-    /// How many documents may be built at once: what they come to is in memory together (I11).
-    pub(crate) fn most(&self) -> usize {
-        let most = self.shared.options.backfill_documents.max(1) as usize;
-        (self.shared.options.max_in_flight / self.body.max(1)).clamp(1, most)
+    /// How many documents may be built at once: their bodies are in memory together (I11).
+    pub(crate) fn max_documents(&self) -> usize {
+        let limit = self.context.options.backfill_documents.max(1) as usize;
+        (self.context.options.max_in_flight / self.body_bytes.max(1)).clamp(1, limit)
     }
 
-    /// Which documents a batch touches, each once, in first-seen order.
+    /// The documents that a batch touches, each once, in first-seen order.
     pub(crate) async fn resolve(&self, changes: Vec<Change>) -> Result<Affected, EngineError> {
         let changes = Slice::from(changes);
-        let mut retry = self.retry();
-        loop {
-            match self.builder.resolve(changes.clone()).await.and_then(|affected| self.check(affected)) {
-                Ok(affected) => return Ok(affected),
-                Err(error) => retry.failed(error).await?,
-            }
-        }
+        self.retry().run(|| async { self.validate(self.builder.resolve(changes.clone()).await?) }).await
     }
 
-    /// More documents that the batch touches.
+    /// More documents that a batch touches.
     pub(crate) async fn resolve_more(&self, cursor: Vec<u8>) -> Result<Affected, EngineError> {
-        let mut retry = self.retry();
-        loop {
-            let answer = self.builder.resolve_more(cursor.clone(), self.shared.options.backfill_documents).await;
-            match answer.and_then(|affected| self.check(affected)) {
-                Ok(affected) => return Ok(affected),
-                Err(error) => retry.failed(error).await?,
-            }
-        }
+        let max = self.context.options.backfill_documents;
+        self.retry().run(|| async { self.validate(self.builder.resolve_more(cursor.clone(), max).await?) }).await
     }
 
-    /// Which documents change because tables changed their shape.
-    pub(crate) async fn reshaped(&self, tables: &[TableNumber]) -> Result<Affected, EngineError> {
-        let mut retry = self.retry();
-        loop {
-            match self.builder.reshaped(tables).await.and_then(|affected| self.check(affected)) {
-                Ok(affected) => return Ok(affected),
-                Err(error) => retry.failed(error).await?,
-            }
-        }
+    /// The documents that change because the columns of tables changed.
+    pub(crate) async fn resolve_table_changes(&self, tables: &[TableNumber]) -> Result<Affected, EngineError> {
+        self.retry().run(|| async { self.validate(self.builder.resolve_table_changes(tables).await?) }).await
     }
 
-    /// Builds documents; what is refused by policy `skip` is put aside and left out.
-    pub(crate) async fn build(&mut self, ids: Vec<DocumentId>) -> Result<Built, EngineError> {
+    /// Builds documents. Those that cannot be built get quarantine entries under policy `skip`, and are left out.
+    pub(crate) async fn build(&mut self, ids: Vec<DocumentId>) -> Result<BuiltDocuments, EngineError> {
         if ids.is_empty() {
-            return Ok(Built::default());
+            return Ok(BuiltDocuments::default());
         }
         // I12: taken before the first read, so a version says "nothing older than this was read". Guarded by
         // `tests::i12::a_document_carries_the_version_that_was_polled_before_its_build`.
-        let version = self.shared.version();
+        let version = self.context.version();
         let ids = Arc::new(ids);
         let count = ids.len();
-        let even = count.div_ceil(self.builder.instances().max(1)).max(SMALLEST_SHARE);
-        let mut share = even.min(self.shared.options.call_bytes / self.body.max(1)).max(1);
+        let an_instance = count.div_ceil(self.builder.instances().max(1)).max(MIN_DOCUMENTS_PER_CALL);
+        let mut documents_per_call = an_instance.min(self.context.options.call_bytes / self.body_bytes.max(1)).max(1);
         let mut retry = self.retry();
         let outcomes = loop {
-            match self.build_shares(&ids, share).await {
+            match self.build_in_calls(&ids, documents_per_call).await {
                 Ok(outcomes) => break outcomes,
                 Err(error) => {
                     // Bodies that are much larger than those before them may have been too many for one call.
                     if matches!(error, StageError::Crashed(_)) {
-                        share = (share / 4).max(1);
+                        documents_per_call = (documents_per_call / 4).max(1);
                     }
                     retry.failed(error).await?;
                 }
             }
         };
-        let body = outcomes.iter().map(size).sum::<usize>() / count;
-        self.body = body.max(self.body / 4 * 3);
-        let ids = Arc::try_unwrap(ids).unwrap_or_else(|shared| shared.as_ref().clone());
+        let body_bytes = outcomes.iter().map(size).sum::<usize>() / count;
+        self.body_bytes = body_bytes.max(self.body_bytes / 4 * 3);
+        let ids = Arc::try_unwrap(ids).unwrap_or_else(|ids| ids.as_ref().clone());
         let mut documents = Vec::with_capacity(count);
-        let mut refused = Vec::new();
+        let mut rejected = Vec::new();
         for (id, outcome) in ids.iter().zip(outcomes) {
             match document(id.index, &id.key, outcome, version) {
                 Ok(document) => documents.push(document),
-                Err(failure) => refused.push(self.refused(&id.key, id.index, failure, version)),
+                Err(failure) => rejected.push(rejection(id.index, &id.key, failure, version)),
             }
         }
-        let aside = self.quarantine.decide(refused, documents.iter(), &self.shared)?;
-        Ok(Built { ids, documents, aside })
+        let quarantine_writes = self.quarantine.apply_policy(rejected, documents.iter(), &self.context)?;
+        Ok(BuiltDocuments { ids, documents, quarantine_writes })
     }
 
-    /// The documents of a backfill's read. A row that is no document needs no delete: nothing of it was ever written. Only
-    /// what goes to every sink (`everywhere`) can clear the builder's quarantine.
+    /// The documents of a backfill page. A row that is no document needs no delete: nothing of it was ever written. Only a page
+    /// that goes to every sink (`to_all_sinks`) can remove quarantine entries of the builder.
     pub(crate) fn seed(
         &mut self,
         index: IndexNumber,
         rows: Vec<(Key, Outcome)>,
         version: Version,
-        everywhere: bool,
-    ) -> Result<Built, EngineError> {
+        to_all_sinks: bool,
+    ) -> Result<BuiltDocuments, EngineError> {
         let mut documents = Vec::with_capacity(rows.len());
-        let mut refused = Vec::new();
+        let mut rejected = Vec::new();
         for (key, outcome) in rows {
             if outcome == Outcome::Absent {
                 continue;
             }
             match document(index, &key, outcome, version) {
                 Ok(document) => documents.push(document),
-                Err(failure) => refused.push(self.refused(&key, index, failure, version)),
+                Err(failure) => rejected.push(rejection(index, &key, failure, version)),
             }
         }
-        let accepted = documents.iter().filter(|_| everywhere);
-        let aside = self.quarantine.decide(refused, accepted, &self.shared)?;
-        Ok(Built { ids: Vec::new(), documents, aside })
+        let accepted = documents.iter().filter(|_| to_all_sinks);
+        let quarantine_writes = self.quarantine.apply_policy(rejected, accepted, &self.context)?;
+        Ok(BuiltDocuments { ids: Vec::new(), documents, quarantine_writes })
     }
 
-    fn refused(&self, key: &Key, index: IndexNumber, failure: Failure, version: Version) -> Refused {
-        Refused { index, id: key.document_id(), version, failure }
-    }
-
-    async fn build_shares(&self, ids: &Arc<Vec<DocumentId>>, share: usize) -> Result<Vec<Outcome>, StageError> {
+    /// One outcome an id, in order, from as many calls as are needed, which run at the same time.
+    async fn build_in_calls(
+        &self,
+        ids: &Arc<Vec<DocumentId>>,
+        documents_per_call: usize,
+    ) -> Result<Vec<Outcome>, StageError> {
         let count = ids.len();
-        let mut calls = Vec::with_capacity(count.div_ceil(share));
-        for start in (0..count).step_by(share) {
-            let part = start..(start + share).min(count);
-            let slice = Slice::new(Arc::clone(ids), part);
-            calls.push(async move {
-                let (asked, outcomes) = (slice.len(), self.builder.build_many(slice).await?);
-                if outcomes.len() == asked {
-                    return Ok(outcomes);
-                }
-                let given = outcomes.len();
-                Err(StageError::Crashed(format!("the builder answered {given} outcomes for {asked} documents")))
-            });
-        }
-        if calls.len() == 1
-            && let Some(only) = calls.pop()
-        {
-            return only.await;
-        }
+        let parts = (0..count).step_by(documents_per_call).map(|start| start..(start + documents_per_call).min(count));
+        let calls = parts.map(|part| build_call(&*self.builder, Slice::new(Arc::clone(ids), part)));
         let mut outcomes = Vec::with_capacity(count);
         for part in join_all(calls).await {
             outcomes.extend(part?);
@@ -184,10 +154,10 @@ impl Build {
         Ok(outcomes)
     }
 
-    /// What a guest answers is not trusted: indexes and tables that do not exist are its failure, and a document it names
-    /// twice is built once.
-    fn check(&self, mut affected: Affected) -> Result<Affected, StageError> {
-        let known = |index: &IndexNumber| (*index as usize) < self.shared.mappings.len();
+    /// What a builder answers is not trusted: an index that does not exist is its failure, and a document that it names twice
+    /// is built once.
+    fn validate(&self, mut affected: Affected) -> Result<Affected, StageError> {
+        let known = |index: &IndexNumber| (*index as usize) < self.context.mappings.len();
         let all = affected.ids.iter().map(|id| &id.index).chain(&affected.rebuild).chain(&affected.clear);
         if let Some(unknown) = all.into_iter().find(|index| !known(index)) {
             return Err(StageError::Crashed(format!("the builder named index {unknown}, which it does not have")));
@@ -201,6 +171,20 @@ impl Build {
         }
         Ok(affected)
     }
+}
+
+/// One call of `build_many`, whose answer must have one outcome an id. Shared by live batches and backfill pages.
+pub(crate) async fn build_call(builder: &dyn Builder, ids: Slice<DocumentId>) -> Result<Vec<Outcome>, StageError> {
+    let expected = ids.len();
+    let outcomes = builder.build_many(ids).await?;
+    match outcomes.len() {
+        count if count == expected => Ok(outcomes),
+        count => Err(StageError::Crashed(format!("the builder answered {count} outcomes for {expected} documents"))),
+    }
+}
+
+fn rejection(index: IndexNumber, key: &Key, failure: Failure, version: Version) -> RejectedDocument {
+    RejectedDocument { index, id: key.document_id(), version, failure }
 }
 
 fn size(outcome: &Outcome) -> usize {
@@ -217,23 +201,4 @@ fn document(index: IndexNumber, key: &Key, outcome: Outcome, version: Version) -
         Outcome::Failed(failure) => return Err(failure),
     };
     Ok(Document { index, id: key.document_id(), version, body })
-}
-
-/// Drives some futures side by side on this task.
-async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
-    let mut running: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
-    std::future::poll_fn(|context| {
-        let mut pending = false;
-        for (future, output) in &mut running {
-            if output.is_none() {
-                match future.as_mut().poll(context) {
-                    std::task::Poll::Ready(ready) => *output = Some(ready),
-                    std::task::Poll::Pending => pending = true,
-                }
-            }
-        }
-        if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
-    })
-    .await;
-    running.into_iter().filter_map(|(_, output)| output).collect()
 }

@@ -1,5 +1,5 @@
-//! The capture: one task that owns the source's instance, polls it into the queue, hands it the confirmed position, and
-//! opens it again when it fails. It ends with its pipeline.
+//! The capture: one task that owns the source's instance, polls it into the queue, tells it the confirmed position, and opens
+//! it again when it fails.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -9,141 +9,151 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::engine::error::{EngineError, StageError};
+use crate::engine::live::queue::{PollResult, QueueItem, QueuePermit, QueueSender};
 use crate::engine::observer::Observation;
-use crate::engine::startup::prepare::{open, prepare};
-use crate::engine::live::queue::{Incoming, Polled, QueueIn};
 use crate::engine::retry::Retry;
-use crate::engine::run_context::Shared;
-use crate::engine::stage::{Capture, Continuity, Inspection, Poll, Source};
+use crate::engine::run_context::RunContext;
+use crate::engine::stage::{Capture, Poll, Source};
+use crate::engine::startup::continuity::{Resumption, resumption};
+use crate::engine::startup::prepare::prepare;
 use crate::model::{Event, HistoryId, Position, TableInterest};
 
-/// How long a poll waits for a first event. Also how late a changed wish is noticed.
-const WAIT: Duration = Duration::from_millis(250);
-/// The same while a `--once` run waits to be told that it may ask for the head, and where others lately asked for it.
-const SHORT_WAIT: Duration = Duration::from_millis(10);
-/// How long "lately" is.
-const LATELY: Duration = Duration::from_secs(10);
-/// How often the connection is kept alive while the queue has no room.
-const KEEP_ALIVE: Duration = Duration::from_millis(500);
+/// How long a poll waits for a first event. A change of the capture's mode is noticed as late as this.
+const POLL_WAIT: Duration = Duration::from_millis(250);
+/// The same while a `--once` run has not taken its head yet, and for a while after the head was requested.
+const SHORT_POLL_WAIT: Duration = Duration::from_millis(10);
+/// How long polls stay short after a request for the head.
+const SHORT_POLLS_AFTER_HEAD_REQUEST: Duration = Duration::from_secs(10);
+/// How often the connection is kept alive while the queue is full.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the source is asked for its lag while the run follows it.
+const LAG_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What the capture should do.
+/// What the capture is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
-    /// Follow.
+pub(crate) enum CaptureMode {
+    /// Follow the source.
     Follow,
-    /// Take the head, follow to it, then end.
+    /// Take the source's head, follow to it, then end.
     FollowToHead,
-    /// End where it is.
+    /// End at once.
     End,
 }
 
-/// What is confirmed.
+/// The confirmed position.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Confirmed {
-    /// Everything up to this is durable in every sink, and the host remembers it.
+    /// Everything up to this position is durable in every sink, and stored by the host.
     pub(crate) position: Option<Position>,
-    /// The epoch it belongs to; another epoch's instance starts from it instead of being told.
+    /// The epoch the position belongs to; an instance of another epoch starts from it instead of being told.
     pub(crate) epoch: u64,
     /// Everything that was emitted is durable, and nothing more comes.
     pub(crate) finished: bool,
 }
 
-/// The capture's task.
-pub(crate) struct CaptureTask {
-    pub(crate) source: Arc<dyn Source>,
-    pub(crate) interest: Arc<[TableInterest]>,
-    pub(crate) queue: QueueIn,
-    pub(crate) wish: watch::Receiver<Wish>,
+/// The channels of the capture's task.
+pub(crate) struct CaptureChannels {
+    pub(crate) queue: QueueSender,
+    pub(crate) mode: watch::Receiver<CaptureMode>,
     pub(crate) confirmed: watch::Receiver<Confirmed>,
-    /// Who wants to know the source's head.
-    pub(crate) heads: mpsc::Receiver<oneshot::Sender<Position>>,
-    /// When it was asked for last.
-    pub(crate) asked: Option<Instant>,
-    pub(crate) history: HistoryId,
-    pub(crate) shared: Arc<Shared>,
+    /// Requests for the source's head.
+    pub(crate) head_requests: mpsc::Receiver<oneshot::Sender<Position>>,
 }
 
-/// An instance that is prepared, and from where.
-type Reopened = (Box<dyn Capture>, Option<Position>);
+/// The capture's task.
+pub(crate) struct CaptureTask {
+    source: Arc<dyn Source>,
+    interest: Arc<[TableInterest]>,
+    channels: CaptureChannels,
+    history: HistoryId,
+    context: Arc<RunContext>,
+    last_head_request: Option<Instant>,
+    last_lag: Instant,
+}
 
 /// Where an epoch is to end, and how far it is.
-struct Course {
+struct EpochProgress {
     target: Option<Position>,
-    /// The last checkpoint that was handed over, or where the epoch began.
+    /// The last checkpoint that was queued, or where the epoch began.
     last: Option<Position>,
 }
 
 impl CaptureTask {
-    /// Runs until what the run was asked for is confirmed. `capture` is prepared.
-    pub(crate) async fn run(mut self, mut capture: Box<dyn Capture>) -> Result<(), EngineError> {
-        let shared = Arc::clone(&self.shared);
-        let name = format!("source {:?}", self.source.name());
-        let mut retry = Retry::new(&name, &shared.options, &*shared.observer);
-        let mut course = Course { target: None, last: self.confirmed.borrow().position.clone() };
-        let mut epoch = self.shared.epoch();
+    pub(crate) fn new(
+        source: Arc<dyn Source>,
+        interest: Arc<[TableInterest]>,
+        channels: CaptureChannels,
+        history: HistoryId,
+        context: Arc<RunContext>,
+    ) -> Self {
+        Self { source, interest, channels, history, context, last_head_request: None, last_lag: Instant::now() }
+    }
+
+    /// Runs until what the run was asked for is confirmed. `capture` is the prepared instance.
+    pub(crate) async fn run(mut self, capture: Option<Box<dyn Capture>>) -> Result<(), EngineError> {
+        let context = Arc::clone(&self.context);
+        let mut retry = context.retry(format!("source {:?}", self.source.name()));
+        let mut progress = EpochProgress { target: None, last: self.channels.confirmed.borrow().position.clone() };
+        let mut capture = capture;
         loop {
-            let error = match self.follow(&mut *capture, epoch, &mut course, &mut retry).await {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
+            let error = match &mut capture {
+                Some(capture) => match self.follow(&mut **capture, &mut progress, &mut retry).await {
+                    Ok(()) => return Ok(()),
+                    Err(error) => Some(error),
+                },
+                None => None,
             };
-            drop(capture);
-            epoch = self.shared.next_epoch();
-            let mut wish = self.wish.clone();
-            let opened = tokio::select! {
+            drop(capture.take());
+            self.context.next_epoch();
+            let mut mode = self.channels.mode.clone();
+            let reopened = tokio::select! {
                 biased;
                 // A run that should end does not wait for a source that is away.
-                Ok(_) = wish.wait_for(|wish| *wish == Wish::End) => None,
-                opened = self.again(error, &mut retry) => Some(opened?),
+                Ok(_) = mode.wait_for(|mode| *mode == CaptureMode::End) => None,
+                reopened = self.reopen_after(error, &mut retry) => Some(reopened?),
             };
-            let Some((opened, resumed)) = opened else {
-                self.queue.send(Incoming::End);
+            let Some((instance, resumed)) = reopened else {
+                self.channels.queue.send(QueueItem::End);
                 self.finished().await;
                 return Ok(());
             };
-            capture = opened;
-            course.last = resumed;
+            capture = Some(instance);
+            progress.last = resumed;
         }
     }
 
     /// Opens a new epoch at the last confirmed position, as soon as the source is back.
-    async fn again(&self, error: StageError, retry: &mut Retry<'_>) -> Result<Reopened, EngineError> {
-        retry.failed(error).await?;
-        loop {
-            match self.reopen().await {
-                Ok(reopened) => return Ok(reopened),
-                Err(error) => retry.failed(error).await?,
-            }
+    async fn reopen_after(
+        &self,
+        error: Option<StageError>,
+        retry: &mut Retry<'_>,
+    ) -> Result<(Box<dyn Capture>, Option<Position>), EngineError> {
+        if let Some(error) = error {
+            retry.failed(error).await?;
         }
+        retry.run(|| self.reopen()).await
     }
 
-    async fn reopen(&self) -> Result<Reopened, StageError> {
+    async fn reopen(&self) -> Result<(Box<dyn Capture>, Option<Position>), StageError> {
         // I8: what was not confirmed comes again. Guarded by `tests::i8::a_crash_at_any_call_of_a_stage_loses_nothing`.
-        let resume = self.confirmed.borrow().position.clone();
-        let (mut capture, _) = open(&*self.source, &self.interest).await?;
-        let Inspection { history, continuity, missed } = capture.inspect(resume.as_ref()).await?;
-        if !missed.is_empty() {
+        let resume = self.channels.confirmed.borrow().position.clone();
+        let mut capture = self.source.capture(&self.interest).await?;
+        let inspection = capture.inspect(resume.as_ref()).await?;
+        if !inspection.unrecorded.is_empty() {
             let reason = "changes of a followed table were not recorded for a while";
-            return Err(StageError::StartAgain(reason.to_owned()));
+            return Err(StageError::RestartRequired(reason.to_owned()));
         }
-        match continuity {
-            Continuity::Lost(reason) => return Err(StageError::HistoryLost(reason)),
-            Continuity::Fresh if resume.is_some() => {
-                return Err(StageError::HistoryLost("what the source kept for this host is gone".to_owned()));
-            }
-            Continuity::Continuous if history.as_ref() != Some(&self.history) => {
-                let message = "the source follows another history than it did before it went away";
-                return Err(StageError::HistoryLost(message.to_owned()));
-            }
-            Continuity::Fresh | Continuity::Continuous => {}
+        if let Resumption::Lost(reason) = resumption(&inspection, resume.as_ref().map(|_| &self.history)) {
+            return Err(StageError::HistoryLost(reason));
         }
-        prepare(&mut *capture, resume.as_ref(), &*self.shared.observer).await?;
+        prepare(&mut *capture, resume.as_ref(), &*self.context.observer).await?;
         Ok((capture, resume))
     }
 
-    /// Waits until everything that was handed over is durable. Without a confirmer the run has failed, which is told
-    /// elsewhere: then it never returns.
+    /// Waits until everything that was queued is durable. Where the confirmer is gone the run has failed, which is reported
+    /// elsewhere: then this never returns.
     async fn finished(&self) {
-        let mut confirmed = self.confirmed.clone();
+        let mut confirmed = self.channels.confirmed.clone();
         if confirmed.wait_for(|confirmed| confirmed.finished).await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -153,32 +163,32 @@ impl CaptureTask {
     async fn follow(
         &mut self,
         capture: &mut dyn Capture,
-        epoch: u64,
-        course: &mut Course,
+        progress: &mut EpochProgress,
         retry: &mut Retry<'_>,
     ) -> Result<(), StageError> {
+        let epoch = self.context.epoch();
         loop {
-            let wish = *self.wish.borrow();
-            match wish {
-                Wish::End => return self.end(capture, epoch).await,
-                Wish::FollowToHead if course.target.is_none() => {
-                    course.target = Some(capture.head().await?);
-                    if self.is_there(capture, course).await? {
+            let mode = *self.channels.mode.borrow();
+            match mode {
+                CaptureMode::End => return self.end(capture, epoch).await,
+                CaptureMode::FollowToHead if progress.target.is_none() => {
+                    progress.target = Some(capture.head().await?);
+                    if self.at_target(capture, progress).await? {
                         return self.end(capture, epoch).await;
                     }
                 }
-                Wish::Follow | Wish::FollowToHead => {}
+                CaptureMode::Follow | CaptureMode::FollowToHead => {}
             }
-            let Ok(room) = timeout(KEEP_ALIVE, self.queue.room()).await else {
+            let Ok(permit) = timeout(KEEP_ALIVE_INTERVAL, self.channels.queue.acquire()).await else {
                 self.poll(capture, epoch, 0, Duration::ZERO).await?;
-                self.heads(capture).await?;
+                self.answer_head_requests(capture).await?;
+                self.read_lag(capture).await?;
                 continue;
             };
-            self.heads(capture).await?;
-            let lately = self.asked.is_some_and(|asked| asked.elapsed() < LATELY);
-            let wait = if self.shared.options.once && course.target.is_none() || lately { SHORT_WAIT } else { WAIT };
-            let events = self.poll(capture, epoch, self.queue.poll_changes, wait).await?;
+            self.answer_head_requests(capture).await?;
+            let events = self.poll(capture, epoch, self.channels.queue.poll_changes, self.poll_wait(progress)).await?;
             retry.succeeded();
+            self.read_lag(capture).await?;
             if events.is_empty() {
                 continue;
             }
@@ -187,34 +197,63 @@ impl CaptureTask {
                 _ => None,
             });
             let moved = checkpoint.is_some();
-            course.last = checkpoint.or(course.last.take());
-            let there = moved && self.is_there(capture, course).await?;
-            self.hand_over(epoch, events, room);
-            if there {
+            progress.last = checkpoint.or(progress.last.take());
+            let at_target = moved && self.at_target(capture, progress).await?;
+            self.enqueue(epoch, events, permit);
+            if at_target {
                 return self.end(capture, epoch).await;
             }
         }
     }
 
-    /// Tells everybody who asked for it where the source is; from then on polls go for it.
-    async fn heads(&mut self, capture: &mut dyn Capture) -> Result<(), StageError> {
-        let waiting: Vec<_> = std::iter::from_fn(|| self.heads.try_recv().ok()).collect();
-        if waiting.is_empty() {
+    fn poll_wait(&self, progress: &EpochProgress) -> Duration {
+        let waits_for_mode = self.context.options.once && progress.target.is_none();
+        let recently = |request: Instant| request.elapsed() < SHORT_POLLS_AFTER_HEAD_REQUEST;
+        match waits_for_mode || self.last_head_request.is_some_and(recently) {
+            true => SHORT_POLL_WAIT,
+            false => POLL_WAIT,
+        }
+    }
+
+    /// Answers requests for the source's head; from then on polls aim at it.
+    async fn answer_head_requests(&mut self, capture: &mut dyn Capture) -> Result<(), StageError> {
+        let requests: Vec<_> = std::iter::from_fn(|| self.channels.head_requests.try_recv().ok()).collect();
+        if requests.is_empty() {
             return Ok(());
         }
         let head = capture.head().await?;
-        self.asked = Some(Instant::now());
-        for answer in waiting {
-            // Whoever asked may have gone away.
-            let _ = answer.send(head.clone());
+        self.last_head_request = Some(Instant::now());
+        for request in requests {
+            // The client may have disconnected.
+            let _ = request.send(head.clone());
         }
         Ok(())
     }
 
-    /// What may be told to the instance of an epoch: nothing that an older one handed out (contract, rule 4). Guarded by
+    /// Asks for the lag now and then. Guarded by `tests::lag::the_lag_of_the_source_is_read_now_and_then`.
+    async fn read_lag(&mut self, capture: &mut dyn Capture) -> Result<(), StageError> {
+        if self.last_lag.elapsed() < LAG_INTERVAL {
+            return Ok(());
+        }
+        self.last_lag = Instant::now();
+        let lag = match capture.lag().await {
+            Err(StageError::Unsupported(_)) => None,
+            lag => lag?,
+        };
+        self.context.watermarks.send_if_modified(|watermarks| {
+            watermarks.lag = lag;
+            false
+        });
+        if let Some(bytes) = lag {
+            self.context.observe(Observation::Lag { bytes });
+        }
+        Ok(())
+    }
+
+    /// What the instance of an epoch is told: never a position that an older epoch delivered (contract, rule 4). Guarded by
     /// `tests::retry::a_new_opening_is_not_told_what_an_older_one_handed_out`.
     fn confirmed_in(&self, epoch: u64) -> Option<Position> {
-        let confirmed = self.confirmed.borrow();
+        let confirmed = self.channels.confirmed.borrow();
         confirmed.position.clone().filter(|_| confirmed.epoch == epoch)
     }
 
@@ -225,19 +264,19 @@ impl CaptureTask {
         max: u32,
         wait: Duration,
     ) -> Result<Vec<Event>, StageError> {
-        let confirmed = self.confirmed_in(epoch);
-        capture.poll(Poll { confirmed, max, max_bytes: self.queue.poll_bytes, wait }).await
+        let (confirmed, max_bytes) = (self.confirmed_in(epoch), self.channels.queue.poll_bytes);
+        capture.poll(Poll { confirmed, max, max_bytes, wait }).await
     }
 
-    /// Whether everything up to the target has been handed over.
-    async fn is_there(&self, capture: &mut dyn Capture, course: &Course) -> Result<bool, StageError> {
-        match (&course.target, &course.last) {
+    /// Whether everything up to the target has been polled.
+    async fn at_target(&self, capture: &mut dyn Capture, progress: &EpochProgress) -> Result<bool, StageError> {
+        match (&progress.target, &progress.last) {
             (Some(target), Some(last)) => Ok(capture.compare(last, target).await? != Ordering::Less),
             _ => Ok(false),
         }
     }
 
-    fn hand_over(&self, epoch: u64, events: Vec<Event>, room: Option<crate::engine::live::queue::Room>) {
+    fn enqueue(&self, epoch: u64, events: Vec<Event>, permit: Option<QueuePermit>) {
         let (mut changes, mut checkpoints, mut bytes, mut version) = (0, 0, 0, 0);
         for event in &events {
             match event {
@@ -253,21 +292,21 @@ impl CaptureTask {
                 Event::TableChanged(_) => {}
             }
         }
-        self.shared.polled(version);
-        self.shared.observer.observe(Observation::Captured { changes, checkpoints });
-        let room = room.map(|mut room| {
-            // I11: every event takes room, also a checkpoint alone. Guarded by
+        self.context.advance_version(version);
+        self.context.observe(Observation::Captured { changes, checkpoints });
+        let permit = permit.map(|mut permit| {
+            // I11: every event counts, also a checkpoint alone. Guarded by
             // `tests::i11::checkpoints_alone_are_bounded_too`.
-            room.shrink(events.len(), bytes + events.len() * size_of::<Event>());
-            room
+            permit.shrink(events.len(), bytes + events.len() * size_of::<Event>());
+            permit
         });
-        self.queue.send(Incoming::Polled(Polled { epoch, events, room }));
+        self.channels.queue.send(QueueItem::Poll(PollResult { epoch, events, permit }));
     }
 
-    /// Nothing more is read: waits until all of it is durable, keeps the connection alive meanwhile, and closes.
+    /// Reads nothing more: waits until everything is durable, keeps the connection alive meanwhile, and closes the source.
     async fn end(&self, capture: &mut dyn Capture, epoch: u64) -> Result<(), StageError> {
-        self.queue.send(Incoming::End);
-        while timeout(KEEP_ALIVE, self.finished()).await.is_err() {
+        self.channels.queue.send(QueueItem::End);
+        while timeout(KEEP_ALIVE_INTERVAL, self.finished()).await.is_err() {
             if let Err(error) = self.poll(capture, epoch, 0, Duration::ZERO).await {
                 // A connection lost now costs nothing but the confirmation, which the next start makes good.
                 tracing::debug!(%error, "the source went away while draining");

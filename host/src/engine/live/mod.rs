@@ -1,4 +1,17 @@
-//! TODO
+//! Live changes, from the source to the lane.
+//!
+//! ```text
+//! source ─▶ capture ─▶ queue ─▶ batch ─▶ worker ─▶ build (resolve, build_many) ─▶ worker ─▶ lane
+//! ```
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `capture` | the task that owns the source's instance: polls it, tells it the confirmed position, opens it again |
+//! | `queue` | the bounded queue of poll results |
+//! | `batch` | divides events into batches, and sees where transactions end (I2) |
+//! | `worker` | the task that turns batches and backfill pages into entries of the lane |
+//! | `build` | calls the builder: which documents (I4), their bodies, what cannot be built |
+//! | `live_writes` | what live batches wrote while a backfill reads (I5) |
 
 pub(super) mod batch;
 pub(super) mod build;

@@ -1,5 +1,5 @@
-//! The bounded way from capture to batching. Its room is counted in changes and in bytes; where there is none, the
-//! capture only keeps its connection alive (I11).
+//! The bounded queue from the capture to the batcher, limited in changes and in bytes. While it is full, the capture only
+//! keeps its connection alive (I11).
 
 use std::sync::Arc;
 
@@ -8,33 +8,33 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use crate::engine::options::Options;
 use crate::model::Event;
 
-/// What arrives at the worker.
-pub(crate) enum Incoming {
+/// What the queue holds.
+pub(crate) enum QueueItem {
     /// Events of one poll.
-    Polled(Polled),
-    /// Nothing will come any more.
+    Poll(PollResult),
+    /// The capture has ended: nothing comes after this.
     End,
 }
 
 /// Events of one poll.
-pub(crate) struct Polled {
+pub(crate) struct PollResult {
     /// The opening of the source that they came from.
     pub(crate) epoch: u64,
     /// In commit order.
     pub(crate) events: Vec<Event>,
-    /// Their room in the queue; freed when the last of them is in a batch.
-    #[expect(dead_code, reason = "held, not read")]
-    pub(crate) room: Option<Room>,
+    /// Their share of the queue's limits; released when the last of them is in a batch.
+    #[expect(dead_code, reason = "held for its release, not read")]
+    pub(crate) permit: Option<QueuePermit>,
 }
 
-/// Room for some events.
-pub(crate) struct Room {
+/// A share of the queue's limits.
+pub(crate) struct QueuePermit {
     changes: OwnedSemaphorePermit,
     bytes: OwnedSemaphorePermit,
 }
 
-impl Room {
-    /// Gives back what a poll did not use.
+impl QueuePermit {
+    /// Releases what a poll did not use.
     pub(crate) fn shrink(&mut self, changes: usize, bytes: usize) {
         drop(self.changes.split(self.changes.num_permits().saturating_sub(changes)));
         drop(self.bytes.split(self.bytes.num_permits().saturating_sub(bytes)));
@@ -42,22 +42,22 @@ impl Room {
 }
 
 /// The capture's end of the queue.
-pub(crate) struct QueueIn {
-    sender: mpsc::UnboundedSender<Incoming>,
+pub(crate) struct QueueSender {
+    sender: mpsc::UnboundedSender<QueueItem>,
     changes: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
-    /// How much one poll asks for.
+    /// The most changes that one poll asks for.
     pub(crate) poll_changes: u32,
-    /// How much one poll asks for.
+    /// The most bytes that one poll asks for.
     pub(crate) poll_bytes: u32,
 }
 
-/// Both ends.
-pub(crate) fn queue(options: &Options) -> (QueueIn, mpsc::UnboundedReceiver<Incoming>) {
+/// Makes a queue: the capture's end and the batcher's.
+pub(crate) fn queue(options: &Options) -> (QueueSender, mpsc::UnboundedReceiver<QueueItem>) {
     // The channel itself is unbounded; the semaphores are its bound.
     let (sender, receiver) = mpsc::unbounded_channel();
     let part = |whole: usize| u32::try_from((whole / 4).max(1)).unwrap_or(u32::MAX);
-    let input = QueueIn {
+    let input = QueueSender {
         sender,
         changes: Arc::new(Semaphore::new(options.queue_changes.max(4))),
         bytes: Arc::new(Semaphore::new(options.queue_bytes.max(4))),
@@ -67,18 +67,18 @@ pub(crate) fn queue(options: &Options) -> (QueueIn, mpsc::UnboundedReceiver<Inco
     (input, receiver)
 }
 
-impl QueueIn {
-    /// Waits for room for one poll. May be cancelled.
-    pub(crate) async fn room(&self) -> Option<Room> {
+impl QueueSender {
+    /// Waits until the queue has room for one poll. May be cancelled.
+    pub(crate) async fn acquire(&self) -> Option<QueuePermit> {
         // I11. Guarded by
         // `tests::i11::the_queue_takes_no_more_than_its_limit_and_the_connection_is_kept_alive`.
         let changes = Arc::clone(&self.changes).acquire_many_owned(self.poll_changes).await.ok()?;
         let bytes = Arc::clone(&self.bytes).acquire_many_owned(self.poll_bytes).await.ok()?;
-        Some(Room { changes, bytes })
+        Some(QueuePermit { changes, bytes })
     }
 
-    /// Hands over. What nobody receives any more is dropped: the run is ending.
-    pub(crate) fn send(&self, incoming: Incoming) {
+    /// Appends an item. Where the batcher is gone the item is dropped: the run is ending.
+    pub(crate) fn send(&self, incoming: QueueItem) {
         let _ = self.sender.send(incoming);
     }
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::kit::{Edit, GROUPS, ITEMS, Random, Running, SinkSetup, World, group, item, remove, truncate};
-use crate::engine::{EngineError, Finished, OnError, Options, Reseed, Until};
+use crate::engine::{EngineError, Finished, OnError, Options, Reseed, WaitTarget};
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -188,7 +188,7 @@ fn asks(run: &Running, random: &mut Random) -> JoinHandle<()> {
             if random.once_in(2) {
                 let _ = control.reindex(index).await;
             } else {
-                let _ = control.wait(index, Until::Now, Duration::from_millis(random.below(500))).await;
+                let _ = control.wait(index, WaitTarget::Now, Duration::from_millis(random.below(500))).await;
             }
         }
     })

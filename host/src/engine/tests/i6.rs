@@ -55,8 +55,8 @@ async fn what_takes_a_sink_too_long_is_flushed_in_smaller_parts() {
 #[tokio::test(start_paused = true)]
 async fn a_stop_is_decided_before_anything_is_put_aside() {
     let world = World::new();
-    let on_error_of = vec![("groups".to_owned(), OnError::Skip)];
-    let run = world.start(Options { on_error_of, ..Options::default() });
+    let on_error_by_index = vec![("groups".to_owned(), OnError::Skip)];
+    let run = world.start(Options { on_error_by_index, ..Options::default() });
     world.quiet().await;
     world.commit([group(1, "poison"), item(1, 2, "poison")]);
     match run.end().await {

@@ -335,7 +335,7 @@ async fn what_reads_a_table_that_was_not_recorded_is_seeded_again() {
     world.quiet().await;
     run.stop().await.unwrap();
     let seeds = world.seen("SeedStarted").len();
-    world.lock().store.missed = vec![ITEMS];
+    world.lock().store.unrecorded = vec![ITEMS];
     let run = world.start(Options::default());
     world.quiet().await;
     run.stop().await.unwrap();

@@ -103,7 +103,7 @@ async fn an_index_whose_links_were_not_remembered_is_seeded_again() {
         assert!(seen[before..].iter().all(|seen| seen.contains("groups")), "{seen:?}");
         assert_eq!(world.lock().links.links.contains(&(7, 1)), untold);
     }
-    assert_eq!(world.seen("Unremembered").len(), 1);
+    assert_eq!(world.seen("LinksIncomplete").len(), 1);
     world.assert_converged();
 }
 

@@ -113,12 +113,17 @@
 //! | `links::an_index_whose_links_were_not_remembered_is_seeded_again` | what an index lacks is not looked at |
 //! | `links::links_are_stored_before_a_document_made_of_them_is_written` | nothing is stored before a write |
 //! | `links::what_a_batch_of_many_documents_ended_waits_for_the_last_of_them` | what ended is removed when it is resolved |
+//! | `continuity::a_history_goes_on_only_where_both_sides_remember_the_same_one` | another history is resumed |
+//! | `error_policy::each_kind_of_error_has_its_reaction_and_its_end` | a denied capability is tried again |
+//! | `lag::the_lag_of_the_source_is_read_now_and_then` | the lag is read at every poll (and: never) |
 //! | `convergence::every_sink_converges_whatever_happens_on_the_way` | a checkpoint goes with the first batch of its poll; and some thirty more |
 
 mod backfill;
 mod batching;
+mod continuity;
 mod convergence;
 mod drain;
+mod error_policy;
 mod i1;
 mod i11;
 mod i12;
@@ -130,6 +135,7 @@ mod i6;
 mod i7;
 mod i8;
 mod kit;
+mod lag;
 mod links;
 mod once;
 mod prefix;

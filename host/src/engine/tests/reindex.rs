@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::kit::{Edit, ITEMS, SinkSetup, World, group, item};
-use crate::engine::{OnError, Options, Progress, Refused};
+use crate::engine::{IndexStatus, OnError, Options, ReindexError};
 
 fn rows(count: i64) -> impl Iterator<Item = Edit> {
     (0..count).map(|at| item(at, 1, "a row"))
@@ -61,15 +61,15 @@ async fn live_changes_reach_both_and_one_promotion_ends_it() {
         }
     }
     let progress = run.control.indexes().unwrap();
-    assert!(matches!(&progress[0], (name, Progress::Rebuilding(_)) if name == "items"), "{progress:?}");
-    assert_eq!(progress[1].1, Progress::Seeded);
+    assert!(matches!(&progress[0], (name, IndexStatus::Rebuilding(_)) if name == "items"), "{progress:?}");
+    assert_eq!(progress[1].1, IndexStatus::Seeded);
     world.release("snapshot.next");
     world.until("it is done", |inner| !inner.state.keys().any(|key| key.starts_with("asked/"))).await;
     for sink in ["a", "b"] {
         assert_eq!(did(&world, sink, "promote items"), 1, "sink {sink}");
         assert_eq!(did(&world, sink, "unmark items"), 1, "sink {sink}: only at the first seeding");
     }
-    assert_eq!(run.control.indexes().unwrap()[0].1, Progress::Seeded);
+    assert_eq!(run.control.indexes().unwrap()[0].1, IndexStatus::Seeded);
     reader.abort();
     world.assert_converged();
     run.stop().await.unwrap();
@@ -136,7 +136,7 @@ async fn documents_that_are_wrong_end_what_was_asked_for_and_begin_it_anew() {
     world.until("a generation is begun", |inner| inner.sinks["a"].journal.contains(&"begin items".to_owned())).await;
     world.commit([Edit::Reshape(ITEMS)]);
     world.until("the live one is no longer marked", |inner| inner.sinks["a"].seeded("items").is_none()).await;
-    assert!(matches!(&run.control.indexes().unwrap()[0].1, Progress::Seeding(_)));
+    assert!(matches!(&run.control.indexes().unwrap()[0].1, IndexStatus::Seeding(_)));
     world.release("snapshot.next");
     world.quiet().await;
     world.until("it is done", |inner| !inner.state.keys().any(|key| key.starts_with("asked/"))).await;
@@ -152,14 +152,14 @@ async fn what_is_not_there_or_is_being_built_is_refused() {
     world.hold("snapshot.next");
     let run = world.start(Options::default());
     world.until("it is being seeded", |inner| inner.sinks["a"].journal.len() > 1).await;
-    assert!(matches!(run.control.reindex("items").await, Err(Refused::Underway(_))));
-    assert!(matches!(run.control.reindex("itens").await, Err(Refused::Unknown { known, .. }) if known.len() == 2));
+    assert!(matches!(run.control.reindex("items").await, Err(ReindexError::AlreadyRunning(_))));
+    assert!(matches!(run.control.reindex("itens").await, Err(ReindexError::Unknown { known, .. }) if known.len() == 2));
     world.release("snapshot.next");
     world.quiet().await;
     assert!(!is_asked_for(&world));
     let control = run.control.clone();
     run.stop().await.unwrap();
-    assert!(matches!(control.reindex("items").await, Err(Refused::NotRunning)));
+    assert!(matches!(control.reindex("items").await, Err(ReindexError::NotRunning)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -172,7 +172,7 @@ async fn a_sink_without_generations_says_that_its_index_is_not_whole_meanwhile()
     run.control.reindex("items").await.unwrap();
     world.until("it is cleared", |inner| inner.sinks["a"].content("items").is_empty()).await;
     assert_eq!(world.lock().sinks["a"].seeded("items"), None);
-    assert!(matches!(&run.control.indexes().unwrap()[0].1, Progress::Seeding(_)));
+    assert!(matches!(&run.control.indexes().unwrap()[0].1, IndexStatus::Seeding(_)));
     run.kill().await;
     world.release("snapshot.next");
     let run = world.start(Options::default());

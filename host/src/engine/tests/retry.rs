@@ -162,7 +162,7 @@ async fn a_source_that_somebody_holds_is_waited_for_with_patience() {
     let world = World::new();
     world.script("source.prepare", times(&busy, 10_000));
     let before = Instant::now();
-    let ended = world.start(Options { busy_patience: Duration::from_secs(75), ..Options::default() }).end().await;
+    let ended = world.start(Options { busy_timeout: Duration::from_secs(75), ..Options::default() }).end().await;
     assert!(matches!(ended, Err(EngineError::Busy(_))), "{ended:?}");
     assert!((75..90).contains(&before.elapsed().as_secs()), "{:?}", before.elapsed());
 }

@@ -73,7 +73,7 @@ impl Kept {
     }
 
     fn confirm(&self, tickets: &[u64]) {
-        self.apply(tickets.iter().map(|ticket| Mutation::Forget(*ticket)).collect());
+        self.apply(tickets.iter().map(|ticket| Mutation::RemoveLinks(*ticket)).collect());
     }
 }
 
@@ -203,7 +203,7 @@ fn relations_that_nobody_follows_any_more_are_forgotten() {
     let kept = Kept::new();
     kept.remember("r", &[("1", "p")]);
     kept.remember("s", &[("1", "p")]);
-    kept.apply(vec![Mutation::Retain(vec!["s".to_owned()])]);
+    kept.apply(vec![Mutation::RetainRelations(vec!["s".to_owned()])]);
     assert_eq!((kept.parents("r", "1"), kept.parents("s", "1")), (vec![], vec!["p".to_owned()]));
     let kept = kept.again();
     assert_eq!((kept.parents("r", "1"), kept.parents("s", "1")), (vec![], vec!["p".to_owned()]));

@@ -145,7 +145,7 @@ impl GuestBuilder {
         };
         let ending = tokio::task::spawn_blocking(move || table.end(&links, &emptied));
         let ended = ending.await.unwrap_or(Err(StateError::Gone)).map_err(|error| StageError::Fatal(error.to_string()));
-        Ok(Affected { ended: Some(ended?), ..affected })
+        Ok(Affected { link_removals: Some(ended?), ..affected })
     }
 
     fn indexes(&self) -> usize {
@@ -257,7 +257,7 @@ impl stage::Builder for GuestBuilder {
         ask!(self, "builder.resolve-more", call_resolve_more(&cursor, max), more)
     }
 
-    async fn reshaped(&self, tables: &[TableNumber]) -> Result<Affected> {
+    async fn resolve_table_changes(&self, tables: &[TableNumber]) -> Result<Affected> {
         let (indexes, tables) = (self.indexes(), tables.to_vec());
         // Whatever happens to the call: no other instance goes by what it saw before.
         self.shape.fetch_add(1, Ordering::AcqRel);
@@ -275,7 +275,7 @@ impl stage::Builder for GuestBuilder {
                 Ok(None) => {}
                 Ok(Some(index)) => {
                     let reason = format!("a table changed, and the documents of index {index:?} are mapped otherwise");
-                    answer = Err(StageError::StartAgain(reason));
+                    answer = Err(StageError::RestartRequired(reason));
                 }
                 Err(error) => answer = Err(error),
             }

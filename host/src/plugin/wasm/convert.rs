@@ -189,7 +189,7 @@ pub(super) fn inspection(found: exports::source::Inspection) -> Checked<stage::I
             exports::source::Continuity::Continuous => stage::Continuity::Continuous,
             exports::source::Continuity::Lost(detail) => stage::Continuity::Lost(plain(&detail, TEXT)),
         },
-        missed: found.missed,
+        unrecorded: found.missed,
     })
 }
 
@@ -200,7 +200,7 @@ pub(super) fn preparation(answer: exports::source::Preparation) -> Checked<stage
             history: history(prepared.history)?,
             position: position(prepared.position)?,
             version: prepared.version,
-            holds: lines(prepared.holds)?,
+            resources: lines(prepared.holds)?,
         }),
     })
 }
@@ -338,7 +338,7 @@ pub(super) fn affected(
         more: cursor(affected.more)?,
         rebuild: all(affected.rebuild)?,
         clear: all(affected.clear)?,
-        ended: None,
+        link_removals: None,
     };
     Ok((affected, (ended, emptied)))
 }

@@ -211,7 +211,7 @@ impl Builder for Builders {
         let mut affected = paged(ids, inner.builder.most, affected);
         if emptied || !ended.is_empty() {
             let pairs = ended.into_iter().flat_map(|(item, groups)| groups.into_iter().map(move |group| (item, group)));
-            affected.ended = Some(inner.links.end(pairs.collect(), emptied));
+            affected.link_removals = Some(inner.links.end(pairs.collect(), emptied));
         }
         lost.map_or(Ok(affected), Err)
     }
@@ -223,8 +223,8 @@ impl Builder for Builders {
         lost.map_or(Ok(affected), Err)
     }
 
-    async fn reshaped(&self, tables: &[TableNumber]) -> Result<Affected> {
-        let lost = self.world.gate(self.incarnation, "builder.reshaped").await?;
+    async fn resolve_table_changes(&self, tables: &[TableNumber]) -> Result<Affected> {
+        let lost = self.world.gate(self.incarnation, "builder.resolve_table_changes").await?;
         let mut affected = Affected::default();
         for table in tables {
             match *table {

@@ -17,7 +17,7 @@ use super::state::States;
 use super::store::{Edit, NAMES, Store};
 use crate::engine::stage::{Result, Sink};
 use crate::engine::{
-    Control, EngineError, Finished, Observation, Observer, Options, StageError, Stop, connect, control, shutdown,
+    EngineError, Finished, Observation, Observer, Options, RunHandle, StageError, Stop, connect, control, shutdown,
 };
 
 /// Everything that survives a crash of the engine, and what was seen.
@@ -177,7 +177,7 @@ impl World {
         };
         let world = Arc::clone(self);
         let (stop, ear) = shutdown();
-        let (control, controlled) = control();
+        let (control, registry) = control();
         let handle = tokio::spawn(async move {
             let source = Arc::new(Sources { world: Arc::clone(&world), incarnation });
             let builder = Arc::new(Builders { world: Arc::clone(&world), incarnation });
@@ -187,7 +187,7 @@ impl World {
             let sinks = names.into_iter().map(sink).collect();
             let watch = Arc::new(Watch(Arc::clone(&world)));
             let connected = connect(source, builder, watch, options).await?;
-            connected.run(sinks, state, ear, &controlled).await
+            connected.run(sinks, state, ear, &registry).await
         });
         Running { world: Arc::clone(self), handle, stop, control }
     }
@@ -272,7 +272,7 @@ pub(crate) struct Running {
     handle: JoinHandle<std::result::Result<Finished, EngineError>>,
     stop: Stop,
     /// Asks it.
-    pub(crate) control: Control,
+    pub(crate) control: RunHandle,
 }
 
 impl Running {

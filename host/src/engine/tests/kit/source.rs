@@ -159,8 +159,8 @@ impl Capture for Following {
             }
             (Some(_), _) => Continuity::Continuous,
         };
-        let missed = std::mem::take(&mut inner.store.missed);
-        Ok(Inspection { history, continuity, missed })
+        let unrecorded = std::mem::take(&mut inner.store.unrecorded);
+        Ok(Inspection { history, continuity, unrecorded })
     }
 
     async fn prepare(&mut self, resume: Option<&Position>) -> Result<Preparation> {
@@ -187,8 +187,8 @@ impl Capture for Following {
         };
         let at = resume.map_or(slot.start, number);
         self.at = Some((at, 0));
-        let holds = vec!["a slot".to_owned()];
-        let prepared = Prepared { history: slot.history.into(), position: position(at), version: at, holds };
+        let resources = vec!["a slot".to_owned()];
+        let prepared = Prepared { history: slot.history.into(), position: position(at), version: at, resources };
         match lost {
             Some(lost) => Err(lost),
             None => Ok(Preparation::Ready(prepared)),
@@ -237,7 +237,9 @@ impl Capture for Following {
     }
 
     async fn lag(&mut self) -> Result<Option<u64>> {
-        Ok(None)
+        let inner = self.world.lock();
+        let confirmed = inner.store.slot.as_ref().map_or(0, |slot| slot.confirmed);
+        Ok(Some(inner.store.log.len() as u64 - confirmed))
     }
 
     async fn close(&mut self, confirmed: Option<&Position>) -> Result<()> {

@@ -44,11 +44,11 @@ impl State for States {
                 match mutation {
                     Mutation::Put(key, value) => inner.state.insert(key, value),
                     Mutation::Delete(key) => inner.state.remove(&key),
-                    Mutation::Forget(batch) => {
+                    Mutation::RemoveLinks(batch) => {
                         inner.links.confirm(batch);
                         None
                     }
-                    Mutation::Retain(relations) => {
+                    Mutation::RetainRelations(relations) => {
                         inner.links.retain(&relations);
                         None
                     }

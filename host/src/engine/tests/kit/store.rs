@@ -61,7 +61,7 @@ pub(crate) struct Transaction {
 #[derive(Default)]
 pub(crate) struct Store {
     /// Tables that the next inspection says are not recorded.
-    pub(crate) missed: Vec<u32>,
+    pub(crate) unrecorded: Vec<u32>,
     /// As every new read sees them.
     pub(crate) rows: Tables,
     /// As the last committed transaction left them.
