@@ -11,50 +11,23 @@
 //! of one table) is written as statements once, and its rows are put together by `flusso-documents`. The document of a
 //! whole row equals `row_to_json` of the row.
 
-pub mod builder;
-pub mod capture;
 pub mod catalog;
-pub mod codec;
 pub mod diagnosis;
+pub mod documents;
 pub mod error;
-pub mod keyed;
 pub mod links;
-pub mod memory;
-pub mod outline;
-pub mod pgoutput;
-pub mod position;
-pub mod reader;
-pub mod session;
+pub mod protocol;
+pub mod replication;
 pub mod settings;
-pub mod shape;
 pub mod snapshot;
-pub mod source;
-pub mod sql;
-pub mod stream;
-pub mod transport;
-pub mod visibility;
-pub mod walk;
-pub mod wire;
 
-mod auth;
-
-mod executor;
-mod filter;
-mod identity;
-mod known;
-mod lookup;
-mod publication;
-mod query;
-mod range;
 mod roles;
-mod slot;
-mod tls;
 
-use builder::DocumentBuilder;
 use diagnosis::PgDiagnosis;
-use reader::PgReader;
-use snapshot::PgSnapshot;
-use source::PgSource;
+use documents::builder::DocumentBuilder;
+use documents::reader::PgReader;
+use replication::source::PgSource;
+use snapshot::key_pages::PgSnapshot;
 
 flusso_plugin::plugin! {
     manifest: include_str!("../manifest.json"),

@@ -1,13 +1,13 @@
 //! The contract's roles on this plugin's types: settings in, errors translated, nothing else.
 
-use crate::builder::DocumentBuilder;
+use crate::catalog::shape_store;
+use crate::documents::builder::DocumentBuilder;
+use crate::documents::reader::PgReader;
 use crate::error::Error;
-use crate::memory;
-use crate::position::Place;
-use crate::reader::PgReader;
+use crate::replication::position::Place;
+use crate::replication::source::PgSource;
 use crate::settings::Settings;
-use crate::snapshot::PgSnapshot;
-use crate::source::PgSource;
+use crate::snapshot::key_pages::PgSnapshot;
 use flusso_plugin as contract;
 use flusso_plugin::{
     Affected, Builder, Change, Cursor, Division, DocumentId, Event, IndexNumber, IndexRequest, Inspection, Key,
@@ -39,7 +39,7 @@ fn size(number: u32) -> usize {
 
 impl Source for PgSource {
     fn open(given: contract::Settings, interest: Vec<TableInterest>) -> Result<Self> {
-        Ok(Self::start(settings(&given)?, interest)?.remembering(memory::Host))
+        Ok(Self::start(settings(&given)?, interest)?.remembering(shape_store::Host))
     }
     fn identity(&mut self) -> Result<String> {
         Ok(self.name())

@@ -9,8 +9,8 @@
 mod server;
 
 use flusso_pg::error::Error;
-use flusso_pg::position::Place;
-use flusso_pg::source::PgSource;
+use flusso_pg::replication::position::Place;
+use flusso_pg::replication::source::PgSource;
 use flusso_plugin::{Continuity, Event, Op, Preparation, Value};
 use server::{Database, ask, changes, drain, integers, interest, ready};
 use std::time::{Duration, Instant};
@@ -131,13 +131,13 @@ fn keys_of_every_type_are_what_the_snapshot_reads() {
         session
             .simple(&format!(
                 "INSERT INTO {table} VALUES ({}, 1); UPDATE {table} SET x = 2",
-                flusso_pg::sql::text(value)
+                flusso_pg::protocol::sql::text(value)
             ))
             .unwrap();
     }
     let streamed = changes(drain(&mut source));
-    let mut snapshot = flusso_pg::snapshot::PgSnapshot::start(&database.settings(), wanted).unwrap();
-    let mut builder = flusso_pg::builder::DocumentBuilder::start(&database.settings(), &[]).unwrap();
+    let mut snapshot = flusso_pg::snapshot::key_pages::PgSnapshot::start(&database.settings(), wanted).unwrap();
+    let mut builder = flusso_pg::documents::builder::DocumentBuilder::start(&database.settings(), &[]).unwrap();
     let names: Vec<String> = builder.describe().unwrap().into_iter().map(|mapping| mapping.index).collect();
     for (number, table) in (0..).zip(&tables) {
         let of_table: Vec<_> = streamed.iter().filter(|change| change.table == number).collect();
@@ -266,11 +266,12 @@ fn a_lost_history_says_why_and_begins_anew() {
     let mut source = source;
     source.end(None).unwrap();
     let place = Place::from_bytes(&first.position).unwrap();
-    let ahead = Place { lsn: flusso_pg::position::Lsn(u64::MAX), ..place }.to_bytes();
+    let ahead = Place { lsn: flusso_pg::replication::position::Lsn(u64::MAX), ..place }.to_bytes();
     assert!(
         matches!(busy.look(Some(&ahead)).unwrap().continuity, Continuity::Lost(reason) if reason.contains("backup"))
     );
-    let stranger = Place { origin: flusso_pg::position::Origin { system: 1, ..place.origin }, ..place }.to_bytes();
+    let stranger =
+        Place { origin: flusso_pg::replication::position::Origin { system: 1, ..place.origin }, ..place }.to_bytes();
     assert!(
         matches!(busy.look(Some(&stranger)).unwrap().continuity, Continuity::Lost(reason) if reason.contains("server 1,"))
     );

@@ -263,7 +263,9 @@ fn a_server_that_cannot_be_followed_says_why() {
     let Some(server) = Server::start() else { return };
     let settings = server.settings("postgres");
     let of = |settings: &Settings| look(settings, Vec::new());
-    let mut session = flusso_pg::session::Session::open(&settings.connection, flusso_pg::session::Mode::Sql).unwrap();
+    let mut session =
+        flusso_pg::protocol::session::Session::open(&settings.connection, flusso_pg::protocol::session::Mode::Sql)
+            .unwrap();
     session.simple("CREATE TABLE t (id int PRIMARY KEY); SELECT pg_create_physical_replication_slot('taken')").unwrap();
     assert_eq!(worse(&of(&settings), Severity::Error), [("slots-exhausted", "server")]);
     session.simple("SELECT pg_drop_replication_slot('taken')").unwrap();

@@ -8,8 +8,8 @@
 
 mod server;
 
-use flusso_pg::builder::DocumentBuilder;
-use flusso_pg::walk::KeyRange;
+use flusso_pg::documents::builder::DocumentBuilder;
+use flusso_pg::snapshot::range_scan::KeyRange;
 use flusso_plugin::{DocumentId, Key, Outcome, Value};
 use server::Database;
 
@@ -71,8 +71,8 @@ fn documents_equal_row_to_json_by_key_and_by_range() {
     let names: Vec<&str> = mappings.iter().map(|mapping| mapping.index.as_str()).collect();
     assert_eq!(names, ["Odd \"schema\".Ta ble", "citexts", "keyed_by_array", "many", "parted", "types"]);
     for (number, interest) in (0..).zip(builder.tables()) {
-        let table = flusso_pg::sql::table(&interest.table.schema, &interest.table.name);
-        let order = interest.key.iter().map(|key| flusso_pg::sql::name(key)).collect::<Vec<_>>().join(", ");
+        let table = flusso_pg::protocol::sql::table(&interest.table.schema, &interest.table.name);
+        let order = interest.key.iter().map(|key| flusso_pg::protocol::sql::name(key)).collect::<Vec<_>>().join(", ");
         let expected: Vec<String> = session
             .simple(&format!("SELECT row_to_json(whole) FROM {table} whole ORDER BY {order}"))
             .unwrap()
@@ -153,7 +153,8 @@ fn ranges_together_hold_every_row_once() {
             session.simple("ANALYZE a").unwrap();
         }
         let mut builder = DocumentBuilder::start(&database.settings(), &[]).unwrap();
-        let mut snapshot = flusso_pg::snapshot::PgSnapshot::start(&database.settings(), builder.tables()).unwrap();
+        let mut snapshot =
+            flusso_pg::snapshot::key_pages::PgSnapshot::start(&database.settings(), builder.tables()).unwrap();
         let division = snapshot.divide(0, 4).unwrap();
         assert_eq!(
             division.ranges.len(),

@@ -11,9 +11,9 @@
 mod server;
 
 use flusso_pg::error::{Error, Result};
-use flusso_pg::session::{Mode, Session};
+use flusso_pg::protocol::session::{Mode, Session};
+use flusso_pg::replication::source::PgSource;
 use flusso_pg::settings::Settings;
-use flusso_pg::source::PgSource;
 use server::interest;
 use server::own::{Server, settings};
 

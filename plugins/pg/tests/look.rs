@@ -9,10 +9,10 @@
 
 mod server;
 
+use flusso_pg::catalog::shape_store::{Memory, Remembered, Tables};
 use flusso_pg::error::{Error, Result};
-use flusso_pg::memory::{Memory, Remembered, Tables};
+use flusso_pg::replication::source::PgSource;
 use flusso_pg::settings::Settings;
-use flusso_pg::source::PgSource;
 use flusso_plugin::{Event, Position, Preparation, TableInterest};
 use server::{Database, ask, changes, integers, interest};
 use std::cell::RefCell;
@@ -121,7 +121,7 @@ fn drain(source: &mut PgSource, confirmed: Option<&Position>) -> Result<(Vec<Eve
         assert!(Instant::now() < until, "the head was not reached");
         all.extend(source.events(&ask(1000, 50, confirmed.cloned()))?);
         if let Some(Event::Checkpoint(checkpoint)) = all.last()
-            && flusso_pg::position::Place::from_bytes(&checkpoint.position)?.lsn >= head.lsn
+            && flusso_pg::replication::position::Place::from_bytes(&checkpoint.position)?.lsn >= head.lsn
         {
             let position = checkpoint.position.clone();
             return Ok((all, position));

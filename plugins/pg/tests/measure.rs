@@ -11,8 +11,8 @@
 mod server;
 mod shop;
 
-use flusso_pg::builder::DocumentBuilder;
-use flusso_pg::walk::KeyRange;
+use flusso_pg::documents::builder::DocumentBuilder;
+use flusso_pg::snapshot::range_scan::KeyRange;
 use flusso_plugin::{DocumentId, IndexRequest, Outcome, Value};
 use server::Database;
 use std::time::Instant;

@@ -8,7 +8,7 @@
 
 mod server;
 
-use flusso_pg::reader::PgReader;
+use flusso_pg::documents::reader::PgReader;
 use flusso_plugin::{Comparison, Condition, Filter, Ordering, Relation, TableName, Value};
 use server::Database;
 

@@ -8,9 +8,9 @@
 
 mod server;
 
-use flusso_pg::builder::DocumentBuilder;
-use flusso_pg::catalog;
-use flusso_pg::source::PgSource;
+use flusso_pg::catalog::table;
+use flusso_pg::documents::builder::DocumentBuilder;
+use flusso_pg::replication::source::PgSource;
 use flusso_plugin::{Continuity, Event, Op};
 use server::{Database, changes, drain, integers, interest, ready};
 
@@ -81,10 +81,10 @@ fn a_deferrable_key_is_not_published_unless_the_identity_is_full() {
     let Some(database) = Database::create("deferrable") else { return };
     let mut session = database.session();
     session.simple("CREATE TABLE t (id int PRIMARY KEY DEFERRABLE)").unwrap();
-    let obstacle = catalog::table(&mut session, "public", "t").unwrap().unwrap().obstacle();
+    let obstacle = table::find(&mut session, "public", "t").unwrap().unwrap().obstacle();
     assert!(obstacle.is_some_and(|it| it.contains("deferrable") && it.contains("REPLICA IDENTITY FULL")));
     session.simple("ALTER TABLE t REPLICA IDENTITY FULL").unwrap();
-    assert_eq!(catalog::table(&mut session, "public", "t").unwrap().unwrap().obstacle(), None);
+    assert_eq!(table::find(&mut session, "public", "t").unwrap().unwrap().obstacle(), None);
 }
 
 #[test]

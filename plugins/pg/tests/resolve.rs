@@ -9,11 +9,11 @@
 
 mod server;
 
-use flusso_pg::builder::DocumentBuilder;
-use flusso_pg::session::Session;
+use flusso_pg::documents::builder::DocumentBuilder;
+use flusso_pg::protocol::session::Session;
+use flusso_pg::replication::source::PgSource;
 use flusso_pg::settings::Settings;
-use flusso_pg::source::PgSource;
-use flusso_pg::walk::KeyRange;
+use flusso_pg::snapshot::range_scan::KeyRange;
 use flusso_plugin::{Affected, DocumentId, Event, IndexRequest, Outcome, Preparation};
 use flusso_resolve::Tracing;
 use server::links::Links;

@@ -9,8 +9,8 @@
 mod server;
 mod shop;
 
-use flusso_pg::builder::DocumentBuilder;
-use flusso_pg::walk::KeyRange;
+use flusso_pg::documents::builder::DocumentBuilder;
+use flusso_pg::snapshot::range_scan::KeyRange;
 use flusso_plugin::{DocumentId, Error, IndexRequest, Key, Outcome, Value};
 use serde_json::Value as Json;
 use server::Database;
@@ -522,7 +522,9 @@ fn a_document_is_of_one_moment_and_altered_tables_are_noticed() {
     let writer = std::thread::spawn({
         let connection = database.connection();
         move || {
-            let mut session = flusso_pg::session::Session::open(&connection, flusso_pg::session::Mode::Sql).unwrap();
+            let mut session =
+                flusso_pg::protocol::session::Session::open(&connection, flusso_pg::protocol::session::Mode::Sql)
+                    .unwrap();
             for x in 1..2000 {
                 session.simple(&format!("BEGIN; UPDATE a SET x = {x}; UPDATE b SET x = {x}; COMMIT")).unwrap();
             }

@@ -9,8 +9,8 @@
 
 mod server;
 
-use flusso_pg::session::{Mode, Session};
-use flusso_pg::source::PgSource;
+use flusso_pg::protocol::session::{Mode, Session};
+use flusso_pg::replication::source::PgSource;
 use flusso_plugin::{Event, Preparation, Value};
 use server::{Database, ask, interest, ready};
 use std::sync::atomic::{AtomicBool, Ordering};

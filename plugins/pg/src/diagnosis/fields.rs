@@ -1,10 +1,10 @@
 //! What a schema promises of columns, against what they are: nulls, generated values, conditions that look elsewhere.
 
-use super::Report;
-use super::code::Code;
-use crate::catalog::{Column, Table};
-use crate::known::Known;
-use crate::sql;
+use crate::catalog::table::{Column, Table};
+use crate::catalog::table_catalog::Known;
+use crate::diagnosis::Report;
+use crate::diagnosis::code::Code;
+use crate::protocol::sql;
 use flusso_schema::{
     Aggregate, Field, FieldKind, Filter, Geo, Identifier, Join, Key, Link, Reads, Schema, SoftDelete, TableName,
 };
@@ -139,7 +139,7 @@ impl Look<'_> {
                 "{} is generated, and before PostgreSQL 18 the stream does not tell it: every update of a row builds its documents, whatever it changed",
                 columns.join(", ")
             );
-            self.report.warn(Code::GeneratedColumn, &super::tables::subject(table), message, None);
+            self.report.warn(Code::GeneratedColumn, &crate::diagnosis::tables::subject(table), message, None);
         }
     }
 

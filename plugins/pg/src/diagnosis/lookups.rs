@@ -1,13 +1,13 @@
 //! Columns that rows are looked up by, at each build and for each change that is followed: without an index on them the server
 //! reads the whole table every time.
 
-use super::Report;
-use super::code::Code;
-use crate::catalog::Table;
+use crate::catalog::table::Table;
+use crate::catalog::table_catalog::Known;
+use crate::diagnosis::Report;
+use crate::diagnosis::code::Code;
 use crate::error::Result;
-use crate::known::Known;
-use crate::session::Session;
-use crate::sql;
+use crate::protocol::session::Session;
+use crate::protocol::sql;
 use flusso_documents::Plan;
 use flusso_schema::{Key, Schema};
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ pub(super) fn look(
             "no index begins with {}: `{place}` looks rows up by it, and each time the whole table is read (about {rows} rows)",
             columns.join(", ")
         );
-        report.warn(Code::IndexMissing, &super::tables::subject(table), message, remedy);
+        report.warn(Code::IndexMissing, &crate::diagnosis::tables::subject(table), message, remedy);
     }
     Ok(())
 }

@@ -1,14 +1,14 @@
 //! The publication: whether it covers what is read, wholly, and who may change it where it does not.
 
-use super::Report;
-use super::code::Code;
-use super::server::Found;
-use crate::catalog::Table;
+use crate::catalog::table::Table;
+use crate::diagnosis::Report;
+use crate::diagnosis::code::Code;
+use crate::diagnosis::server::Found;
 use crate::error::Result;
-use crate::publication::covered;
-use crate::session::Session;
+use crate::protocol::session::Session;
+use crate::protocol::sql;
+use crate::replication::publication::covered;
 use crate::settings::Settings;
-use crate::sql;
 
 /// Looks at it, for these tables.
 pub(super) fn look(

@@ -1,12 +1,12 @@
 //! Schemas against the live catalogue: tables and columns that are not there, types that do not fit, what the server refuses.
 
-use super::code::Code;
-use super::{Report, fields, lookups, tables};
-use crate::catalog::{self, Table};
+use crate::catalog::table::{self, Table};
+use crate::catalog::table_catalog::Known;
+use crate::diagnosis::code::Code;
+use crate::diagnosis::{Report, fields, lookups, tables};
+use crate::documents::query::Queries;
 use crate::error::{Error, Result};
-use crate::known::Known;
-use crate::query::Queries;
-use crate::session::Session;
+use crate::protocol::session::Session;
 use flusso_documents::{Misfit, Plan};
 use flusso_plugin::IndexRequest;
 use flusso_schema::Schema;
@@ -85,7 +85,7 @@ fn sorted(mut list: Vec<String>) -> Vec<String> {
 fn rows(session: &mut Session, index: &IndexRequest, report: &mut Report) -> Result<Known> {
     let mut known = Known::default();
     let (schema, name) = index.name.split_once('.').unwrap_or(("public", index.name.as_str()));
-    match catalog::table(session, schema, name)? {
+    match table::find(session, schema, name)? {
         Some(table) => known.add(table),
         None => missing(session, schema, name, &subject(index), "", report)?,
     }

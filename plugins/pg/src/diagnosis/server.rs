@@ -1,13 +1,13 @@
 //! The server and the slot: whether it can be followed, and how far the slot is.
 
-use super::Report;
-use super::code::Code;
+use crate::diagnosis::Report;
+use crate::diagnosis::code::Code;
 use crate::error::Result;
-use crate::session::{Session, TextRow};
+use crate::protocol::session::{Session, TextRow};
+use crate::protocol::sql;
+use crate::replication::slot::Server;
+use crate::replication::source;
 use crate::settings::Settings;
-use crate::slot::Server;
-use crate::source;
-use crate::sql;
 
 /// The oldest version that is supported.
 const OLDEST: u32 = 140_000;

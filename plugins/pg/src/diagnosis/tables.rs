@@ -1,11 +1,11 @@
 //! Each table by itself: whether it may be read and followed, and how a row that goes or moves is followed to where it was.
 
-use super::Report;
-use super::code::Code;
-use crate::catalog::Table;
+use crate::catalog::table::Table;
+use crate::diagnosis::Report;
+use crate::diagnosis::code::Code;
 use crate::error::Result;
-use crate::session::Session;
-use crate::sql;
+use crate::protocol::session::Session;
+use crate::protocol::sql;
 use flusso_resolve::{Relation, Tracing};
 
 /// What stands in the way of a table: what, why, and the statement that helps.

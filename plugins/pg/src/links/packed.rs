@@ -1,7 +1,7 @@
 //! Keys and links as bytes: short, equal where the values are, and for numbers in an order in which neighbours differ in the
 //! last byte alone.
 
-use crate::codec::Kind;
+use crate::protocol::codec::Kind;
 use flusso_plugin::{Key, Value};
 
 /// Tags of values that have a form of their own; an integer's tag holds how many bytes follow.

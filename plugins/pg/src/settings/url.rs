@@ -1,7 +1,7 @@
 //! `postgres://user:password@host:port/database?sslmode=require`, as libpq reads it.
 
-use super::{Connection, TlsMode};
 use crate::error::{Error, Result};
+use crate::settings::{Connection, TlsMode};
 
 /// Reads a connection URL. Never puts the URL into a message: it may hold a password.
 pub(super) fn parse(url: &str) -> Result<Connection> {

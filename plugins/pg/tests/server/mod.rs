@@ -12,9 +12,9 @@
 pub mod links;
 pub mod own;
 
-use flusso_pg::session::{Mode, Session};
+use flusso_pg::protocol::session::{Mode, Session};
+use flusso_pg::replication::source::PgSource;
 use flusso_pg::settings::{Connection, Settings};
-use flusso_pg::source::PgSource;
 use flusso_plugin::{Change, Event, PollRequest, Preparation, TableInterest, TableName, Value};
 use std::time::{Duration, Instant};
 
@@ -126,7 +126,7 @@ pub fn drain(source: &mut PgSource) -> Vec<Event> {
         assert!(Instant::now() < until, "the head was not reached");
         all.extend(source.events(&ask(1000, 100, None)).expect("poll"));
         if let Some(Event::Checkpoint(checkpoint)) = all.last() {
-            let place = flusso_pg::position::Place::from_bytes(&checkpoint.position).expect("position");
+            let place = flusso_pg::replication::position::Place::from_bytes(&checkpoint.position).expect("position");
             if place.lsn >= head.lsn {
                 return all;
             }

@@ -1,0 +1,152 @@
+//! A table without its rows, as the catalogue shows it at one moment. Compared with an earlier one it tells what no change of
+//! the stream does: a column retyped in place, a partition that came, went or was emptied, a table made again or out of the
+//! publication for a while, old links that are told no more.
+
+mod diff;
+
+use crate::error::{Error, Result};
+use crate::protocol::session::Session;
+use crate::protocol::sql;
+use flusso_plugin::TableInterest;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What the catalogue says about a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outline {
+    /// Another one: the table was dropped and made again.
+    oid: u32,
+    /// Where its rows are stored. Another one: they were written anew, by an `ALTER`, but also by `VACUUM FULL`.
+    file: u32,
+    /// `p`ermanent, `u`nlogged.
+    persistence: String,
+    /// Replica identity: `d`efault, `f`ull, `n`othing, `i`ndex.
+    identity: String,
+    /// The columns of the index that is the replica identity.
+    identity_columns: Vec<String>,
+    /// Whether the table and each of its partitions tell whole old rows.
+    whole: bool,
+    /// The primary key's columns.
+    key: Vec<String>,
+    columns: BTreeMap<String, Column>,
+    /// Everything below it, by oid.
+    partitions: BTreeMap<u32, Partition>,
+    /// The ways in which the publication covers it wholly. None is left of what there was: changes were missed.
+    pub published: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Column {
+    /// Its place. Another one under the same name: it was dropped and added again.
+    number: i16,
+    /// The type, as declared.
+    declared: String,
+    type_oid: u32,
+    modifier: i32,
+    /// Who wrote its line of the catalogue last: not `VACUUM FULL`.
+    written: u32,
+    /// Of an enum.
+    labels: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Partition {
+    name: String,
+    file: u32,
+    /// Who attached it.
+    attached: u32,
+}
+
+impl Outline {
+    /// The tables of some interests, in one query; `None` where there is none of the name.
+    pub fn all<'a>(
+        session: &mut Session,
+        publication: &str,
+        interest: impl Iterator<Item = &'a TableInterest>,
+    ) -> Result<Vec<Option<Self>>> {
+        let names: Vec<String> =
+            interest.map(|one| format!("({},{})", sql::text(&one.table.schema), sql::text(&one.table.name))).collect();
+        let mut found: Vec<Option<Self>> = names.iter().map(|_| None).collect();
+        if names.is_empty() {
+            return Ok(found);
+        }
+        let (unfiltered, by_schema) = if session.version >= 150_000 { (UNFILTERED, BY_SCHEMA) } else { ("", "") };
+        let query = SQL
+            .replace("$names", &names.join(","))
+            .replace("$publication", &sql::text(publication))
+            .replace("$unfiltered", unfiltered)
+            .replace("$by_schema", by_schema);
+        for row in session.simple(&query)? {
+            let mut cells = row.into_iter().map(Option::unwrap_or_default);
+            let place = cells.next().and_then(|text| text.parse::<usize>().ok());
+            let outline = serde_json::from_str(&cells.next().unwrap_or_default())
+                .map_err(|error| Error::protocol(format_args!("the catalogue: {error}")))?;
+            if let Some(slot) = place.and_then(|place| found.get_mut(place)) {
+                *slot = Some(outline);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether the old value of a column comes with every update and delete.
+    fn tells(&self, column: &String) -> bool {
+        self.whole || (self.partitions.is_empty() && self.identity == "i" && self.identity_columns.contains(column))
+    }
+}
+
+/// Since PostgreSQL 15 a publication can hide rows and columns, and name a schema.
+const UNFILTERED: &str = "AND r.prqual IS NULL AND r.prattrs IS NULL";
+const BY_SCHEMA: &str = "UNION ALL SELECT 'schema ' || s.oid FROM pg_catalog.pg_publication_namespace s
+    WHERE s.pnpubid = p.oid AND s.pnnspid = n.oid";
+
+/// Takes no lock on any table: a long `ALTER TABLE` does not hold it up.
+const SQL: &str = "
+WITH names AS (SELECT w.*, row_number() OVER () - 1 AS place FROM (VALUES $names) w(schema, name))
+SELECT names.place, pg_catalog.row_to_json(t) FROM names
+JOIN pg_catalog.pg_namespace n ON n.nspname = names.schema
+JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = names.name AND c.relkind IN ('r', 'p')
+CROSS JOIN LATERAL (
+    WITH RECURSIVE parts(oid, attached) AS (
+        SELECT i.inhrelid, i.xmin FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid AND c.relkind = 'p'
+        UNION ALL
+        SELECT i.inhrelid, i.xmin FROM pg_catalog.pg_inherits i JOIN parts ON i.inhparent = parts.oid
+    )
+    SELECT c.oid::int8 AS oid, c.relfilenode::int8 AS file, c.relpersistence AS persistence,
+        c.relreplident AS identity, keys.identity_columns, keys.key,
+        c.relreplident = 'f' AND coalesce(below.whole, true) AS whole,
+        columns.columns, coalesce(below.partitions, '{}') AS partitions, ways.published
+    FROM (
+        SELECT coalesce(json_agg(a.attname ORDER BY k.place) FILTER (WHERE i.indisprimary), '[]') AS key,
+               coalesce(json_agg(a.attname ORDER BY k.place) FILTER (WHERE i.indisreplident), '[]') AS identity_columns
+        FROM pg_catalog.pg_index i
+        CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY k(number, place)
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
+        WHERE i.indrelid = c.oid AND k.place <= i.indnkeyatts AND (i.indisprimary OR i.indisreplident)
+    ) keys
+    CROSS JOIN (
+        SELECT coalesce(json_object_agg(a.attname, json_build_object(
+            'number', a.attnum, 'declared', pg_catalog.format_type(a.atttypid, a.atttypmod),
+            'type_oid', a.atttypid::int8, 'modifier', a.atttypmod, 'written', a.xmin::text::int8,
+            'labels', (SELECT json_agg(e.enumlabel) FROM pg_catalog.pg_enum e WHERE e.enumtypid IN (y.oid, y.typelem))
+        )), '{}') AS columns
+        FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    ) columns
+    CROSS JOIN (
+        SELECT bool_and(b.relreplident = 'f') AS whole, json_object_agg(b.oid, json_build_object(
+            'name', m.nspname || '.' || b.relname, 'file', b.relfilenode::int8, 'attached', parts.attached::text::int8)) AS partitions
+        FROM parts JOIN pg_catalog.pg_class b ON b.oid = parts.oid JOIN pg_catalog.pg_namespace m ON m.oid = b.relnamespace
+    ) below
+    CROSS JOIN (
+        SELECT coalesce(json_agg(way.way), '[]') AS published
+        FROM pg_catalog.pg_publication p
+        CROSS JOIN LATERAL (
+            SELECT 'everything of ' || p.oid AS way WHERE p.puballtables
+            UNION ALL
+            SELECT 'table ' || r.oid FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = c.oid $unfiltered
+            $by_schema
+        ) way
+        WHERE p.pubname = $publication AND p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate
+            AND (p.pubviaroot OR c.relkind <> 'p')
+    ) ways
+) t";

@@ -1,0 +1,105 @@
+//! What the difference of two outlines means for documents, in words; nothing where it means nothing.
+
+use crate::catalog::fingerprint::{Column, Outline};
+use flusso_plugin::TableInterest;
+use std::collections::BTreeSet;
+
+/// Partitions that are named; of more only their number.
+const NAMED: usize = 3;
+
+impl Outline {
+    /// Why documents made of the table as it was before may not be what they would be now. Looks at what the interest wants
+    /// of the table and at nothing else: a column that nobody reads may come and go.
+    pub fn since(&self, before: &Self, interest: &TableInterest) -> Vec<String> {
+        if self.oid != before.oid {
+            return vec!["it was dropped and made again".to_owned()];
+        }
+        let mut found = self.columns_since(before, interest);
+        if self.key != before.key {
+            found.push(format!("its primary key is ({})", self.key.join(", ")));
+        }
+        self.partitions_since(before, &mut found);
+        if !before.published.is_empty() && !before.published.iter().any(|way| self.published.contains(way)) {
+            found.push("it was not in the publication for a while".to_owned());
+        }
+        let told_no_more: Vec<&str> =
+            interest.links.iter().filter(|link| before.tells(link) && !self.tells(link)).map(String::as_str).collect();
+        if !told_no_more.is_empty() {
+            found.push(format!("its replica identity tells no old {} any more", told_no_more.join(", ")));
+        }
+        found
+    }
+
+    /// Whether something has to be mended before the table can be followed on.
+    pub fn is_broken_since(&self, before: &Self, interest: &TableInterest, manage_replica_identity: bool) -> bool {
+        let told_no_more = || interest.links.iter().any(|link| before.tells(link) && !self.tells(link));
+        self.oid != before.oid
+            || (self.published.is_empty() && !before.published.is_empty())
+            || (manage_replica_identity && told_no_more())
+    }
+
+    fn columns_since(&self, before: &Self, interest: &TableInterest) -> Vec<String> {
+        let all = || before.columns.keys().chain(self.columns.keys()).collect::<BTreeSet<_>>();
+        let wanted = match &interest.reads {
+            Some(reads) => interest.key.iter().chain(&interest.links).chain(reads).collect(),
+            None => all(),
+        };
+        let rewritten = self.file != before.file;
+        let mut found = Vec::new();
+        for name in wanted {
+            match (before.columns.get(name), self.columns.get(name)) {
+                (Some(old), None) => found.push(format!("-{name} {}", old.declared)),
+                (None, Some(new)) => found.push(format!("+{name} {}", new.declared)),
+                (Some(old), Some(new)) => found.extend(new.since(old, rewritten).map(|what| format!("{name} {what}"))),
+                (None, None) => {}
+            }
+        }
+        found
+    }
+
+    fn partitions_since(&self, before: &Self, found: &mut Vec<String>) {
+        let (mut gone, mut come, mut emptied) = (Vec::new(), Vec::new(), Vec::new());
+        for (oid, old) in &before.partitions {
+            match self.partitions.get(oid) {
+                None => gone.push(old.name.as_str()),
+                Some(new) if new.attached != old.attached => come.push(new.name.as_str()),
+                Some(new) if new.file != old.file => emptied.push(new.name.as_str()),
+                Some(_) => {}
+            }
+        }
+        let new = self.partitions.iter().filter(|(oid, _)| !before.partitions.contains_key(oid));
+        come.extend(new.map(|(_, new)| new.name.as_str()));
+        for (names, what) in
+            [(gone, "is no partition any more"), (come, "was attached"), (emptied, "was truncated or rewritten")]
+        {
+            if let Some(more) = names.len().checked_sub(NAMED).filter(|more| *more > 0) {
+                found.push(format!(
+                    "{} and {more} more: each {what}",
+                    names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ")
+                ));
+            } else {
+                found.extend(names.iter().map(|name| format!("{name} {what}")));
+            }
+        }
+    }
+}
+
+impl Column {
+    fn since(&self, old: &Self, rewritten: bool) -> Option<String> {
+        let renamed = |labels: &Vec<String>| {
+            let now = self.labels.as_deref().unwrap_or_default();
+            labels.iter().any(|label| !now.contains(label))
+        };
+        if self.number != old.number {
+            Some("was dropped and added again".to_owned())
+        } else if (self.type_oid, self.modifier) != (old.type_oid, old.modifier) {
+            Some(format!("is {} and was {}", self.declared, old.declared))
+        } else if rewritten && self.written != old.written {
+            Some("was computed anew (ALTER COLUMN … TYPE … USING)".to_owned())
+        } else if old.labels.as_ref().is_some_and(renamed) {
+            Some(format!("is of {}, whose labels were renamed", self.declared))
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What the source remembers of its tables over restarts: how each stood when the documents that read it were last right.
+
+use crate::catalog::fingerprint::Outline;
+use crate::error::Result;
+use flusso_plugin::TableInterest;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A table, remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// How it stood.
+    pub outline: Outline,
+    /// Why documents that read it are not right since. Stands until their building anew is durable.
+    pub stale: Option<String>,
+}
+
+/// Tables by name.
+pub type Tables = BTreeMap<String, Remembered>;
+
+/// Where it is kept.
+pub trait Memory {
+    /// All of it.
+    fn load(&mut self) -> Result<Tables>;
+    /// Changes it: all of it or nothing, durable on return. `None` forgets a table.
+    fn store(&mut self, changes: Vec<(String, Option<Remembered>)>) -> Result<()>;
+}
+
+/// A table's name here.
+pub fn label(interest: &TableInterest) -> String {
+    format!("{}.{}", interest.table.schema, interest.table.name)
+}
+
+/// For a host that keeps nothing: what changed while nobody looked is not noticed.
+pub struct Nothing;
+
+impl Memory for Nothing {
+    fn load(&mut self) -> Result<Tables> {
+        Ok(Tables::new())
+    }
+
+    fn store(&mut self, _: Vec<(String, Option<Remembered>)>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The host's `state`, under keys that begin so.
+pub struct Host;
+
+#[cfg(target_family = "wasm")]
+use crate::error::Error;
+
+#[cfg(target_family = "wasm")]
+const PREFIX: &str = "table/";
+
+#[cfg(target_family = "wasm")]
+impl Memory for Host {
+    fn load(&mut self) -> Result<Tables> {
+        let (mut tables, mut after) = (Tables::new(), None);
+        loop {
+            let page = match flusso_plugin::state::scan(PREFIX.as_bytes(), after.as_deref(), 1000) {
+                Ok(page) => page,
+                Err(flusso_plugin::Error::Denied(_)) => return Ok(tables),
+                Err(error) => return Err(refused(error)),
+            };
+            let Some((last, _)) = page.last() else { return Ok(tables) };
+            after = Some(last.clone());
+            for (key, value) in page {
+                let name = String::from_utf8_lossy(key.get(PREFIX.len()..).unwrap_or_default()).into_owned();
+                // What another version wrote in another form counts as nothing known.
+                if let Ok(remembered) = serde_json::from_slice(&value) {
+                    tables.insert(name, remembered);
+                }
+            }
+        }
+    }
+
+    fn store(&mut self, changes: Vec<(String, Option<Remembered>)>) -> Result<()> {
+        use flusso_plugin::state::Mutation;
+        let mutations: Result<Vec<Mutation>> = changes
+            .into_iter()
+            .map(|(name, remembered)| {
+                let key = format!("{PREFIX}{name}").into_bytes();
+                Ok(match remembered {
+                    Some(remembered) => Mutation::Put((
+                        key,
+                        serde_json::to_vec(&remembered).map_err(|error| Error::Fatal(error.to_string()))?,
+                    )),
+                    None => Mutation::Delete(key),
+                })
+            })
+            .collect();
+        match flusso_plugin::state::apply(&mutations?) {
+            Ok(()) | Err(flusso_plugin::Error::Denied(_)) => Ok(()),
+            Err(error) => Err(refused(error)),
+        }
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+impl Memory for Host {
+    fn load(&mut self) -> Result<Tables> {
+        Nothing.load()
+    }
+
+    fn store(&mut self, changes: Vec<(String, Option<Remembered>)>) -> Result<()> {
+        Nothing.store(changes)
+    }
+}
+
+#[cfg(target_family = "wasm")]
+fn refused(error: flusso_plugin::Error) -> Error {
+    match error {
+        flusso_plugin::Error::Other(other) => Error::Fatal(other.message),
+        error => Error::Fatal(format!("what is remembered of the tables: {error:?}")),
+    }
+}

@@ -1,0 +1,247 @@
+//! What the server's catalogue says about tables: columns, types with domains resolved, keys, replica identity.
+
+use crate::error::{Error, Result};
+use crate::protocol::session::Session;
+use crate::protocol::sql;
+use serde::Deserialize;
+
+/// A table.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Table {
+    /// Its oid.
+    pub oid: u32,
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it is partitioned.
+    pub partitioned: bool,
+    /// `p`ermanent, `u`nlogged.
+    pub persistence: String,
+    /// Replica identity: `d`efault, `f`ull, `n`othing, `i`ndex. A partitioned table has that of its partitions where they are
+    /// not all `f`ull.
+    pub identity: String,
+    /// Whether this role may set it, for all partitions too.
+    pub alterable: bool,
+    /// Whether this role may read it.
+    pub readable: bool,
+    /// Whether row-level security would hide rows from this role.
+    pub hidden_rows: bool,
+    /// Who owns it.
+    pub owner: String,
+    /// Who asks.
+    pub role: String,
+    /// The primary key's columns, in order.
+    pub key: Vec<String>,
+    /// Whether the primary key tells the rows of an update or delete apart in the stream; a deferrable one does not.
+    pub key_identifies: bool,
+    /// The columns of the index that is the replica identity, if one is.
+    pub identity_columns: Vec<String>,
+    /// All columns, in order.
+    pub columns: Vec<Column>,
+    /// The same in short: what [`fingerprints`] answers while they are what they were.
+    pub fingerprint: String,
+}
+
+/// A column.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// The type, as the change stream names it.
+    pub type_oid: u32,
+    /// Whether the server computes it; such a column is not in the change stream.
+    pub generated: bool,
+    /// The base type, domains resolved.
+    pub base: u32,
+    /// That type as SQL writes it.
+    pub type_name: String,
+    /// That type's own name, without its schema.
+    pub short_name: String,
+    /// Whether texts that are equal are the same bytes: not under a collation of one's own that ignores case.
+    pub bytewise: bool,
+    /// The type as declared, with its modifier; for the mapping's hash.
+    pub declared: String,
+    /// `b`ase, `e`num, `c`omposite, `r`ange, `m`ultirange.
+    pub class: String,
+    /// The element type of an array, else 0.
+    pub element: u32,
+    /// The element's class.
+    pub element_class: Option<String>,
+    /// Whether there is an array type over the base type.
+    pub listable: bool,
+    /// Whether the type has its own cast to JSON.
+    pub json_cast: bool,
+    /// Whether it is never null.
+    pub required: bool,
+    /// Whether rows are found by it: a whole index begins with it.
+    pub indexed: bool,
+}
+
+impl Column {
+    /// Whether a list of its values can be given as an array of its type.
+    pub fn can_be_listed(&self) -> bool {
+        self.listable && self.element == 0
+    }
+
+    /// Whether an index over it serves for values of another column.
+    pub fn is_found_by(&self, value: &Self) -> bool {
+        let (integers, texts) = ([20, 21, 23], [25, 1043]);
+        let alike = |types: &[u32]| types.contains(&self.base) && types.contains(&value.base);
+        self.indexed && (self.base == value.base || alike(&integers) || alike(&texts))
+    }
+}
+
+impl Table {
+    /// `"schema"."table"`.
+    pub fn sql(&self) -> String {
+        sql::table(&self.schema, &self.name)
+    }
+
+    /// For a person.
+    pub fn label(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+
+    /// A column by name.
+    pub fn column(&self, name: &str) -> Result<&Column> {
+        self.columns.iter().find(|column| column.name == name).ok_or_else(|| {
+            Error::Transient(format!(
+                "the table {} has no column {name} (any more): its shape is read again",
+                self.label()
+            ))
+        })
+    }
+
+    /// Why its changes cannot be followed, and what would help; `None` when they can.
+    pub fn obstacle(&self) -> Option<String> {
+        if self.key.is_empty() {
+            return Some(format!("it has no primary key; ALTER TABLE {} ADD PRIMARY KEY (…) gives it one", self.sql()));
+        }
+        self.unreadable().or_else(|| self.without_identity())
+    }
+
+    /// Why its rows cannot be read and followed, whatever its key.
+    pub fn unreadable(&self) -> Option<String> {
+        let table = self.sql();
+        if !self.readable {
+            return Some(format!(
+                "this role may not read it; GRANT SELECT ON {table} TO CURRENT_USER (and USAGE on its schema) helps"
+            ));
+        }
+        if self.persistence == "u" {
+            return Some(format!(
+                "it is unlogged, so its changes are not in the log; ALTER TABLE {table} SET LOGGED helps"
+            ));
+        }
+        if self.hidden_rows {
+            return Some("row-level security hides rows of it from this role; ALTER ROLE … BYPASSRLS helps".to_owned());
+        }
+        None
+    }
+
+    fn without_identity(&self) -> Option<String> {
+        let table = self.sql();
+        match self.identity.as_str() {
+            "d" if !self.key_identifies => Some(format!(
+                "its primary key is deferrable, which is no replica identity, so published updates and deletes would fail; ALTER TABLE {table} REPLICA IDENTITY FULL helps, or a primary key that is not deferrable"
+            )),
+            "n" => Some(format!(
+                "its replica identity is NOTHING, so published updates and deletes would fail; ALTER TABLE {table} REPLICA IDENTITY DEFAULT helps"
+            )),
+            "i" if self.identity_columns.is_empty() => Some(format!(
+                "the index of its replica identity is gone, so published updates and deletes would fail; ALTER TABLE {table} REPLICA IDENTITY DEFAULT helps"
+            )),
+            "i" if !self.key.iter().all(|column| self.identity_columns.contains(column)) => Some(format!(
+                "its replica identity is an index that does not cover the primary key; ALTER TABLE {table} REPLICA IDENTITY DEFAULT helps"
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// Every ordinary and partitioned table outside the system schemas; not partitions, nor what an extension owns.
+pub fn all(session: &mut Session) -> Result<Vec<Table>> {
+    read(session, "NOT c.relispartition AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')")
+}
+
+/// One table, if it is there.
+pub fn find(session: &mut Session, schema: &str, name: &str) -> Result<Option<Table>> {
+    let found = read(session, &format!("n.nspname = {} AND c.relname = {}", sql::text(schema), sql::text(name)))?;
+    Ok(found.into_iter().next())
+}
+
+/// The statement that answers, for tables in the order of their oids, each that is there and what [`Table::fingerprint`] has.
+/// The oids are part of it: it is asked with every reading of documents, and so it is planned once.
+pub fn fingerprints(oids: &[u32]) -> String {
+    FINGERPRINTS.replace("$1", &sql::text(&sql::array(oids.iter().map(u32::to_string))))
+}
+
+const FINGERPRINTS: &str =
+    "SELECT a.attrelid, string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum)
+         || (SELECT ' ' || c.relreplident::text FROM pg_catalog.pg_class c WHERE c.oid = a.attrelid)
+     FROM pg_catalog.pg_attribute a WHERE a.attrelid = ANY($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+     GROUP BY a.attrelid ORDER BY a.attrelid";
+
+fn read(session: &mut Session, which: &str) -> Result<Vec<Table>> {
+    session
+        .simple(&SQL.replace("$which", which))?
+        .into_iter()
+        .filter_map(|row| row.into_iter().next().flatten())
+        .map(|text| {
+            serde_json::from_str(&text).map_err(|error| Error::protocol(format_args!("the catalogue: {error}")))
+        })
+        .collect()
+}
+
+const SQL: &str = "
+WITH RECURSIVE base(type, base) AS (
+    SELECT oid, oid FROM pg_catalog.pg_type WHERE typtype <> 'd'
+    UNION ALL
+    SELECT t.oid, b.base FROM pg_catalog.pg_type t JOIN base b ON t.typbasetype = b.type WHERE t.typtype = 'd'
+)
+SELECT pg_catalog.row_to_json(t) FROM (
+    SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS partitioned,
+        c.relpersistence AS persistence,
+        CASE WHEN c.relkind = 'p' AND c.relreplident = 'f' AND EXISTS (SELECT FROM pg_catalog.pg_partition_tree(c.oid) p
+            JOIN pg_catalog.pg_class q ON q.oid = p.relid WHERE q.relreplident <> 'f') THEN 'd' ELSE c.relreplident::text END AS identity,
+        pg_catalog.pg_has_role(c.relowner, 'USAGE') AND (c.relkind <> 'p' OR NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree(c.oid) p
+            JOIN pg_catalog.pg_class q ON q.oid = p.relid WHERE NOT pg_catalog.pg_has_role(q.relowner, 'USAGE'))) AS alterable,
+        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable,
+        c.relrowsecurity AND pg_catalog.row_security_active(c.oid) AS hidden_rows,
+        pg_catalog.pg_get_userbyid(c.relowner) AS owner, current_user AS role,
+        keys.key, keys.key_identifies, keys.identity_columns, columns.columns, columns.fingerprint
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    CROSS JOIN LATERAL (
+        SELECT coalesce(json_agg(a.attname ORDER BY k.place) FILTER (WHERE i.indisprimary), '[]') AS key,
+               coalesce(bool_or(i.indisprimary AND i.indimmediate AND i.indisvalid), false) AS key_identifies,
+               coalesce(json_agg(a.attname ORDER BY k.place) FILTER (WHERE i.indisreplident), '[]') AS identity_columns
+        FROM pg_catalog.pg_index i
+        CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY k(number, place)
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
+        WHERE i.indrelid = c.oid AND k.place <= i.indnkeyatts AND (i.indisprimary OR i.indisreplident)
+    ) keys
+    CROSS JOIN LATERAL (
+        SELECT coalesce(json_agg(json_build_object(
+            'name', a.attname, 'type_oid', a.atttypid::int8, 'generated', a.attgenerated <> '', 'base', ty.oid::int8, 'type_name', pg_catalog.format_type(ty.oid, -1),
+            'short_name', ty.typname, 'bytewise', coalesce(co.collisdeterministic, true),
+            'declared', pg_catalog.format_type(a.atttypid, a.atttypmod), 'class', ty.typtype,
+            'element', CASE WHEN ty.typcategory = 'A' THEN ty.typelem::int8 ELSE 0 END, 'element_class', el.typtype,
+            'listable', ty.typarray <> 0,
+            'json_cast', ty.oid >= 16384 AND EXISTS (SELECT FROM pg_catalog.pg_cast k WHERE k.castsource = ty.oid AND k.casttarget = 114 AND k.castfunc <> 0),
+            'required', a.attnotnull,
+            'indexed', EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum AND i.indpred IS NULL AND i.indisvalid)) ORDER BY a.attnum), '[]') AS columns,
+            coalesce(string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum), '')
+                || ' ' || c.relreplident::text AS fingerprint
+        FROM pg_catalog.pg_attribute a
+        JOIN base b ON b.type = a.atttypid
+        JOIN pg_catalog.pg_type ty ON ty.oid = b.base
+        LEFT JOIN pg_catalog.pg_type el ON el.oid = ty.typelem
+        LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    ) columns
+    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND $which
+    ORDER BY n.nspname, c.relname
+) t";

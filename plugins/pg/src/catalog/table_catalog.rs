@@ -1,0 +1,111 @@
+//! The tables of some documents as the catalogue shows them, in the words of `flusso-documents`.
+
+use crate::catalog::table::{self, Column, Table};
+use crate::error::Result;
+use crate::protocol::session::Session;
+use flusso_documents as documents;
+use flusso_documents::{Catalogue, Form};
+use flusso_schema::{Schema, TableName};
+use std::collections::HashMap;
+
+/// Tables by schema and name.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Known {
+    tables: HashMap<(String, String), Table>,
+}
+
+impl Known {
+    /// The tables a schema reads, as far as they are there.
+    pub(crate) fn of_schema(session: &mut Session, schema: &Schema) -> Result<Self> {
+        let mut known = Self::default();
+        for used in flusso_schema::tables([schema]) {
+            if let Some(table) = table::find(session, used.table.schema.as_str(), used.table.name.as_str())? {
+                known.add(table);
+            }
+        }
+        Ok(known)
+    }
+
+    /// One more.
+    pub(crate) fn add(&mut self, table: Table) {
+        self.tables.insert((table.schema.clone(), table.name.clone()), table);
+    }
+
+    /// A table.
+    pub(crate) fn table(&self, schema: &str, name: &str) -> Option<&Table> {
+        self.tables.get(&(schema.to_owned(), name.to_owned()))
+    }
+
+    /// A table of a plan, which was checked when the plan was made.
+    pub(crate) fn of_plan(&self, table: &documents::Table) -> Result<&Table> {
+        self.table(&table.schema, &table.name).ok_or_else(|| {
+            crate::error::Error::Transient(format!("the table {table} is gone: the tables are looked up again"))
+        })
+    }
+
+    /// All of them.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Table> {
+        self.tables.values()
+    }
+}
+
+impl Catalogue for Known {
+    fn key(&self, table: &TableName) -> Option<Vec<String>> {
+        self.table(table.schema.as_str(), table.name.as_str()).map(|table| table.key.clone())
+    }
+
+    fn column(&self, table: &TableName, column: &str) -> Option<documents::Column> {
+        self.table(table.schema.as_str(), table.name.as_str())?.column(column).ok().map(described)
+    }
+
+    fn columns(&self, table: &TableName) -> Vec<String> {
+        let columns = self.table(table.schema.as_str(), table.name.as_str()).map(|table| table.columns.as_slice());
+        columns.unwrap_or_default().iter().map(|column| column.name.clone()).collect()
+    }
+}
+
+/// A column in the words of documents.
+pub(crate) fn described(column: &Column) -> documents::Column {
+    documents::Column {
+        form: form(column),
+        type_names: vec![column.type_name.clone(), column.declared.clone(), column.short_name.clone()],
+        alike: alike(column),
+    }
+}
+
+/// How `row_to_json` shows a column's text.
+pub(crate) fn form(column: &Column) -> Form {
+    if column.element != 0 || column.class == "c" || column.json_cast {
+        return Form::Structured;
+    }
+    match column.base {
+        16 => Form::Boolean,
+        20 | 21 | 23 => Form::Integer,
+        700 | 701 | 1700 => Form::Number,
+        25 | 1042 | 1043 | 19 => Form::Text,
+        2950 => Form::Uuid,
+        1082 => Form::Date,
+        1083 | 1266 => Form::Time,
+        1114 => Form::Timestamp,
+        1184 => Form::TimestampTz,
+        17 => Form::Bytes,
+        114 | 3802 => Form::Json,
+        _ if column.short_name == "citext" => Form::Text,
+        _ => Form::Other,
+    }
+}
+
+/// Types whose values are equal exactly where their texts are, both as the server prints them and as keys are written here.
+fn alike(column: &Column) -> Option<String> {
+    if !column.can_be_listed() {
+        return None;
+    }
+    match column.base {
+        20 | 21 | 23 => Some("integer".to_owned()),
+        25 | 1043 if column.bytewise => Some("text".to_owned()),
+        2950 => Some("uuid".to_owned()),
+        1082 => Some("date".to_owned()),
+        _ if column.class == "e" => Some(column.type_name.clone()),
+        _ => None,
+    }
+}

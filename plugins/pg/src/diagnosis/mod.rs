@@ -1,0 +1,162 @@
+//! `check`: what a start would find wrong with the database, and what would only show later; with the statement that helps.
+//! Reads the catalogue, changes nothing.
+
+mod code;
+mod fields;
+mod lookups;
+mod publication;
+mod schema;
+mod server;
+mod tables;
+
+use crate::catalog::table::{self, Table};
+use crate::documents::builder::DocumentBuilder;
+use crate::error::{Error, Result};
+use crate::protocol::session::{CALL, Mode, Session};
+use crate::settings::Settings;
+use code::Code;
+use flusso_plugin::{Diagnosis, Examination, Finding, IndexRequest, Severity, TableName};
+
+/// What was found so far.
+#[derive(Default)]
+struct Report {
+    findings: Vec<Finding>,
+}
+
+impl Report {
+    fn add(
+        &mut self,
+        severity: Severity,
+        code: Code,
+        subject: &str,
+        message: impl Into<String>,
+        remedy: Option<String>,
+    ) {
+        let (subject, code) = (subject.to_owned(), code.word().to_owned());
+        let finding = Finding { severity, subject, code, message: message.into(), remedy, extra: None };
+        // A table that several indexes read is looked at several times.
+        let same =
+            |it: &Finding| (&it.subject, &it.code, &it.message) == (&finding.subject, &finding.code, &finding.message);
+        if !self.findings.iter().any(same) {
+            self.findings.push(finding);
+        }
+    }
+
+    fn ok(&mut self, code: Code, subject: &str, message: impl Into<String>) {
+        self.add(Severity::Ok, code, subject, message, None);
+    }
+
+    fn warn(&mut self, code: Code, subject: &str, message: impl Into<String>, remedy: impl Into<Option<String>>) {
+        self.add(Severity::Warning, code, subject, message, remedy.into());
+    }
+
+    fn error(&mut self, code: Code, subject: &str, message: impl Into<String>, remedy: impl Into<Option<String>>) {
+        self.add(Severity::Error, code, subject, message, remedy.into());
+    }
+
+    fn errors(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == Severity::Error).count()
+    }
+}
+
+/// The ability to look without starting.
+pub struct PgDiagnosis;
+
+impl Diagnosis for PgDiagnosis {
+    fn examine(settings: flusso_plugin::Settings, of: Examination) -> flusso_plugin::Result<Vec<Finding>> {
+        Ok(examine(&Settings::from_json(settings.parse()?)?, &of)?)
+    }
+}
+
+/// Looks at everything that can be looked at.
+pub fn examine(settings: &Settings, of: &Examination) -> Result<Vec<Finding>> {
+    let mut report = Report::default();
+    let indexes = of.indexes.as_deref();
+    let schemas = schema::read(indexes.unwrap_or_default(), &mut report);
+    if !of.online {
+        return Ok(report.findings);
+    }
+    let mut session = match Session::open(&settings.connection, Mode::Sql).map_err(Error::classified) {
+        Ok(session) => session,
+        Err(Error::Transient(why)) => {
+            report.error(Code::Unreachable, "server", why, None);
+            return Ok(report.findings);
+        }
+        Err(error) => return Err(error),
+    };
+    session.within(CALL);
+    let server = server::look(&mut session, settings, &mut report)?;
+    let mut read: Vec<Table> = Vec::new();
+    match indexes {
+        Some([]) => every_table(&mut session, &mut read, &mut report)?,
+        Some(indexes) => {
+            let good = schema::check(&mut session, indexes, &schemas, &mut read, &mut report)?;
+            relations(settings, &good, &mut report)?;
+        }
+        None => others(&mut session, of, &mut read, &mut report)?,
+    }
+    publication::look(&mut session, settings, &server, &read, &mut report)?;
+    Ok(report.findings)
+}
+
+/// No index was asked for: each table that can be followed is one.
+fn every_table(session: &mut Session, read: &mut Vec<Table>, report: &mut Report) -> Result<()> {
+    for table in table::all(session)? {
+        let obstacles = tables::obstacles(&table);
+        if obstacles.is_empty() {
+            read.push(table);
+            continue;
+        }
+        let subject = tables::subject(&table);
+        for (code, why, remedy) in obstacles {
+            report.warn(code, &subject, format!("{why}; it is left out"), remedy);
+        }
+    }
+    tables::inheritance(session, read, report)?;
+    if read.is_empty() {
+        report.warn(
+            Code::NoIndex,
+            "indexes",
+            "no table can be an index: this role sees none that has a primary key and can be followed",
+            None,
+        );
+    }
+    Ok(())
+}
+
+/// The tables that another plugin's builder reads through this source.
+fn others(session: &mut Session, of: &Examination, read: &mut Vec<Table>, report: &mut Report) -> Result<()> {
+    for one in &of.tables {
+        let TableName { schema, name } = &one.table;
+        match table::find(session, schema, name)? {
+            Some(table) if !read.iter().any(|known| known.oid == table.oid) => {
+                tables::check(&table, !one.key.is_empty(), report);
+                read.push(table);
+            }
+            Some(_) => {}
+            None => schema::missing(session, schema, name, &format!("table {schema}.{name}"), "", report)?,
+        }
+    }
+    Ok(())
+}
+
+/// For each relation, which way a child that goes or moves is followed to where it was.
+fn relations(settings: &Settings, good: &[IndexRequest], report: &mut Report) -> Result<()> {
+    if good.is_empty() {
+        return Ok(());
+    }
+    // As it is, and not as the next start will have it.
+    let now = Settings { manage_replica_identity: false, ..settings.clone() };
+    let builder = match DocumentBuilder::start(&now, good).map_err(Error::classified) {
+        Ok(builder) => builder,
+        Err(Error::Transient(why)) => return Err(Error::Transient(why)),
+        Err(error) => {
+            report.error(Code::IndexRefused, "indexes", error.to_string(), None);
+            return Ok(());
+        }
+    };
+    for relation in builder.relations() {
+        tables::relation(&relation, settings.manage_replica_identity, report);
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! What the host is told of the indexes: mappings, scopes, and the tables to watch.
+
+use crate::catalog::table::Column;
+use crate::catalog::table_catalog::form;
+use crate::documents::builder::mapping_hash;
+use crate::documents::builder::{DocumentBuilder, MadeOf};
+use crate::error::Result;
+use flusso_documents::Form;
+use flusso_plugin::{Field, Mapping, Scope, TableInterest};
+use flusso_schema::Schema;
+use std::collections::BTreeSet;
+
+impl DocumentBuilder {
+    /// The mappings.
+    pub fn describe(&self) -> Result<Vec<Mapping>> {
+        self.indexes
+            .iter()
+            .map(|index| {
+                let fields = match &index.made_of {
+                    MadeOf::Rows { schema, table } => {
+                        let table = index.known.table(schema, table);
+                        table.map(|table| table.columns.iter().map(row_field).collect()).unwrap_or_default()
+                    }
+                    MadeOf::Schema { schema, .. } => schema_fields(schema),
+                };
+                Ok(Mapping { index: index.name.clone(), hash: mapping_hash::of(index)?, fields, extra: None })
+            })
+            .collect()
+    }
+
+    /// One scope an index.
+    pub fn roots(&self) -> Vec<Scope> {
+        let mut scopes = self.resolver.scopes();
+        for scope in &mut scopes {
+            let Some(index) = usize::try_from(scope.index).ok().and_then(|number| self.indexes.get(number)) else {
+                continue;
+            };
+            let tracks = index.plan.nodes.iter().flat_map(|node| &node.tracks).map(|track| track.relation);
+            let numbers: BTreeSet<u32> = tracks.collect();
+            let names = self.followed.iter().filter(|relation| numbers.contains(&relation.number));
+            scope.remembers = names.map(|relation| relation.name.clone()).collect();
+        }
+        scopes
+    }
+
+    /// The tables.
+    pub fn tables(&self) -> Vec<TableInterest> {
+        self.resolver.interest()
+    }
+}
+
+fn schema_fields(schema: &Schema) -> Vec<Field> {
+    let fields = schema.mapping().into_iter();
+    fields
+        .map(|field| Field {
+            path: field.path,
+            type_: field.ty,
+            nullable: field.nullable,
+            array: field.array,
+            options: field.options,
+            extra: field.extra,
+        })
+        .collect()
+}
+
+fn row_field(column: &Column) -> Field {
+    let (word, array) = field_type(column);
+    Field {
+        path: column.name.clone(),
+        type_: word.to_owned(),
+        nullable: !column.required,
+        array,
+        options: "{}".to_owned(),
+        extra: None,
+    }
+}
+
+/// A column's type in the schema language, and whether it is a list.
+fn field_type(column: &Column) -> (&'static str, bool) {
+    if column.element != 0 {
+        let class = column.element_class.as_deref().unwrap_or("b");
+        return (if class == "c" { "json" } else { scalar(column.element, class) }, true);
+    }
+    if form(column) == Form::Structured {
+        return ("json", false);
+    }
+    (scalar(column.base, &column.class), false)
+}
+
+fn scalar(base: u32, class: &str) -> &'static str {
+    match (class, base) {
+        ("e", _) => "enum",
+        (_, 16) => "boolean",
+        (_, 21) => "short",
+        (_, 23) => "integer",
+        (_, 20) => "long",
+        (_, 700) => "float",
+        (_, 701) => "double",
+        (_, 1700) => "decimal",
+        (_, 2950) => "uuid",
+        (_, 1082) => "date",
+        (_, 1114 | 1184) => "timestamp",
+        (_, 114 | 3802) => "json",
+        (_, 25 | 1043) => "text",
+        _ => "keyword",
+    }
+}

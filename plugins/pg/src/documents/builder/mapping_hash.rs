@@ -1,0 +1,78 @@
+//! The hash of a mapping: names everything that decides what the same rows render to, and which tables they are of: one that
+//! was dropped and made again, or renamed into another's place, has other rows under the same name.
+
+use crate::catalog::table::Table;
+use crate::documents::builder::{Index, MadeOf};
+use crate::error::Result;
+use flusso_documents::Content;
+
+/// Change when the same row would render to other bytes.
+const ROWS: &str = "rows-1";
+const DOCUMENTS: &str = "documents-1";
+
+/// An index's hash.
+pub(super) fn of(index: &Index) -> Result<String> {
+    let mut hash = Hash::default();
+    match &index.made_of {
+        MadeOf::Rows { schema, table } => {
+            hash.add(ROWS);
+            if let Some(table) = index.known.table(schema, table) {
+                rows(table, &mut hash);
+            }
+        }
+        MadeOf::Schema { schema, .. } => {
+            hash.add(DOCUMENTS);
+            hash.add(&schema.hash());
+            for table in index.bare.tables() {
+                hash.add(&index.known.of_plan(table)?.oid.to_string());
+            }
+            for node in &index.bare.nodes {
+                let table = index.known.of_plan(&node.table)?;
+                node.key.iter().for_each(|name| hash.add(name));
+                let columns: Vec<&str> = match &node.content {
+                    Content::Rows { cells, .. } => cells.iter().map(|cell| cell.column.as_str()).collect(),
+                    Content::Aggregates(all) => all.iter().filter_map(|one| Some(one.op.column()?.as_str())).collect(),
+                };
+                for name in columns {
+                    hash.add(name);
+                    hash.add(&table.column(name)?.declared);
+                }
+            }
+        }
+    }
+    Ok(hash.text())
+}
+
+fn rows(table: &Table, hash: &mut Hash) {
+    hash.add(&table.oid.to_string());
+    hash.add(&table.schema);
+    hash.add(&table.name);
+    table.key.iter().for_each(|name| hash.add(name));
+    hash.add("");
+    for column in &table.columns {
+        hash.add(&column.name);
+        hash.add(&column.declared);
+        hash.add(&column.type_name);
+    }
+}
+
+/// FNV-1a of 128 bits.
+struct Hash(u128);
+
+impl Default for Hash {
+    fn default() -> Self {
+        Self(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d)
+    }
+}
+
+impl Hash {
+    fn add(&mut self, text: &str) {
+        for byte in text.bytes().chain([0xff]) {
+            self.0 = (self.0 ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
+        }
+    }
+
+    fn text(&self) -> String {
+        format!("{:032x}", self.0)
+    }
+}

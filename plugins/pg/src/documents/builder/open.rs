@@ -1,0 +1,128 @@
+//! From requests to indexes: schemas are read, tables looked up, documents planned, statements written and tried.
+
+use crate::catalog::table::{self, Table};
+use crate::catalog::table_catalog::{Known, described};
+use crate::documents::builder::table_selection;
+use crate::documents::builder::{Index, MadeOf};
+use crate::documents::query::Queries;
+use crate::error::{Error, Result};
+use crate::protocol::session::Session;
+use flusso_documents::{Followed, Plan, rows_of_table};
+use flusso_plugin::{IndexRequest, log};
+
+/// The indexes of some requests; none: each table that can be followed.
+pub(super) fn indexes(session: &mut Session, requests: &[IndexRequest]) -> Result<Vec<Index>> {
+    if requests.is_empty() {
+        let tables = table_selection::every_table(session)?;
+        return tables.into_iter().map(|(name, table)| Index::of_rows(name, table)).collect();
+    }
+    requests
+        .iter()
+        .map(|request| match &request.schema {
+            None => Index::of_rows(request.name.clone(), table_selection::named(session, &request.name)?),
+            Some(text) => Index::of_schema(session, request, text),
+        })
+        .collect()
+}
+
+impl Index {
+    fn of_rows(name: String, table: Table) -> Result<Self> {
+        let columns: Vec<_> = table.columns.iter().map(|column| (column.name.clone(), described(column))).collect();
+        let of = flusso_documents::Table { schema: table.schema.clone(), name: table.name.clone() };
+        let plan = rows_of_table(of, &table.key, &columns);
+        let made_of = MadeOf::Rows { schema: table.schema.clone(), table: table.name.clone() };
+        let mut known = Known::default();
+        known.add(table);
+        let queries = Queries::of(&plan, &known)?;
+        Ok(Self { name, made_of, known, bare: plan.clone(), plan, queries })
+    }
+
+    fn of_schema(session: &mut Session, request: &IndexRequest, text: &str) -> Result<Self> {
+        let setting = format!("index.{}", request.name);
+        let origin = request.origin.clone().unwrap_or_else(|| format!("the schema of {}", request.name));
+        let (schema, notes) = flusso_schema::parse_with_notes(text, &origin)
+            .map_err(|problems| Error::configuration(&setting, problems.to_string()))?;
+        for note in notes {
+            log::warn(&note.to_string(), &[("index", &request.name)]);
+        }
+        let known = Known::of_schema(session, &schema)?;
+        let (plan, queries) = planned(&setting, &origin, &schema, &known)?;
+        try_out(session, &setting, &origin, &plan, &queries)?;
+        let made_of = MadeOf::Schema { schema: Box::new(schema), origin };
+        Ok(Self { name: request.name.clone(), made_of, known, bare: plan.clone(), plan, queries })
+    }
+
+    /// Reads the links of these relations beside the documents from now on, and of no others.
+    pub(super) fn follow(&mut self, relations: &[Followed]) -> Result<()> {
+        let mut plan = self.bare.clone();
+        plan.follow(relations);
+        if plan != self.plan {
+            self.queries = Queries::of(&plan, &self.known)?;
+            self.plan = plan;
+        }
+        Ok(())
+    }
+
+    /// Looks the tables up once more, and plans what they are now.
+    pub(super) fn plan_again(&mut self, session: &mut Session) -> Result<()> {
+        let fresh = match &self.made_of {
+            MadeOf::Rows { schema, table } => {
+                let found = table::find(session, schema, table)?.ok_or_else(|| {
+                    Error::Transient(format!("the table {schema}.{table} is gone: the tables are looked up again"))
+                })?;
+                Self::of_rows(self.name.clone(), found)?
+            }
+            MadeOf::Schema { schema, origin } => {
+                let setting = format!("index.{}", self.name);
+                let known = Known::of_schema(session, schema)?;
+                let (plan, queries) = planned(&setting, origin, schema, &known)?;
+                try_out(session, &setting, origin, &plan, &queries)?;
+                let made_of = MadeOf::Schema { schema: schema.clone(), origin: origin.clone() };
+                Self { name: self.name.clone(), made_of, known, bare: plan.clone(), plan, queries }
+            }
+        };
+        *self = fresh;
+        Ok(())
+    }
+}
+
+fn planned(setting: &str, origin: &str, schema: &flusso_schema::Schema, known: &Known) -> Result<(Plan, Queries)> {
+    let plan = Plan::of_schema(schema, known).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(|problem| format!("{origin}: {problem}")).collect();
+        Error::configuration(setting, lines.join("\n"))
+    })?;
+    for table in known.tables() {
+        let root =
+            plan.nodes.first().is_some_and(|root| root.table.schema == table.schema && root.table.name == table.name);
+        // A junction may do without a key of its own, and the root's may be declared.
+        let obstacle = if table.key.is_empty() { table.unreadable() } else { table.obstacle() };
+        if let Some(reason) = obstacle {
+            let key = if root { "table" } else { "fields" };
+            return Err(Error::configuration(
+                setting,
+                format!("{origin}: {key}: the table {} cannot be followed: {reason}", table.label()),
+            ));
+        }
+    }
+    let queries = Queries::of(&plan, known)?;
+    Ok((plan, queries))
+}
+
+/// Lets the server look at every statement: what it refuses (a raw condition, a value that is none of the column's type,
+/// columns that cannot be compared) is the schema's fault.
+fn try_out(session: &mut Session, setting: &str, origin: &str, plan: &Plan, queries: &Queries) -> Result<()> {
+    for (node, text) in plan.nodes.iter().zip(&queries.by_links) {
+        match session.prepare(text) {
+            Ok(_) => {}
+            Err(Error::Server(error)) if error.code.starts_with("42") || error.code.starts_with("22") => {
+                let place = if node.path.is_empty() { "filters" } else { node.path.as_str() };
+                return Err(Error::configuration(
+                    setting,
+                    format!("{origin}: {place}: the database refuses it: {error}"),
+                ));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

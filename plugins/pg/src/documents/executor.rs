@@ -1,0 +1,254 @@
+//! Fetches the rows of a plan through a session: questions leave together and are answered in order, all in one
+//! transaction that sees one moment.
+//!
+//! `BEGIN` and a look at the tables' shapes travel with the first question, `COMMIT` with the last. Not more questions are
+//! under way than surely fit the buffers between here and the server: a server that waits for us to read, while we wait for
+//! it to read, would wait for ever.
+
+use crate::documents::query::Queries;
+use crate::error::{Error, Result};
+use crate::protocol::session::{Session, Statement};
+use flusso_documents::{Fetch, Links, Malformed, Rows};
+use std::collections::VecDeque;
+
+/// Bytes of questions under way at most, beyond a single one.
+const WINDOW: usize = 48 * 1024;
+
+/// One reading of documents.
+pub(crate) struct Executor<'s> {
+    session: &'s mut Session,
+    queries: &'s Queries,
+    statements: Vec<Statement>,
+    commit: Statement,
+    /// What the server has been sent, or will be with the next question, and has not answered.
+    expected: VecDeque<Expected>,
+    under_way: usize,
+    waiting: VecDeque<(usize, Vec<String>)>,
+    transaction: Transaction,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    /// An answer without rows.
+    Nothing,
+    /// The tables' shapes.
+    Shapes,
+    /// The rows of a question of so many bytes.
+    Rows(usize),
+    /// Rows that were asked for beside the questions, and are read beside them.
+    Beside,
+    /// That the transaction has ended.
+    End,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transaction {
+    None,
+    Open,
+    /// Its end travels behind the last question.
+    Ending,
+    Ended,
+}
+
+impl<'s> Executor<'s> {
+    /// Prepares what is needed, and starts a transaction where more than one statement has to see the same moment.
+    pub(crate) fn new(session: &'s mut Session, queries: &'s Queries) -> Result<Self> {
+        let statements = queries.by_links.iter().map(|text| session.prepare(text)).collect::<Result<Vec<_>>>()?;
+        let commit = session.prepare("COMMIT")?;
+        Ok(Self {
+            session,
+            queries,
+            statements,
+            commit,
+            expected: VecDeque::new(),
+            under_way: 0,
+            waiting: VecDeque::new(),
+            transaction: Transaction::None,
+        })
+    }
+
+    /// Lines up the beginning.
+    pub(crate) fn begin(&mut self) -> Result<()> {
+        let shapes = self.session.prepare(&self.queries.shapes)?;
+        if self.statements.len() > 1 {
+            let begin = self.session.prepare("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+            self.session.line_up(&begin, &[]);
+            self.expected.push_back(Expected::Nothing);
+            self.transaction = Transaction::Open;
+        }
+        self.session.line_up(&shapes, &[]);
+        self.expected.push_back(Expected::Shapes);
+        Ok(())
+    }
+
+    /// The session, to send something off beside the questions and to read it.
+    pub(crate) fn session(&mut self) -> &mut Session {
+        self.session
+    }
+
+    /// Something was sent off beside the questions.
+    pub(crate) fn beside(&mut self) {
+        self.expected.push_back(Expected::Beside);
+    }
+
+    /// All of it was read.
+    pub(crate) fn beside_read(&mut self) {
+        if self.expected.front() == Some(&Expected::Beside) {
+            self.expected.pop_front();
+        }
+    }
+
+    /// Takes the answers to the beginning; an error if the tables are not what the plan was made for.
+    pub(crate) fn begun(&mut self) -> Result<()> {
+        self.session.send()?;
+        loop {
+            match self.expected.front() {
+                Some(Expected::Nothing) => {
+                    self.expected.pop_front();
+                    self.session.rest()?;
+                }
+                Some(Expected::Shapes) => {
+                    self.expected.pop_front();
+                    let found = self.session.rest()?;
+                    let same = found.len() == self.queries.fingerprints.len()
+                        && found.iter().zip(&self.queries.fingerprints).all(|(row, (oid, shape))| {
+                            matches!(row.as_slice(), [Some(found_oid), Some(found)] if found_oid == oid && found == shape)
+                        });
+                    if !same {
+                        return Err(Error::Transient("a table was altered: it is read again".into()));
+                    }
+                }
+                Some(Expected::Rows(_) | Expected::Beside | Expected::End) | None => return Ok(()),
+            }
+        }
+    }
+
+    /// Ends the reading: reads and drops what is still on its way, and ends the transaction.
+    pub(crate) fn end(mut self) -> Result<()> {
+        self.waiting.clear();
+        self.session.send()?;
+        while self.expected.pop_front().is_some() {
+            while self.session.next_row()?.is_some() {}
+        }
+        if matches!(self.transaction, Transaction::Open | Transaction::Ending) {
+            self.session.execute(&self.commit, &[])?;
+            self.session.rest()?;
+        }
+        Ok(())
+    }
+
+    /// After an error of the server: the session is made ready for something else.
+    pub(crate) fn give_up(mut self) -> Result<()> {
+        self.waiting.clear();
+        self.session.send()?;
+        while self.expected.pop_front().is_some() {
+            // What follows an error in a transaction is refused; the session is ready again after each.
+            match self.session.rest() {
+                Ok(_) | Err(Error::Server(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if self.session.in_transaction() { self.session.simple("ROLLBACK").map(|_| ()) } else { Ok(()) }
+    }
+
+    fn line_up(&mut self, node: usize, arrays: &[String]) -> Result<()> {
+        let statement = self.statements.get(node).ok_or_else(|| self.malformed(node))?;
+        let size = size(arrays);
+        let parameters: Vec<Option<&str>> = arrays.iter().map(|text| Some(text.as_str())).collect();
+        self.session.line_up(statement, &parameters);
+        self.expected.push_back(Expected::Rows(size));
+        self.under_way += size;
+        Ok(())
+    }
+
+    /// Lines up what has waited, as far as there is room.
+    fn pump(&mut self) -> Result<()> {
+        while let Some((_, arrays)) = self.waiting.front() {
+            if self.under_way > 0 && self.under_way + size(arrays) > WINDOW {
+                return Ok(());
+            }
+            if let Some((node, arrays)) = self.waiting.pop_front() {
+                self.line_up(node, &arrays)?;
+            }
+        }
+        if self.transaction == Transaction::Ending {
+            self.session.line_up(&self.commit, &[]);
+            self.expected.push_back(Expected::End);
+            self.transaction = Transaction::Ended;
+        }
+        Ok(())
+    }
+}
+
+impl Fetch for Executor<'_> {
+    type Error = Error;
+
+    fn ask(&mut self, node: usize, links: &Links<'_>) -> Result<()> {
+        let arrays: Vec<String> = links.columns().map(array).collect();
+        self.waiting.push_back((node, arrays));
+        self.pump()
+    }
+
+    fn answer(&mut self, rows: &mut Rows) -> Result<()> {
+        self.begun()?;
+        if !self.expected.iter().any(|expected| matches!(expected, Expected::Rows(_))) {
+            self.pump()?;
+        }
+        self.session.send()?;
+        let Some(Expected::Rows(size)) = self.expected.pop_front() else {
+            return Err(Error::protocol("an answer without a question"));
+        };
+        while let Some(frame) = self.session.next_row()? {
+            push(self.session.row(frame), rows)?;
+        }
+        self.under_way = self.under_way.saturating_sub(size);
+        self.pump()
+    }
+
+    fn asked_all(&mut self) -> Result<()> {
+        if self.transaction == Transaction::Open {
+            self.transaction = Transaction::Ending;
+        }
+        self.pump()
+    }
+
+    fn malformed(&self, node: usize) -> Error {
+        let table = self.queries.by_links.get(node).map(String::as_str).unwrap_or_default();
+        Error::protocol(format_args!("rows that were not asked for, to {table}"))
+    }
+}
+
+/// Takes a row as the server sent it.
+#[inline]
+pub(crate) fn push(row: &[u8], rows: &mut Rows) -> Result<()> {
+    let cells = row.get(2..).unwrap_or_default();
+    rows.push_framed(cells).map_err(|Malformed| Error::protocol("a row of another width than was asked for"))
+}
+
+fn size(arrays: &[String]) -> usize {
+    arrays.iter().map(String::len).sum::<usize>() + 64
+}
+
+/// An array literal: digits as they are, everything else in quotes.
+fn array<'a>(values: impl Iterator<Item = &'a [u8]>) -> String {
+    let mut out = vec![b'{'];
+    for value in values {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        if !value.is_empty() && value.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-') {
+            out.extend_from_slice(value);
+            continue;
+        }
+        out.push(b'"');
+        for byte in value {
+            if matches!(byte, b'"' | b'\\') {
+                out.push(b'\\');
+            }
+            out.push(*byte);
+        }
+        out.push(b'"');
+    }
+    out.push(b'}');
+    String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}

@@ -1,0 +1,194 @@
+//! The reader: rows by key and by relation, all of one moment, for builders that are not this plugin's own.
+
+use crate::catalog::key_columns::Keyed;
+use crate::catalog::table::{self, Table};
+use crate::error::{Error, Result};
+use crate::protocol::codec;
+use crate::protocol::session::{CALL, Mode, Session};
+use crate::protocol::sql;
+use crate::protocol::wire::Cut;
+use crate::settings::Settings;
+use flusso_plugin::{Comparison, Condition, Filter, Key, Relation, Row, TableName, Value};
+use std::collections::HashMap;
+
+/// A reader, opened.
+pub struct PgReader {
+    session: Session,
+    tables: HashMap<(String, String), Table>,
+}
+
+impl PgReader {
+    /// Connects.
+    pub fn start(settings: &Settings) -> Result<Self> {
+        Ok(Self { session: Session::open(&settings.connection, Mode::Sql)?, tables: HashMap::new() })
+    }
+
+    fn table(&mut self, name: &TableName) -> Result<Table> {
+        let key = (name.schema.clone(), name.name.clone());
+        if let Some(table) = self.tables.get(&key) {
+            return Ok(table.clone());
+        }
+        let table = table::find(&mut self.session, &name.schema, &name.name)?
+            .ok_or_else(|| Error::configuration("", format!("there is no table {}.{}", name.schema, name.name)))?;
+        self.tables.insert(key, table.clone());
+        Ok(table)
+    }
+
+    /// The primary key's columns.
+    pub fn key_of(&mut self, table: &TableName) -> Result<Vec<String>> {
+        self.session.within(CALL);
+        Ok(self.table(table)?.key)
+    }
+
+    /// A new moment: one snapshot for all reads until the next.
+    pub fn moment(&mut self) -> Result<()> {
+        self.session.within(CALL);
+        let end = if self.session.in_transaction() { "COMMIT; " } else { "" };
+        self.session.simple(&format!("{end}BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).map(|_| ())
+    }
+
+    /// Rows by key: the key, then the columns.
+    pub fn by_keys(&mut self, table: &TableName, columns: &[String], keys: &[Key]) -> Result<Vec<Row>> {
+        self.session.within(CALL);
+        let table = self.table(table)?;
+        let plan = Keyed::keys(&table)?;
+        let keys: Vec<&[Value]> = keys.iter().map(Vec::as_slice).collect();
+        let wanted: Vec<String> = table.key.iter().chain(columns).cloned().collect();
+        let text = format!("SELECT {} FROM {} WHERE {}", select(&wanted), plan.from, by_key(&plan));
+        self.read(&table, &wanted, &text, &key_arrays(&plan, &keys))
+    }
+
+    /// Rows by relation: the `by` columns, then the columns.
+    pub fn by_relation(&mut self, relation: &Relation) -> Result<Vec<Row>> {
+        self.session.within(CALL);
+        let mut table = self.table(&relation.table)?;
+        let wanted: Vec<String> = relation.by.iter().chain(&relation.columns).cloned().collect();
+        // The link columns take the key's place: they are looked up the same way.
+        let key = std::mem::replace(&mut table.key, relation.by.clone());
+        let plan = Keyed::keys(&table)?;
+        let links: Vec<&[Value]> =
+            relation.values.iter().filter(|link| !link.contains(&Value::Null)).map(Vec::as_slice).collect();
+        let mut parameters = key_arrays(&plan, &links);
+        let mut conditions = vec![by_key(&plan)];
+        for filter in &relation.filters {
+            conditions.push(match filter {
+                Filter::Raw(text) => format!("({text})"),
+                Filter::Condition(condition) => compare(&table, condition, &mut parameters)?,
+            });
+        }
+        let mut order: Vec<String> = Vec::new();
+        for ordering in &relation.order {
+            order.push(format!("t.{}{}", sql::name(&ordering.column), if ordering.descending { " DESC" } else { "" }));
+        }
+        // The key last, so that an order is total and a limit keeps the same rows each time.
+        order.extend(key.iter().map(|column| format!("t.{}", sql::name(column))));
+        let (select, from, conditions) = (select(&wanted), &plan.from, conditions.join(" AND "));
+        let order = if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
+        let text = match relation.limit {
+            None => format!("SELECT {select} FROM {from} WHERE {conditions}{order}"),
+            Some(limit) => {
+                let names = (0..wanted.len()).map(|at| format!("c{at}")).collect::<Vec<_>>().join(", ");
+                let inner = wanted
+                    .iter()
+                    .enumerate()
+                    .map(|(at, name)| format!("t.{} AS c{at}", sql::name(name)))
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                format!(
+                    "SELECT {names} FROM (SELECT {inner}, row_number() OVER (PARTITION BY {}{order}) AS place FROM {from} WHERE {conditions}) numbered WHERE place <= {limit} ORDER BY place",
+                    plan.key_list()
+                )
+            }
+        };
+        self.read(&table, &wanted, &text, &parameters)
+    }
+
+    fn read(&mut self, table: &Table, wanted: &[String], text: &str, parameters: &[String]) -> Result<Vec<Row>> {
+        let kinds =
+            wanted.iter().map(|name| Ok(codec::Kind::of(table.column(name)?.base))).collect::<Result<Vec<_>>>()?;
+        let statement = self.session.prepare(text)?;
+        let parameters: Vec<Option<&str>> = parameters.iter().map(|text| Some(text.as_str())).collect();
+        self.session.execute(&statement, &parameters)?;
+        let mut rows = Vec::new();
+        while let Some(frame) = self.session.next_row()? {
+            let mut cut = Cut(self.session.row(frame));
+            let _count = cut.u16()?;
+            let row = kinds
+                .iter()
+                .map(|kind| Ok(cut.column()?.map_or(Value::Null, |text| kind.decode(text))))
+                .collect::<Result<_>>()?;
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+}
+
+fn select(columns: &[String]) -> String {
+    columns.iter().map(|name| format!("t.{}", sql::name(name))).collect::<Vec<_>>().join(", ")
+}
+
+/// A condition as SQL; operands become parameters of the column's own type.
+fn compare(table: &Table, condition: &Condition, parameters: &mut Vec<String>) -> Result<String> {
+    let column = table.column(&condition.column)?;
+    let sql = format!("t.{}", sql::name(&condition.column));
+    let mut place = |text: String, type_name: &str| {
+        parameters.push(text);
+        format!("${}::{type_name}", parameters.len())
+    };
+    let operands: Vec<String> = condition.operands.iter().filter_map(codec::encode).collect();
+    let scalar =
+        |operator: &str, type_name: &str, place: &mut dyn FnMut(String, &str) -> String| match operands.as_slice() {
+            [one] => Ok(format!("{sql} {operator} {}", place(one.clone(), type_name))),
+            _ => Err(Error::configuration(
+                "",
+                format!("a filter on {} wants one operand that is not null", condition.column),
+            )),
+        };
+    let own = column.type_name.as_str();
+    Ok(match condition.comparison {
+        Comparison::Eq => scalar("=", own, &mut place)?,
+        Comparison::Neq => scalar("<>", own, &mut place)?,
+        Comparison::Lt => scalar("<", own, &mut place)?,
+        Comparison::Lte => scalar("<=", own, &mut place)?,
+        Comparison::Gt => scalar(">", own, &mut place)?,
+        Comparison::Gte => scalar(">=", own, &mut place)?,
+        Comparison::Like => scalar("LIKE", "text", &mut place)?,
+        Comparison::Ilike => scalar("ILIKE", "text", &mut place)?,
+        Comparison::In => format!("{sql} = ANY({})", place(sql::array(&operands), &format!("{own}[]"))),
+        Comparison::NotIn => format!("{sql} <> ALL({})", place(sql::array(&operands), &format!("{own}[]"))),
+        Comparison::Between => match operands.as_slice() {
+            [low, high] => format!("{sql} BETWEEN {} AND {}", place(low.clone(), own), place(high.clone(), own)),
+            _ => return Err(Error::configuration("", format!("`between` on {} wants two operands", condition.column))),
+        },
+        Comparison::IsNull => format!("{sql} IS NULL"),
+        Comparison::IsNotNull => format!("{sql} IS NOT NULL"),
+    })
+}
+
+/// The condition for a list of keys, given as one array a key column.
+pub(crate) fn by_key(plan: &Keyed) -> String {
+    let column = |at: usize, sql: &str, type_name: &str, listable: bool| {
+        if listable {
+            (sql.to_owned(), format!("${}::{type_name}[]", at + 1))
+        } else {
+            (format!("{sql}::text"), format!("${}::text[]", at + 1))
+        }
+    };
+    let columns: Vec<(String, String)> =
+        plan.key.iter().enumerate().map(|(at, key)| column(at, &key.sql, &key.type_name, key.listable)).collect();
+    match columns.as_slice() {
+        [(sql, array)] => format!("{sql} = ANY({array})"),
+        several => {
+            let (sqls, arrays): (Vec<&str>, Vec<&str>) =
+                several.iter().map(|(sql, array)| (sql.as_str(), array.as_str())).unzip();
+            format!("({}) IN (SELECT * FROM unnest({}))", sqls.join(", "), arrays.join(", "))
+        }
+    }
+}
+
+/// One array literal a key column.
+pub(crate) fn key_arrays(plan: &Keyed, keys: &[&[Value]]) -> Vec<String> {
+    (0..plan.key.len())
+        .map(|at| sql::array(keys.iter().filter_map(|key| key.get(at).and_then(codec::encode))))
+        .collect()
+}

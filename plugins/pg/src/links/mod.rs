@@ -1,0 +1,64 @@
+//! The link table as this plugin uses it (`wit/links.wit`): relations have names, rows and links are bytes ([`packed`]).
+
+mod link_recorder;
+pub mod packed;
+mod parents;
+mod relation_id;
+
+pub(crate) use link_recorder::Seen;
+pub(crate) use parents::{Asked, ended};
+pub(crate) use relation_id::Named;
+
+use crate::error::{Error, Result};
+use flusso_plugin::RowLinks;
+
+/// What keeps links.
+pub trait LinkTable {
+    /// Relations that are followed, whatever the catalogue says.
+    fn followed(&mut self) -> Vec<String>;
+    /// Now.
+    fn moment(&mut self) -> u64;
+    /// Adds links; the places of those whose rows were asked for since the moment.
+    fn remember(&mut self, since: u64, links: &[RowLinks]) -> Result<Vec<u32>>;
+    /// For each row its links.
+    fn parents(&mut self, relation: &str, rows: &[Vec<u8>]) -> Result<Vec<Vec<Vec<u8>>>>;
+}
+
+/// The host's; none outside a component.
+pub(crate) fn of_host() -> Option<Box<dyn LinkTable>> {
+    #[cfg(target_family = "wasm")]
+    return Some(Box::new(Host));
+    #[cfg(not(target_family = "wasm"))]
+    None
+}
+
+#[cfg(target_family = "wasm")]
+struct Host;
+
+#[cfg(target_family = "wasm")]
+impl LinkTable for Host {
+    fn followed(&mut self) -> Vec<String> {
+        flusso_plugin::links::followed()
+    }
+    fn moment(&mut self) -> u64 {
+        flusso_plugin::links::moment()
+    }
+    fn remember(&mut self, since: u64, links: &[RowLinks]) -> Result<Vec<u32>> {
+        flusso_plugin::links::remember(since, links).map_err(told)
+    }
+    fn parents(&mut self, relation: &str, rows: &[Vec<u8>]) -> Result<Vec<Vec<Vec<u8>>>> {
+        flusso_plugin::links::parents(relation, rows).map_err(told)
+    }
+}
+
+/// What the host says, as an error of this plugin.
+#[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "there is no host outside a component"))]
+fn told(error: flusso_plugin::Error) -> Error {
+    match error {
+        flusso_plugin::Error::Transient(transient) => Error::Transient(transient.message),
+        flusso_plugin::Error::Denied(what) => Error::Denied(what),
+        flusso_plugin::Error::Fatal(message) => Error::Fatal(message),
+        flusso_plugin::Error::Other(other) => Error::Fatal(other.message),
+        other => Error::Fatal(format!("the link table: {other:?}")),
+    }
+}

@@ -1,0 +1,48 @@
+//! The resolver's side: where rows were, and what a batch ended.
+
+use crate::error::{Error, Result};
+use crate::links::{LinkTable, Named, packed};
+use flusso_plugin::{Affected, Key, RowLinks};
+use flusso_resolve::{Ended, Link, Links};
+
+/// Asks the table.
+pub(crate) struct Asked<'a> {
+    pub(crate) table: Option<&'a mut dyn LinkTable>,
+    pub(crate) relations: &'a [Named],
+}
+
+fn named(relations: &[Named], number: u32) -> Option<&Named> {
+    relations.iter().find(|relation| relation.number == number)
+}
+
+impl Links<Error> for Asked<'_> {
+    fn parents(&mut self, relation: u32, rows: &[Key]) -> Result<Vec<Vec<Key>>> {
+        let (Some(table), Some(relation)) = (&mut self.table, named(self.relations, relation)) else {
+            return Ok(Vec::new());
+        };
+        let rows: Vec<Vec<u8>> = rows.iter().map(|row| packed::key(row)).collect();
+        let damaged = || Error::Fatal(format!("the link table holds what nobody wrote, of {}", relation.name));
+        let links = |links: Vec<Vec<u8>>| links.iter().map(|link| packed::values(link).ok_or_else(damaged)).collect();
+        table.parents(&relation.name, &rows)?.into_iter().map(links).collect()
+    }
+}
+
+/// Fills in what ended.
+pub(crate) fn ended(affected: &mut Affected, ended: Ended, relations: &[Named]) {
+    let Ended { links, emptied } = ended;
+    for Link { relation, row, values } in links {
+        let Some(relation) = named(relations, relation) else { continue };
+        let at = affected.ended.iter().position(|list| list.relation == relation.name).unwrap_or_else(|| {
+            let list = RowLinks { relation: relation.name.clone(), packed: Vec::new(), extra: None };
+            affected.ended.push(list);
+            affected.ended.len() - 1
+        });
+        let Some(list) = affected.ended.get_mut(at) else { continue };
+        for bytes in [packed::key(&row), packed::key(&values)] {
+            packed::put_length(bytes.len(), &mut list.packed);
+            list.packed.extend_from_slice(&bytes);
+        }
+    }
+    let names = emptied.into_iter().filter_map(|number| Some(named(relations, number)?.name.clone()));
+    affected.emptied.extend(names);
+}

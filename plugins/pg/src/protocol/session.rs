@@ -1,0 +1,259 @@
+//! A session with the server: start, simple queries, prepared statements, rows.
+//!
+//! Every session pins the settings that change what the server prints, so that one value is one text on every path.
+
+use crate::error::{Error, Result, ServerError};
+use crate::protocol::auth;
+use crate::protocol::tls;
+use crate::protocol::transport;
+use crate::protocol::wire::{Cut, Frame, Wire, put_text};
+use crate::settings::Connection;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// The longest any exported call waits for the server, in all. The host's own limit is longer, so that the guest answers first.
+pub const CALL: Duration = Duration::from_secs(20);
+/// The longest a connect takes.
+const CONNECT: Duration = Duration::from_secs(8);
+
+/// What every session runs under: output that does not depend on the server's or the role's configuration, and no limit
+/// of time that the operator meant for people.
+///
+/// `search_path` stays the role's: the operators of an extension's types (citext) are found through it.
+const PINNED: [(&str, &str); 14] = [
+    ("client_encoding", "UTF8"),
+    ("DateStyle", "ISO, YMD"),
+    ("IntervalStyle", "postgres"),
+    ("TimeZone", "UTC"),
+    ("bytea_output", "hex"),
+    ("extra_float_digits", "1"),
+    ("row_security", "off"),
+    ("standard_conforming_strings", "on"),
+    ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("default_transaction_isolation", "read committed"),
+    ("jit", "off"),
+    ("plan_cache_mode", "force_custom_plan"),
+];
+
+/// What the server is asked to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// A session for SQL.
+    Sql,
+    /// A walsender of this database.
+    Replication,
+}
+
+/// A session.
+pub struct Session {
+    wire: Wire,
+    /// The process that serves it.
+    pub pid: u32,
+    /// The server's version, as in `150004`.
+    pub version: u32,
+    statements: HashMap<String, Statement>,
+    in_transaction: bool,
+}
+
+/// A prepared statement of one session.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    name: String,
+}
+
+/// A row as text, column by column.
+pub type TextRow = Vec<Option<String>>;
+
+impl Session {
+    /// Connects and logs in.
+    pub fn open(connection: &Connection, mode: Mode) -> Result<Self> {
+        let address = connection.address();
+        let deadline = Instant::now() + CALL;
+        let mut wire = Wire::new(transport::connect(&address, CONNECT)?, deadline);
+        let binding = tls::secure(&mut wire, connection)?;
+        wire.put_untagged(|out| {
+            out.extend_from_slice(&0x0003_0000_u32.to_be_bytes());
+            let mut pair = |name: &str, value: &str| {
+                put_text(out, name);
+                put_text(out, value);
+            };
+            pair("user", &connection.user);
+            pair("database", &connection.database);
+            pair("application_name", &connection.application);
+            if mode == Mode::Replication {
+                pair("replication", "database");
+            }
+            PINNED.iter().for_each(|(name, value)| pair(name, value));
+            out.push(0);
+        });
+        wire.send()?;
+        auth::authenticate(&mut wire, connection, binding)?;
+        let mut session = Self { wire, pid: 0, version: 0, statements: HashMap::new(), in_transaction: false };
+        session.ready()?;
+        Ok(session)
+    }
+
+    fn ready(&mut self) -> Result<()> {
+        loop {
+            let frame = self.wire.receive()?;
+            let mut cut = Cut(self.wire.body(frame));
+            match frame.tag {
+                b'S' if cut.text()? == "server_version" => self.version = version_number(cut.text()?),
+                b'K' => self.pid = cut.u32()?,
+                b'E' => return Err(Error::Server(ServerError::parse(cut.0)).classified()),
+                b'Z' => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+
+    /// From now on waiting ends after `time`.
+    pub fn within(&mut self, time: Duration) {
+        self.wire.within(time);
+    }
+
+    /// The messages below, for those who speak more than queries.
+    pub fn wire(&mut self) -> &mut Wire {
+        &mut self.wire
+    }
+
+    /// Runs statements without parameters; the rows of all of them.
+    pub fn simple(&mut self, sql: &str) -> Result<Vec<TextRow>> {
+        self.wire.put(b'Q', |out| put_text(out, sql));
+        self.wire.send()?;
+        let mut rows = Vec::new();
+        while let Some(frame) = self.next_row()? {
+            rows.push(text_row(self.wire.body(frame))?);
+        }
+        Ok(rows)
+    }
+
+    /// The first column of the first row of a query.
+    pub fn one(&mut self, sql: &str) -> Result<Option<String>> {
+        Ok(self.simple(sql)?.into_iter().next().and_then(|row| row.into_iter().next()).flatten())
+    }
+
+    /// Prepares a statement, once a session.
+    pub fn prepare(&mut self, sql: &str) -> Result<Statement> {
+        if let Some(statement) = self.statements.get(sql) {
+            return Ok(statement.clone());
+        }
+        let name = format!("s{}", self.statements.len());
+        self.wire.put(b'P', |out| {
+            put_text(out, &name);
+            put_text(out, sql);
+            out.extend_from_slice(&0_u16.to_be_bytes());
+        });
+        self.wire.put(b'S', |_| {});
+        self.wire.send()?;
+        while self.next_row()?.is_some() {}
+        let statement = Statement { name };
+        self.statements.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    /// Drops every prepared statement: a table was altered, and what was planned for it answers with its old types.
+    pub fn forget(&mut self) -> Result<()> {
+        self.statements.clear();
+        self.simple("DEALLOCATE ALL").map(|_| ())
+    }
+
+    /// Sends a prepared statement off with its parameters, all as text; its rows are read with [`Session::next_row`].
+    pub fn execute(&mut self, statement: &Statement, parameters: &[Option<&str>]) -> Result<()> {
+        self.line_up(statement, parameters);
+        self.wire.send()
+    }
+
+    /// The same, but it leaves with whatever is sent next: two statements, one way to the server and back.
+    pub fn line_up(&mut self, statement: &Statement, parameters: &[Option<&str>]) {
+        self.wire.put(b'B', |out| {
+            out.push(0);
+            put_text(out, &statement.name);
+            out.extend_from_slice(&0_u16.to_be_bytes());
+            out.extend_from_slice(&u16::try_from(parameters.len()).unwrap_or(u16::MAX).to_be_bytes());
+            for parameter in parameters {
+                match parameter {
+                    Some(text) => {
+                        out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+                        out.extend_from_slice(text.as_bytes());
+                    }
+                    None => out.extend_from_slice(&u32::MAX.to_be_bytes()),
+                }
+            }
+            out.extend_from_slice(&0_u16.to_be_bytes());
+        });
+        self.wire.put(b'E', |out| {
+            out.push(0);
+            out.extend_from_slice(&0_u32.to_be_bytes());
+        });
+        self.wire.put(b'S', |_| {});
+    }
+
+    /// Sends what is lined up.
+    pub fn send(&mut self) -> Result<()> {
+        self.wire.send()
+    }
+
+    /// Runs a prepared statement; all its rows.
+    pub fn rows(&mut self, statement: &Statement, parameters: &[Option<&str>]) -> Result<Vec<TextRow>> {
+        self.execute(statement, parameters)?;
+        self.rest()
+    }
+
+    /// All rows of what was sent off.
+    pub fn rest(&mut self) -> Result<Vec<TextRow>> {
+        let mut rows = Vec::new();
+        while let Some(frame) = self.next_row()? {
+            rows.push(text_row(self.wire.body(frame))?);
+        }
+        Ok(rows)
+    }
+
+    /// The next row of what was sent off; `None` when it is done. After an error the session is ready again.
+    pub fn next_row(&mut self) -> Result<Option<Frame>> {
+        loop {
+            let frame = self.wire.receive()?;
+            match frame.tag {
+                b'D' => return Ok(Some(frame)),
+                b'Z' => {
+                    self.in_transaction = self.wire.body(frame) != b"I";
+                    return Ok(None);
+                }
+                b'E' => {
+                    let error = ServerError::parse(self.wire.body(frame));
+                    // A server that ends the session says nothing more.
+                    if !matches!(error.code.get(..3), Some("57P")) {
+                        while self.wire.receive()?.tag != b'Z' {}
+                    }
+                    return Err(Error::Server(error));
+                }
+                b'W' | b'G' | b'H' => return Err(Error::protocol("a copy nobody asked for")),
+                _ => {}
+            }
+        }
+    }
+
+    /// A row's bytes.
+    #[inline]
+    pub fn row(&self, frame: Frame) -> &[u8] {
+        self.wire.body(frame)
+    }
+
+    /// Whether a transaction is open.
+    pub fn in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+}
+
+fn text_row(body: &[u8]) -> Result<TextRow> {
+    let mut cut = Cut(body);
+    (0..cut.u16()?).map(|_| Ok(cut.column()?.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))).collect()
+}
+
+/// `15.4 (Debian …)` is 150000: what differs between versions differs between major ones.
+fn version_number(text: &str) -> u32 {
+    let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse::<u32>().unwrap_or(0).saturating_mul(10_000)
+}

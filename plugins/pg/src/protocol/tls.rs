@@ -1,0 +1,51 @@
+//! Asking for TLS, as `sslmode` says. Speaking it is the host's.
+
+use crate::error::{Error, Result};
+use crate::protocol::transport::Verification;
+use crate::protocol::wire::Wire;
+use crate::settings::{Connection, TlsMode};
+
+/// Asks for TLS as `sslmode` says; the digest for channel binding.
+pub(crate) fn secure(wire: &mut Wire, connection: &Connection) -> Result<Option<Vec<u8>>> {
+    if connection.tls == TlsMode::Disable || connection.is_unix() {
+        return Ok(None);
+    }
+    #[cfg(not(target_family = "wasm"))]
+    if connection.tls == TlsMode::Prefer {
+        return Ok(None);
+    }
+    wire.put_untagged(|out| out.extend_from_slice(&80_877_103_u32.to_be_bytes()));
+    wire.send()?;
+    match wire.receive_byte()? {
+        b'S' => {
+            let roots = connection.roots.as_deref().map(check_roots).transpose()?;
+            let verification = match connection.tls {
+                TlsMode::VerifyFull => Verification::Full,
+                TlsMode::VerifyCa => Verification::Authority,
+                // As libpq does: an authority that was named is checked.
+                TlsMode::Require if roots.is_some() => Verification::Authority,
+                _ => Verification::Nothing,
+            };
+            wire.start_tls(&connection.host, verification, roots.as_deref())
+        }
+        b'N' if connection.tls == TlsMode::Prefer => Ok(None),
+        b'N' => Err(Error::configuration(
+            "connection_url",
+            "the server does not speak TLS: switch `ssl` on there, or set `sslmode=disable`",
+        )),
+        _ => Err(Error::protocol("no answer to the wish for TLS")),
+    }
+}
+
+/// Authorities are handed over as text: the sandbox holds no file that was not granted as a whole folder.
+fn check_roots(given: &str) -> Result<String> {
+    if given.contains("-----BEGIN") {
+        return Ok(given.to_owned());
+    }
+    Err(Error::configuration(
+        "sslrootcert",
+        format!(
+            "must be the authorities themselves, as PEM text; in flusso.toml: sslrootcert = {{ file = \"{given}\" }} reads it from there"
+        ),
+    ))
+}

@@ -1,0 +1,217 @@
+//! The look at the catalogue: every now and then, and where the stream describes a table as nobody knew it. What no change of
+//! the stream tells becomes a `table-changed`, and is forgotten only when that is confirmed.
+
+use crate::catalog::fingerprint::Outline;
+use crate::catalog::shape_store::{Memory, Remembered, label};
+use crate::error::{Error, Result};
+use crate::protocol::session::Session;
+use crate::replication::capture::{Capture, nudge};
+use crate::replication::position::{Lsn, Place};
+use crate::replication::relation::Watched;
+use crate::settings::Settings;
+use flusso_plugin::{Event, TableChanged, log};
+use std::time::{Duration, Instant};
+
+/// What is watched for, and what is on its way to be durable.
+pub struct Watch {
+    publication: String,
+    manage_replica_identity: bool,
+    every: Duration,
+    looked: Instant,
+    memory: Box<dyn Memory>,
+    noted: Vec<Noted>,
+    /// The last checkpoint that was handed out.
+    last: Lsn,
+}
+
+/// A table that changed, until what reads it is durably to be built anew.
+struct Noted {
+    table: u32,
+    name: String,
+    outline: Outline,
+    way: Way,
+}
+
+/// How far the event is.
+#[derive(PartialEq, Eq)]
+enum Way {
+    Queued,
+    /// It was handed out behind this checkpoint.
+    HandedOut(Lsn),
+    /// This checkpoint came behind it.
+    Until(Lsn),
+}
+
+impl Watch {
+    /// Begins now.
+    pub fn new(settings: &Settings, memory: Box<dyn Memory>) -> Self {
+        Self {
+            publication: settings.publication.clone(),
+            manage_replica_identity: settings.manage_replica_identity,
+            every: settings.look_every,
+            looked: Instant::now(),
+            memory,
+            noted: Vec::new(),
+            last: Lsn::default(),
+        }
+    }
+
+    /// Whether it is time.
+    pub(super) fn is_due(&self) -> bool {
+        self.looked.elapsed() >= self.every
+    }
+
+    /// An event leaves. Only a later checkpoint than any before it says that it is durable.
+    pub(super) fn handed_out(&mut self, event: &Event) {
+        match event {
+            Event::Checkpoint(checkpoint) => {
+                let lsn = Place::from_bytes(&checkpoint.position).map_or(self.last, |place| place.lsn);
+                for noted in &mut self.noted {
+                    if matches!(noted.way, Way::HandedOut(before) if before < lsn) {
+                        noted.way = Way::Until(lsn);
+                    }
+                }
+                self.last = self.last.max(lsn);
+            }
+            Event::TableChanged(changed) => {
+                let queued = |noted: &&mut Noted| noted.table == changed.table && noted.way == Way::Queued;
+                if let Some(noted) = self.noted.iter_mut().find(queued) {
+                    noted.way = Way::HandedOut(self.last);
+                }
+            }
+            Event::Change(_) => {}
+        }
+    }
+
+    /// Everything up to here is durable, and so is that the documents of some tables are built anew.
+    pub fn confirmed(&mut self, confirmed: Lsn) -> Result<()> {
+        let (durable, noted): (Vec<_>, Vec<_>) =
+            self.noted.drain(..).partition(|noted| matches!(noted.way, Way::Until(lsn) if lsn <= confirmed));
+        self.noted = noted;
+        if durable.is_empty() {
+            return Ok(());
+        }
+        let remember = |it: Noted| (it.name, Some(Remembered { outline: it.outline, stale: None }));
+        self.memory.store(durable.into_iter().map(remember).collect())
+    }
+}
+
+impl Capture {
+    /// The tables as they stand now are what documents will be made of: nothing was built before.
+    pub fn remember_all(&mut self) -> Result<()> {
+        let old = self.watch.memory.load()?.into_keys().map(|name| (name, None));
+        let now = self.watched.iter().map(|watched| {
+            let outline = watched.outline.clone();
+            (label(&watched.interest), Some(Remembered { outline, stale: None }))
+        });
+        let changes = old.chain(now).collect();
+        self.watch.memory.store(changes)
+    }
+
+    /// Compares the tables with what is remembered of them.
+    pub fn compare_with_memory(&mut self, session: &mut Session) -> Result<()> {
+        let mut known = self.watch.memory.load()?;
+        let (mut quiet, mut changed) = (Vec::new(), Vec::new());
+        for watched in &self.watched {
+            let (name, outline) = (label(&watched.interest), watched.outline.clone());
+            let why = match known.remove(&name) {
+                Some(Remembered { stale: Some(why), .. }) => vec![why],
+                Some(before) if before.outline == outline => continue,
+                Some(before) => outline.since(&before.outline, &watched.interest),
+                None => Vec::new(),
+            };
+            if why.is_empty() {
+                quiet.push((name, Some(Remembered { outline, stale: None })));
+            } else {
+                changed.push((watched.number, name, outline, why.join(", ")));
+            }
+        }
+        if !quiet.is_empty() {
+            self.watch.memory.store(quiet)?;
+        }
+        self.note(session, changed)
+    }
+
+    /// Looks at every table. What changed for the documents is queued; what has to be mended first (a table made again, or
+    /// out of the publication) is remembered, and the source has to be opened again.
+    pub(super) fn look(&mut self, session: &mut Session) -> Result<()> {
+        self.watch.looked = Instant::now();
+        let interest = self.watched.iter().map(|watched| &watched.interest);
+        let outlines = Outline::all(session, &self.watch.publication, interest)?;
+        let (mut quiet, mut changed, mut broken) = (Vec::new(), Vec::new(), Vec::new());
+        for (watched, now) in self.watched.iter_mut().zip(outlines) {
+            let name = label(&watched.interest);
+            let now = now.ok_or_else(|| gone(&name))?;
+            if now == watched.outline {
+                continue;
+            }
+            let why = now.since(&watched.outline, &watched.interest).join(", ");
+            if now.is_broken_since(&watched.outline, &watched.interest, self.watch.manage_replica_identity) {
+                let outline = watched.outline.clone();
+                broken.push((name, Some(Remembered { outline, stale: Some(why) })));
+                continue;
+            }
+            watched.refresh(session)?;
+            if let Some(reason) = watched.obstacle() {
+                return Err(Error::Fatal(format!(
+                    "the table {name} cannot be followed any more: {reason}; then start again"
+                )));
+            }
+            watched.outline = now.clone();
+            if !why.is_empty() {
+                changed.push((watched.number, name, now, why));
+            } else if !self.watch.noted.iter().any(|noted| noted.name == name) {
+                quiet.push((name, Some(Remembered { outline: now, stale: None })));
+            }
+        }
+        if let Some((name, Some(Remembered { stale: Some(why), .. }))) = broken.first() {
+            let message = format!(
+                "the table {name} changed ({why}): the source is opened again, and what reads it is built anew"
+            );
+            self.watch.memory.store(broken)?;
+            return Err(Error::Transient(message));
+        }
+        if !quiet.is_empty() {
+            self.watch.memory.store(quiet)?;
+        }
+        self.note(session, changed)
+    }
+
+    fn note(&mut self, session: &mut Session, changed: Vec<(u32, String, Outline, String)>) -> Result<()> {
+        if changed.is_empty() {
+            return Ok(());
+        }
+        for (table, name, outline, detail) in changed {
+            log::warn(
+                &format!("the table {name} changed ({detail}): what reads it is built anew"),
+                &[("table", &name)],
+            );
+            self.watch.noted.push(Noted { table, name, outline, way: Way::Queued });
+            self.push(Event::TableChanged(TableChanged { table, detail, extra: None }), 128);
+        }
+        // So that a checkpoint comes behind it, however quiet the database is.
+        nudge(session).map(|_| ())
+    }
+}
+
+/// Before anything is mended: what changed since it was remembered is marked, because what is mended does not show any more.
+pub fn mark_stale(memory: &mut dyn Memory, watched: &[Watched]) -> Result<()> {
+    let mut known = memory.load()?;
+    let mut stale = Vec::new();
+    for watched in watched {
+        let name = label(&watched.interest);
+        let Some(before) = known.remove(&name).filter(|before| before.stale.is_none()) else { continue };
+        let why = watched.outline.since(&before.outline, &watched.interest);
+        if !why.is_empty() {
+            stale.push((name, Some(Remembered { stale: Some(why.join(", ")), ..before })));
+        }
+    }
+    if stale.is_empty() { Ok(()) } else { memory.store(stale) }
+}
+
+/// A table that is not there.
+pub fn gone(name: &str) -> Error {
+    Error::Transient(format!(
+        "the table {name} is gone; it is waited for (if it stays away, take what reads it out of the configuration and start again)"
+    ))
+}

@@ -1,0 +1,208 @@
+//! Which of the stream's relations are watched, where their keys and links stand, and what changed about them.
+
+use crate::catalog::fingerprint::Outline;
+use crate::catalog::shape_store::label;
+use crate::catalog::table::{self, Table};
+use crate::error::{Error, Result};
+use crate::protocol::codec::Kind;
+use crate::protocol::session::Session;
+use crate::replication::capture::catalog_watch::gone;
+use crate::replication::pgoutput::{Cell, Relation, Tuple};
+use flusso_plugin::{TableInterest, Value};
+
+/// A table that the builder asked for.
+pub struct Watched {
+    /// Its number in the interest.
+    pub number: u32,
+    /// What is wanted of it.
+    pub interest: TableInterest,
+    /// How the catalogue showed it last.
+    pub known: Table,
+    /// The same without what only rows need; what changed since is told by comparing.
+    pub outline: Outline,
+    /// Whether the links of old rows were told when this began, or since. Whoever resolves goes by that.
+    pub told: bool,
+}
+
+/// A watched relation as it stands in the stream now: column places by purpose.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    /// The table's number.
+    pub number: u32,
+    key: Vec<(usize, Kind)>,
+    links: Vec<(usize, Kind)>,
+    /// Whether the replica identity is an index that holds every link, so that they are told whenever they change.
+    pub indexed: bool,
+    /// Whether the links of old rows are told.
+    pub told: bool,
+    /// The columns read, where it is asked which of them an update changed.
+    asked: Option<Vec<usize>>,
+    /// Every column that counts; `None`: all do.
+    counted: Option<Vec<usize>>,
+}
+
+impl Watched {
+    /// Looks the tables of an interest up.
+    pub fn all(session: &mut Session, publication: &str, interest: &[TableInterest]) -> Result<Vec<Self>> {
+        // A table that stands there once more is named by another key as a root; its changes come under the first number.
+        let first = |(number, one): &(u32, &TableInterest)| {
+            !interest.iter().take(*number as usize).any(|before| before.table == one.table)
+        };
+        let wanted: Vec<_> = (0..).zip(interest).filter(first).collect();
+        // Outlines first: what is altered between the two is noticed by the next look.
+        let outlines = Outline::all(session, publication, wanted.iter().map(|(_, interest)| *interest))?;
+        wanted
+            .into_iter()
+            .zip(outlines)
+            .map(|((number, interest), outline)| {
+                let known = table::find(session, &interest.table.schema, &interest.table.name)?;
+                let (Some(outline), Some(known)) = (outline, known) else { return Err(gone(&label(interest))) };
+                let mut watched = Self { number, interest: interest.clone(), known, outline, told: false };
+                watched.told = watched.tells();
+                Ok(watched)
+            })
+            .collect()
+    }
+
+    /// Whether the replica identity tells the links of old rows.
+    pub fn tells(&self) -> bool {
+        let covered = |link: &String| self.known.identity_columns.contains(link);
+        match self.known.identity.as_str() {
+            "f" => true,
+            // Each partition has an identity of its own.
+            "i" => !self.known.partitioned && self.interest.links.iter().all(covered),
+            _ => self.interest.links.is_empty(),
+        }
+    }
+
+    /// Whether the stream's description is the one the catalogue gave.
+    pub fn fits(&self, relation: &Relation<'_>) -> bool {
+        let streamed: Vec<_> = self
+            .known
+            .columns
+            .iter()
+            .filter(|column| !column.generated)
+            .map(|column| (column.name.as_str(), column.type_oid))
+            .collect();
+        streamed == relation.columns
+    }
+
+    /// Reads the catalogue again.
+    pub fn refresh(&mut self, session: &mut Session) -> Result<()> {
+        let found = table::find(session, &self.interest.table.schema, &self.interest.table.name)?;
+        self.known = found.ok_or_else(|| gone(&label(&self.interest)))?;
+        Ok(())
+    }
+
+    /// Where the wanted columns stand in the stream's rows; `None` when the key's are not all among them.
+    pub fn shape(&self, relation: &Relation<'_>) -> Option<Shape> {
+        let place = |name: &String| {
+            let at = relation.columns.iter().position(|(column, _)| column == name)?;
+            let (_, streamed) = relation.columns.get(at)?;
+            // The catalogue knows what a domain is over; the stream does not.
+            let base = self
+                .known
+                .columns
+                .iter()
+                .find(|column| column.name == *name && column.type_oid == *streamed)
+                .map_or(*streamed, |column| column.base);
+            Some((at, Kind::of(base)))
+        };
+        let key = self.interest.key.iter().map(place).collect::<Option<Vec<_>>>()?;
+        let links: Option<Vec<_>> = self.interest.links.iter().map(place).collect();
+        let links = links.unwrap_or_default();
+        let reads: Option<Vec<_>> = self.interest.reads.as_ref().and_then(|reads| reads.iter().map(place).collect());
+        let asked = self.interest.extra.as_deref().is_some_and(asks_what_changed);
+        let asked = reads.as_ref().filter(|_| asked).map(|reads| reads.iter().map(|(at, _)| *at).collect());
+        // Each partition has an identity of its own.
+        let indexed = relation.identity == b'i'
+            && !self.known.partitioned
+            && links.iter().all(|(at, _)| relation.identifying.get(*at) == Some(&true));
+        let counted = reads.map(|reads| key.iter().chain(&links).chain(&reads).map(|(at, _)| *at).collect());
+        let told = self.interest.links.is_empty() || indexed || relation.identity == b'f';
+        Some(Shape { number: self.number, key, links, indexed, told, asked, counted })
+    }
+
+    /// Why its changes cannot be followed. A table without a key can, where the server tells whole old rows.
+    pub fn obstacle(&self) -> Option<String> {
+        if self.interest.key.is_empty() && self.known.identity == "f" {
+            return self.known.unreadable();
+        }
+        self.known.obstacle()
+    }
+
+    /// The stream showed a change whose key cannot be told. When the catalogue finds nothing wrong, the change is older than
+    /// the key that the table has now. Reads the catalogue.
+    pub fn check_key(&mut self, session: &mut Session) -> Result<()> {
+        self.refresh(session)?;
+        let label = self.known.label();
+        if let Some(reason) = self.obstacle() {
+            return Err(Error::Fatal(format!(
+                "the table {label} cannot be followed any more: {reason}; then start again"
+            )));
+        }
+        if self.known.key != self.interest.key {
+            return Err(Error::Fatal(format!(
+                "the primary key of {label} is ({}) now and was ({}) when this run began; start again to follow it by its new one",
+                self.known.key.join(", "),
+                self.interest.key.join(", ")
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Shape {
+    /// The key in a row; what it lacks is taken from `other`, the same row before. `None` when it is in neither.
+    pub fn key(&self, row: &Tuple<'_>, other: Option<&Tuple<'_>>) -> Option<Vec<Value>> {
+        self.key
+            .iter()
+            .map(|(at, kind)| match (row.get(*at), other.and_then(|row| row.get(*at))) {
+                (Some(Cell::Text(text)), _) | (Some(Cell::Unchanged), Some(Cell::Text(text))) => {
+                    Some(kind.decode(text))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The links in a row; `None` where one of them was not sent.
+    pub fn links(&self, row: &Tuple<'_>, other: Option<&Tuple<'_>>) -> Option<Vec<Value>> {
+        if self.links.is_empty() {
+            return None;
+        }
+        self.links
+            .iter()
+            .map(|(at, kind)| match (row.get(*at)?, other.and_then(|row| row.get(*at))) {
+                (Cell::Text(text), _) | (Cell::Unchanged, Some(Cell::Text(text))) => Some(kind.decode(text)),
+                (Cell::Null, _) | (Cell::Unchanged, Some(Cell::Null)) => Some(Value::Null),
+                (Cell::Unchanged, _) => None,
+            })
+            .collect()
+    }
+
+    /// Which of the columns read an update changed, by their places in the interest; as the resolver reads it.
+    pub fn changed(&self, old: &Tuple<'_>, new: &Tuple<'_>) -> Option<String> {
+        let differs = |at: &usize| new.get(*at) != Some(&Cell::Unchanged) && old.get(*at) != new.get(*at);
+        let places = self.asked.as_ref()?.iter().enumerate();
+        let changed: Vec<String> = places.filter(|(_, at)| differs(at)).map(|(place, _)| place.to_string()).collect();
+        Some(format!("{{\"changed\":[{}]}}", changed.join(",")))
+    }
+
+    /// Whether an update, both rows of which are known, changes nothing that anybody reads.
+    pub fn is_idle(&self, old: &Tuple<'_>, new: &Tuple<'_>) -> bool {
+        self.counted.as_ref().is_some_and(|places| {
+            places.iter().all(|at| match (old.get(*at), new.get(*at)) {
+                (_, Some(Cell::Unchanged)) => true,
+                (Some(old), Some(new)) => old == new,
+                _ => false,
+            })
+        })
+    }
+}
+
+/// Whether an interest asks which of the columns read an update changed.
+fn asks_what_changed(extra: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(extra)
+        .is_ok_and(|extra| extra.get("changed").and_then(serde_json::Value::as_bool) == Some(true))
+}

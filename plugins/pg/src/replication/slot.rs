@@ -1,0 +1,279 @@
+//! The server's side of resuming: what the server and the slot are now, whether a position can be gone on from, and the
+//! slot's birth.
+
+use crate::error::{Error, Result, ServerError};
+use crate::protocol::session::{Session, TextRow};
+use crate::protocol::sql;
+use crate::replication::position::{Lsn, Origin};
+use std::time::Duration;
+
+/// What the server is.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    /// Its system identifier.
+    pub system: u64,
+    /// The database's oid.
+    pub database: u32,
+    /// The database's name.
+    pub name: String,
+    /// `wal_level`.
+    wal_level: String,
+    /// Whether the role may replicate.
+    may_replicate: bool,
+    /// Whether it is a standby.
+    standby: bool,
+    /// When a dead stream is given up.
+    pub timeout: Duration,
+}
+
+/// A slot that is there.
+#[derive(Debug, Clone)]
+pub(crate) struct Slot {
+    /// Its output plugin.
+    pub plugin: Option<String>,
+    /// Its database.
+    pub database: Option<String>,
+    /// The process that uses it.
+    pub pid: Option<u32>,
+    /// What was confirmed to it.
+    pub confirmed: Lsn,
+    /// `lost` when the log it needs is gone.
+    pub lost: bool,
+    /// Where the server's log ends now.
+    pub current: Lsn,
+}
+
+impl Server {
+    /// Looks.
+    pub(crate) fn read(session: &mut Session) -> Result<Self> {
+        let rows = session.simple(
+            "SELECT (pg_catalog.pg_control_system()).system_identifier, d.oid, d.datname, current_setting('wal_level'),
+                 r.rolreplication OR r.rolsuper, pg_catalog.pg_is_in_recovery(),
+                 (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout')
+             FROM pg_catalog.pg_database d, pg_catalog.pg_roles r
+             WHERE d.datname = pg_catalog.current_database() AND r.rolname = current_user",
+        )?;
+        let row = Fields(rows.into_iter().next().unwrap_or_default());
+        Ok(Self {
+            // The identifier is shown as a signed number.
+            system: row
+                .text(0)
+                .parse::<i64>()
+                .map(|number| u64::from_ne_bytes(number.to_ne_bytes()))
+                .map_err(|_| Error::protocol("no system identifier"))?,
+            database: row.text(1).parse().map_err(|_| Error::protocol("no database"))?,
+            name: row.text(2).to_owned(),
+            wal_level: row.text(3).to_owned(),
+            may_replicate: row.text(4) == "t",
+            standby: row.text(5) == "t",
+            timeout: Duration::from_millis(row.text(6).parse().unwrap_or(60_000)),
+        })
+    }
+
+    /// Whether it can be followed at all.
+    pub(crate) fn check(&self, user: &str) -> Result<()> {
+        if self.standby {
+            return Err(Error::configuration(
+                "connection_url",
+                "this server is a standby, and a slot is made on the primary: name the primary",
+            ));
+        }
+        if self.wal_level != "logical" {
+            return Err(Error::configuration(
+                "",
+                format!(
+                    "the server's wal_level is `{}`, and its changes can be followed only with `logical`: ALTER SYSTEM SET wal_level = logical; then restart the server",
+                    self.wal_level
+                ),
+            ));
+        }
+        if !self.may_replicate {
+            return Err(Error::configuration(
+                "",
+                format!(
+                    "the role {0} may not replicate: ALTER ROLE {0} REPLICATION; (on Amazon RDS: GRANT rds_replication TO {0};)",
+                    sql::name(user)
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// A history that begins at `lsn`.
+    pub(crate) fn origin(&self, lsn: Lsn) -> Origin {
+        Origin { system: self.system, database: self.database, lsn }
+    }
+}
+
+impl Slot {
+    /// Looks for a slot.
+    pub(crate) fn find(session: &mut Session, name: &str) -> Result<Option<Self>> {
+        let rows = session.simple(&format!(
+            "SELECT plugin, database, active_pid, confirmed_flush_lsn, wal_status = 'lost',
+                 CASE WHEN pg_catalog.pg_is_in_recovery() THEN '0/0' ELSE pg_catalog.pg_current_wal_lsn() END
+             FROM pg_catalog.pg_replication_slots WHERE slot_name = {}",
+            sql::text(name)
+        ))?;
+        let Some(row) = rows.into_iter().next().map(Fields) else { return Ok(None) };
+        let lsn = |at: usize| if row.text(at).is_empty() { Ok(Lsn::default()) } else { Lsn::parse(row.text(at)) };
+        Ok(Some(Self {
+            plugin: row.0.first().cloned().flatten(),
+            database: row.0.get(1).cloned().flatten(),
+            pid: row.text(2).parse().ok(),
+            confirmed: lsn(3)?,
+            lost: row.text(4) == "t",
+            current: lsn(5)?,
+        }))
+    }
+
+    /// Whether it can be ours.
+    pub(crate) fn check(&self, name: &str, server: &Server) -> Result<()> {
+        if self.plugin.as_deref() != Some("pgoutput") || self.database.as_deref() != Some(server.name.as_str()) {
+            return Err(Error::configuration(
+                "slot",
+                format!(
+                    "the slot `{name}` is not ours: it belongs to the database {} with the output plugin {}; set `slot` to a name of its own",
+                    self.database.as_deref().unwrap_or("(none: it is a physical slot)"),
+                    self.plugin.as_deref().unwrap_or("(none)")
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Who uses it, as an error, if somebody does.
+    pub(crate) fn check_free(&self, session: &mut Session, name: &str, server: &Server) -> Result<()> {
+        match self.pid {
+            Some(pid) => Err(held(session, name, pid, server.timeout)),
+            None => Ok(()),
+        }
+    }
+
+    /// Why `resume` cannot be gone on from; `None` when it can.
+    pub(crate) fn gap(&self, resume: Lsn) -> Option<String> {
+        if self.lost {
+            return Some("the server dropped log that the slot still needed (max_slot_wal_keep_size)".to_owned());
+        }
+        if self.confirmed > resume {
+            return Some(format!(
+                "the slot begins at {}, later than the last confirmed position {resume}: it was made again, or somebody else read from it",
+                self.confirmed
+            ));
+        }
+        if resume > self.current {
+            return Some(format!(
+                "the server's log ends at {}, before the last confirmed position {resume}: it was restored from a backup, or failed over and lost its tail",
+                self.current
+            ));
+        }
+        None
+    }
+}
+
+/// Names who holds a slot.
+pub(crate) fn held(session: &mut Session, name: &str, pid: u32, timeout: Duration) -> Error {
+    let who = session
+        .one(&format!(
+            "SELECT 'process ' || pid || ', user ' || coalesce(usename, '?') || ', from ' || coalesce(client_addr::text, 'a local socket')
+                 || coalesce(', application ' || nullif(application_name, ''), '')
+             FROM pg_catalog.pg_stat_activity WHERE pid = {pid}"
+        ))
+        .ok()
+        .flatten()
+        .unwrap_or_else(|| format!("process {pid}"));
+    Error::Busy(format!(
+        "the slot `{name}` is in use by {who}; stop that one, or give this one a `slot` of its own (the server gives a dead connection up after wal_sender_timeout, {} s)",
+        timeout.as_secs()
+    ))
+}
+
+/// A slot being made on a replication session: it waits for every transaction that is open.
+pub(crate) struct Birth {
+    session: Session,
+}
+
+impl Birth {
+    /// Sends the wish off.
+    pub(crate) fn begin(mut session: Session, name: &str) -> Result<Self> {
+        let wire = session.wire();
+        wire.put(b'Q', |out| {
+            crate::protocol::wire::put_text(
+                out,
+                &format!("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput NOEXPORT_SNAPSHOT", sql::name(name)),
+            )
+        });
+        wire.send()?;
+        Ok(Self { session })
+    }
+
+    /// The consistent point and the session, when the slot is made within `wait`; else itself and, found through `control`,
+    /// whom it waits for.
+    pub(crate) fn poll(
+        mut self,
+        control: &mut Session,
+        wait: Duration,
+    ) -> Result<std::result::Result<(Lsn, Session), (Self, String)>> {
+        let until = std::time::Instant::now() + wait;
+        let mut point = None;
+        loop {
+            let wire = self.session.wire();
+            if let Some(frame) = wire.buffered()? {
+                let body = wire.body(frame);
+                match frame.tag {
+                    b'D' => {
+                        let mut cut = crate::protocol::wire::Cut(body);
+                        let (_count, _name) = (cut.u16()?, cut.column()?);
+                        point = cut.column()?.map(|text| String::from_utf8_lossy(text).into_owned());
+                    }
+                    b'E' => return Err(refused(ServerError::parse(body))),
+                    b'Z' => {
+                        let point = point.ok_or_else(|| Error::protocol("a slot without a consistent point"))?;
+                        return Ok(Ok((Lsn::parse(&point)?, self.session)));
+                    }
+                    _ => {}
+                }
+                continue;
+            }
+            let left = until.saturating_duration_since(std::time::Instant::now());
+            if left.is_zero() {
+                let reason = self.blockers(control)?;
+                return Ok(Err((self, reason)));
+            }
+            wire.fill(left)?;
+        }
+    }
+
+    fn blockers(&self, control: &mut Session) -> Result<String> {
+        let found = control.one(&format!(
+            "SELECT string_agg('pid ' || a.pid || ' (user ' || coalesce(a.usename, '?') || ', ' || coalesce(nullif(a.application_name, ''), 'no application name')
+                 || ', ' || coalesce(a.state, '?') || ', open for ' || extract(epoch FROM now() - a.xact_start)::int || ' s)', ', ')
+             FROM unnest(pg_catalog.pg_blocking_pids({})) b(pid) JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid",
+            self.session.pid
+        ))?;
+        Ok(match found {
+            Some(who) => {
+                format!("waiting for transaction of {who}: the slot begins when everything open before it has ended")
+            }
+            None => "waiting for the server to make the slot".to_owned(),
+        })
+    }
+}
+
+fn refused(error: ServerError) -> Error {
+    match error.code.as_str() {
+        "53400" => Error::configuration(
+            "",
+            format!("{error}; drop a slot that nobody uses, or raise max_replication_slots and restart the server"),
+        ),
+        _ => Error::Server(error),
+    }
+}
+
+/// Text fields of a row; what is missing or null is empty.
+struct Fields(TextRow);
+
+impl Fields {
+    fn text(&self, at: usize) -> &str {
+        self.0.get(at).and_then(Option::as_deref).unwrap_or_default()
+    }
+}

@@ -1,0 +1,343 @@
+//! The source: one control session for SQL, one replication session for the stream.
+
+use crate::catalog::shape_store::{self, Memory, Tables, label};
+use crate::error::{Error, Result};
+use crate::protocol::session::{CALL, Mode, Session};
+use crate::protocol::sql;
+use crate::replication::capture::catalog_watch::{Watch, mark_stale};
+use crate::replication::capture::{Capture, Limits, nudge};
+use crate::replication::position::{Lsn, Origin, Place};
+use crate::replication::publication;
+use crate::replication::relation::Watched;
+use crate::replication::{replica_identity, slot_names};
+use crate::replication::slot::{self, Birth, Server, Slot};
+use crate::replication::stream::Stream;
+use crate::settings::Settings;
+use flusso_plugin::{Continuity, Event, Inspection, PollRequest, Preparation, Prepared, TableInterest, log};
+use std::time::Duration;
+
+/// `prepare` answers `pending` after so long.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A source, opened.
+pub struct PgSource {
+    settings: Settings,
+    interest: Vec<TableInterest>,
+    control: Session,
+    server: Server,
+    slot: String,
+    birth: Option<Birth>,
+    capture: Option<Capture>,
+    /// The history that was looked at last.
+    origin: Option<Origin>,
+    /// Where it is remembered how the tables stood; the capture's, once there is one.
+    memory: Option<Box<dyn Memory>>,
+}
+
+impl PgSource {
+    /// Connects and looks around; changes nothing.
+    pub fn start(settings: Settings, interest: Vec<TableInterest>) -> Result<Self> {
+        let mut control = Session::open(&settings.connection, Mode::Sql)?;
+        let server = Server::read(&mut control)?;
+        let slot = slot_name(&mut control, &settings, &server)?;
+        Ok(Self { settings, interest, control, server, slot, birth: None, capture: None, origin: None, memory: None })
+    }
+
+    /// Remembers there how the tables stood.
+    #[must_use]
+    pub fn remembering(self, memory: impl Memory + 'static) -> Self {
+        Self { memory: Some(Box::new(memory)), ..self }
+    }
+
+    /// Server, database and slot, fit for a file's name.
+    pub fn name(&self) -> String {
+        slot_names::file(&format!("pg-{}-{}-{}", self.server.system, self.server.name, self.slot))
+    }
+
+    fn history(&self, origin: Origin) -> String {
+        format!("{}/{}/{}@{}", origin.system, origin.database, self.slot, origin.lsn)
+    }
+
+    /// Whether `resume` can be gone on from.
+    pub fn look(&mut self, resume: Option<&[u8]>) -> Result<Inspection> {
+        self.control.within(CALL);
+        self.server.check(&self.settings.connection.user)?;
+        let found = Slot::find(&mut self.control, &self.slot)?;
+        if let Some(slot) = &found {
+            slot.check(&self.slot, &self.server)?;
+        }
+        let Some(resume) = resume else {
+            let history = match &found {
+                Some(slot) if !slot.lost => {
+                    log::info(
+                        &format!("the slot `{}` is there already and is taken over at {}", self.slot, slot.confirmed),
+                        &[("slot", &self.slot)],
+                    );
+                    Some(self.history(self.server.origin(slot.confirmed)))
+                }
+                _ => None,
+            };
+            return Ok(Inspection { history, continuity: Continuity::Fresh, missed: Vec::new(), extra: None });
+        };
+        let place = match Place::from_bytes(resume) {
+            Ok(place) => place,
+            Err(error) => {
+                let continuity = Continuity::Lost(error.to_string());
+                return Ok(Inspection { history: None, continuity, missed: Vec::new(), extra: None });
+            }
+        };
+        self.origin = Some(place.origin);
+        let mut gap = self.gap(&place, found.as_ref());
+        if gap.is_none() && !publication::exists(&mut self.control, &self.settings.publication)? {
+            gap = Some(format!(
+                "the publication `{}` is gone, and what was written before it is made again cannot be read through it",
+                self.settings.publication
+            ));
+        }
+        let missed = if gap.is_none() { self.missed()? } else { Vec::new() };
+        let continuity = gap.map_or(Continuity::Continuous, Continuity::Lost);
+        Ok(Inspection { history: Some(self.history(place.origin)), continuity, missed, extra: None })
+    }
+
+    /// The tables that the publication does not cover: somebody took them out of it, or they are new. Not those that are
+    /// remembered: what happened to them is found by comparing, and told as events.
+    fn missed(&mut self) -> Result<Vec<u32>> {
+        let covered = publication::covered(&mut self.control, &self.settings.publication)?;
+        let known = self.memory.as_mut().map_or_else(|| Ok(Tables::new()), |memory| memory.load())?;
+        let unseen = |one: &TableInterest| !covered.contains(&label(one)) && !known.contains_key(&label(one));
+        let missed = (0..).zip(&self.interest).filter(|(_, one)| unseen(one));
+        Ok(missed.map(|(number, _)| number).collect())
+    }
+
+    /// Why a place cannot be gone on from; `None` when it can.
+    fn gap(&self, place: &Place, slot: Option<&Slot>) -> Option<String> {
+        let (system, database) = (place.origin.system, place.origin.database);
+        if (system, database) != (self.server.system, self.server.database) {
+            return Some(format!(
+                "the last confirmed position is of server {system}, database {database}, and this is server {}, database {}",
+                self.server.system, self.server.database
+            ));
+        }
+        match slot {
+            Some(slot) => slot.gap(place.lsn),
+            None => Some(format!("the slot `{}` is gone", self.slot)),
+        }
+    }
+
+    /// Publication, slot, stream.
+    pub fn ready(&mut self, resume: Option<&[u8]>) -> Result<Preparation> {
+        self.control.within(CALL);
+        if let Some(birth) = self.birth.take() {
+            return self.wait_for(birth);
+        }
+        self.server.check(&self.settings.connection.user)?;
+        let publication = self.settings.publication.clone();
+        let mut watched = Watched::all(&mut self.control, &publication, &self.interest)?;
+        if let (Some(memory), true) = (self.memory.as_deref_mut(), resume.is_some()) {
+            mark_stale(memory, &watched)?;
+        }
+        let manage = self.settings.manage_replica_identity;
+        if let Some(reason) = replica_identity::ensure(&mut self.control, &mut watched, manage)? {
+            return Ok(Preparation::Pending(reason));
+        }
+        for watched in &watched {
+            if let Some(reason) = watched.obstacle() {
+                if self.settings.manage_publication {
+                    publication::release(&mut self.control, &publication)?;
+                }
+                return Err(Error::configuration(
+                    "",
+                    format!("the table {} cannot be followed: {reason}", watched.known.label()),
+                ));
+            }
+        }
+        let tables: Vec<_> = watched.iter().map(|watched| &watched.known).collect();
+        let young = publication::ensure(&mut self.control, &publication, &tables, self.settings.manage_publication)?;
+        let Some(slot) = Slot::find(&mut self.control, &self.slot)? else { return self.give_birth() };
+        slot.check(&self.slot, &self.server)?;
+        slot.check_free(&mut self.control, &self.slot, &self.server)?;
+        let place = resume.and_then(|resume| Place::from_bytes(resume).ok());
+        let gap = place.as_ref().and_then(|place| self.gap(place, Some(&slot)));
+        match (place, gap) {
+            (Some(place), None) if !young => self.follow(place, None, true),
+            // Nothing to resume: what the slot holds back is a history of its own.
+            (None, _) if resume.is_none() && !slot.lost && !young => {
+                let origin = self.server.origin(slot.confirmed);
+                self.follow(Place { origin, lsn: slot.confirmed }, None, false)
+            }
+            // A slot that does not fit would give the new history an old name.
+            _ => {
+                self.control
+                    .simple(&format!("SELECT pg_catalog.pg_drop_replication_slot({})", sql::text(&self.slot)))?;
+                log::warn(
+                    &format!("the slot `{}` no longer fits and is made again", self.slot),
+                    &[("slot", &self.slot)],
+                );
+                self.give_birth()
+            }
+        }
+    }
+
+    fn give_birth(&mut self) -> Result<Preparation> {
+        let session = Session::open(&self.settings.connection, Mode::Replication)?;
+        self.wait_for(Birth::begin(session, &self.slot)?)
+    }
+
+    fn wait_for(&mut self, birth: Birth) -> Result<Preparation> {
+        match birth.poll(&mut self.control, PATIENCE)? {
+            Err((birth, reason)) => {
+                self.birth = Some(birth);
+                Ok(Preparation::Pending(reason))
+            }
+            Ok((point, session)) => {
+                log::info(&format!("the slot `{}` was created at {point}", self.slot), &[("slot", &self.slot)]);
+                self.follow(Place { origin: self.server.origin(point), lsn: point }, Some(session), false)
+            }
+        }
+    }
+
+    /// Starts the stream. Documents were built of these tables before (`resumed`), or none is yet.
+    fn follow(&mut self, place: Place, session: Option<Session>, resumed: bool) -> Result<Preparation> {
+        let session = match session {
+            Some(session) => session,
+            None => Session::open(&self.settings.connection, Mode::Replication)?,
+        };
+        let stream = Stream::start(session, &self.slot, &self.settings.publication, place.lsn, self.server.timeout);
+        let stream = stream.map_err(|error| match (error.code(), Slot::find(&mut self.control, &self.slot)) {
+            (Some("55006"), Ok(Some(Slot { pid: Some(pid), .. }))) => {
+                slot::held(&mut self.control, &self.slot, pid, self.server.timeout)
+            }
+            _ => error,
+        })?;
+        // As they stand now that everything is mended, and before any row is read.
+        let watched = Watched::all(&mut self.control, &self.settings.publication, &self.interest)?;
+        let watch = Watch::new(&self.settings, self.memory.take().unwrap_or_else(|| Box::new(shape_store::Nothing)));
+        let mut capture = Capture::new(stream, place.origin, watched, watch);
+        if resumed {
+            capture.compare_with_memory(&mut self.control)?;
+        } else {
+            capture.remember_all()?;
+        }
+        self.capture = Some(capture);
+        Ok(Preparation::Ready(Prepared {
+            history: self.history(place.origin),
+            position: place.to_bytes(),
+            version: place.lsn.0,
+            holds: vec![
+                format!(
+                    "replication slot `{}` in database `{}` (keeps log on the server until it is read or dropped)",
+                    self.slot, self.server.name
+                ),
+                format!("publication `{}`", self.settings.publication),
+            ],
+            extra: None,
+        }))
+    }
+
+    /// The next events.
+    pub fn events(&mut self, request: &PollRequest) -> Result<Vec<Event>> {
+        self.control.within(CALL);
+        let confirmed = request.confirmed.as_deref().map(Place::from_bytes).transpose()?;
+        let capture = self.capture.as_mut().ok_or_else(|| Error::Fatal("polled before it was prepared".into()))?;
+        capture.confirm(confirmed.map(|place| place.lsn))?;
+        if request.max == 0 {
+            return Ok(Vec::new());
+        }
+        let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let limits = Limits {
+            max: size(request.max),
+            max_bytes: size(request.max_bytes).max(1),
+            wait: Duration::from_millis(u64::from(request.wait_ms.min(1000))),
+        };
+        capture.poll(&mut self.control, &limits)
+    }
+
+    /// A position at or past everything committed, which the stream will reach.
+    pub fn latest(&mut self) -> Result<Place> {
+        self.control.within(CALL);
+        let capture =
+            self.capture.as_mut().ok_or_else(|| Error::Fatal("asked for its head before it was prepared".into()))?;
+        let lsn = nudge(&mut self.control)?;
+        capture.aim(lsn)?;
+        Ok(Place { origin: capture.origin(), lsn })
+    }
+
+    /// Reads a position as this plugin prints it, or as the server does (`pg_current_wal_lsn()`): that one is of the history
+    /// that is followed, or was looked at last.
+    pub fn place(&self, text: &str) -> Result<Place> {
+        let text = text.trim();
+        let origin = self.capture.as_ref().map(Capture::origin).or(self.origin);
+        match (Lsn::parse(text), origin) {
+            (Ok(lsn), Some(origin)) => Ok(Place { origin, lsn }),
+            _ => Place::parse(text),
+        }
+    }
+
+    /// Bytes written and not confirmed.
+    pub fn behind(&mut self) -> Result<Option<u64>> {
+        self.control.within(CALL);
+        let slot = Slot::find(&mut self.control, &self.slot)?;
+        Ok(slot.map(|slot| slot.current.0.saturating_sub(slot.confirmed.0)))
+    }
+
+    /// Confirms and ends the stream.
+    pub fn end(&mut self, confirmed: Option<&[u8]>) -> Result<()> {
+        let confirmed = confirmed.map(Place::from_bytes).transpose()?.map(|place| place.lsn);
+        match self.capture.take() {
+            Some(capture) => capture.close(confirmed),
+            None => Ok(()),
+        }
+    }
+
+    /// Drops slot and publication.
+    pub fn remove(&mut self) -> Result<Vec<String>> {
+        self.control.within(CALL);
+        let mut removed = Vec::new();
+        if let Some(slot) = Slot::find(&mut self.control, &self.slot)? {
+            slot.check(&self.slot, &self.server)?;
+            slot.check_free(&mut self.control, &self.slot, &self.server)?;
+            self.control.simple(&format!("SELECT pg_catalog.pg_drop_replication_slot({})", sql::text(&self.slot)))?;
+            removed.push(format!("replication slot `{}`", self.slot));
+        }
+        if self.settings.manage_publication {
+            let publication = &self.settings.publication;
+            let owned = self.control.one(&format!(
+                "SELECT pg_catalog.pg_has_role(pubowner, 'USAGE') FROM pg_catalog.pg_publication WHERE pubname = {}",
+                sql::text(publication)
+            ))?;
+            match owned.as_deref() {
+                Some("t") => {
+                    self.control.simple(&format!("DROP PUBLICATION IF EXISTS {}", sql::name(publication)))?;
+                    removed.push(format!("publication `{publication}`"));
+                }
+                // Somebody made it for this role; it holds nothing back.
+                Some(_) => log::info(
+                    &format!("the publication `{publication}` stays: another role owns it"),
+                    &[("publication", publication)],
+                ),
+                None => {}
+            }
+        }
+        Ok(removed)
+    }
+
+    /// See [`Capture::impatient`].
+    #[doc(hidden)]
+    pub fn impatient(&mut self) {
+        if let Some(capture) = &mut self.capture {
+            capture.impatient();
+        }
+    }
+}
+
+/// What the slot is called.
+pub(crate) fn slot_name(control: &mut Session, settings: &Settings, server: &Server) -> Result<String> {
+    match &settings.slot {
+        Some(name) => Ok(name.clone()),
+        // The ancestor's name for it.
+        None => Ok(match Slot::find(control, "flusso")? {
+            Some(slot) if slot.check("flusso", server).is_ok() => "flusso".to_owned(),
+            _ => slot_names::slot(&server.name),
+        }),
+    }
+}

@@ -1,0 +1,5 @@
+//! TODO
+
+pub mod key_pages;
+pub mod range_scan;
+pub mod split;

@@ -1,0 +1,79 @@
+//! Dividing a table into ranges of about equal size, by what the planner knows about the leading key column.
+
+use crate::catalog::key_columns::Keyed;
+use crate::catalog::table::Table;
+use crate::error::{Error, Result};
+use crate::protocol::session::Session;
+use crate::protocol::sql;
+use crate::snapshot::range_scan::KeyRange;
+
+/// Below so many rows a table is one range.
+const SMALL: f64 = 20_000.0;
+
+/// At most `parts` ranges, and about how many rows there are.
+pub fn split(session: &mut Session, table: &Table, plan: &Keyed, parts: usize) -> Result<(Vec<KeyRange>, u64)> {
+    let rows = estimate(session, table)?;
+    let bounds = if parts < 2 || rows < SMALL { Vec::new() } else { bounds(session, table, plan, parts, rows)? };
+    let mut ranges = Vec::new();
+    let mut low = None;
+    for bound in bounds {
+        ranges.push(KeyRange { low: low.take(), high: Some(bound.clone()) });
+        low = Some(bound);
+    }
+    ranges.push(KeyRange { low, high: None });
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate, clamped")]
+    Ok((ranges, rows.max(0.0) as u64))
+}
+
+/// The planner's row count, scaled to the table's present size.
+fn estimate(session: &mut Session, table: &Table) -> Result<f64> {
+    let answer = session.one(&format!(
+        "SELECT coalesce(sum(CASE WHEN c.reltuples >= 0 AND c.relpages > 0
+             THEN c.reltuples / c.relpages * (pg_catalog.pg_relation_size(c.oid) / 8192.0)
+             ELSE pg_catalog.pg_relation_size(c.oid) / 100.0 END), 0)::float8
+         FROM pg_catalog.pg_class c
+         WHERE c.relkind = 'r' AND (c.oid = {0} OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree({0})))",
+        table.oid
+    ))?;
+    Ok(answer.and_then(|text| text.parse().ok()).unwrap_or(0.0))
+}
+
+fn bounds(session: &mut Session, table: &Table, plan: &Keyed, parts: usize, rows: f64) -> Result<Vec<String>> {
+    let (Some(lead), Some(column)) = (plan.key.first(), table.key.first()) else {
+        return Err(Error::Fatal("a table without a key cannot be divided".into()));
+    };
+    let histogram = session.one(&format!(
+        "SELECT pg_catalog.to_json(histogram_bounds::text::text[]) FROM pg_catalog.pg_stats
+         WHERE schemaname = {} AND tablename = {} AND attname = {} AND inherited = {}",
+        sql::text(&table.schema),
+        sql::text(&table.name),
+        sql::text(column),
+        table.partitioned
+    ))?;
+    let known: Vec<String> = histogram.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    if known.len() > parts {
+        let step = |part: usize| part * (known.len() - 1) / parts;
+        return Ok(distinct((1..parts).filter_map(|part| known.get(step(part)).cloned())));
+    }
+    // Never analysed: some pages of it say enough.
+    let percent = (100.0 * 30_000.0 / rows).clamp(0.01, 100.0);
+    let places: Vec<String> = (1..parts).map(|part| format!("{part}.0 / {parts}")).collect();
+    let sampled = session.one(&format!(
+        "SELECT pg_catalog.to_json((percentile_disc(ARRAY[{}]::float8[]) WITHIN GROUP (ORDER BY {}))::text::text[]) FROM {} TABLESAMPLE SYSTEM ({percent})",
+        places.join(", "),
+        lead.sql,
+        plan.from
+    ))?;
+    let sampled: Vec<Option<String>> = sampled.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    Ok(distinct(sampled.into_iter().flatten()))
+}
+
+fn distinct(bounds: impl Iterator<Item = String>) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    bounds.for_each(|bound| {
+        if kept.last() != Some(&bound) {
+            kept.push(bound);
+        }
+    });
+    kept
+}
