@@ -38,6 +38,20 @@ pub struct ServerError {
 /// The plugin's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
+impl From<Error> for flusso_plugin::Error {
+    fn from(error: Error) -> Self {
+        match error.classified() {
+            Error::Transient(text) => Self::transient(text),
+            Error::Busy(text) => Self::Busy(text),
+            Error::HistoryLost(text) => Self::HistoryLost(text),
+            Error::Configuration(setting, text) => Self::configuration(setting, text),
+            Error::Denied(text) => Self::Denied(text),
+            Error::Fatal(text) => Self::Fatal(text),
+            Error::Server(error) => Self::Fatal(error.to_string()),
+        }
+    }
+}
+
 impl Error {
     /// The server sent what it never should.
     pub fn protocol(what: impl fmt::Display) -> Self {

@@ -21,8 +21,6 @@ pub mod replication;
 pub mod settings;
 pub mod snapshot;
 
-mod roles;
-
 use diagnosis::PgDiagnosis;
 use documents::builder::DocumentBuilder;
 use documents::reader::PgReader;

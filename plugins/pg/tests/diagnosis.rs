@@ -10,6 +10,7 @@ mod server;
 
 use flusso_pg::diagnosis::examine;
 use flusso_pg::settings::Settings;
+use flusso_plugin::Source as _;
 use flusso_plugin::{Examination, Finding, IndexRequest, Severity};
 use server::{Database, interest, own::Server, ready};
 
@@ -248,7 +249,7 @@ fn the_slot_is_looked_at() {
     let mut other = database.settings();
     other.connection.application = "somebody else".into();
     assert_eq!(the(&look(&other), "slot-active").severity, Severity::Warning);
-    source.end(Some(&prepared.position)).unwrap();
+    source.close(Some(prepared.position.clone())).unwrap();
     session.simple("DROP PUBLICATION flusso").unwrap();
     assert_eq!(worse(&look(&database.settings()), Severity::Error), [("publication-missing", "publication flusso")]);
     let physical = format!("{}_physical", database.name);

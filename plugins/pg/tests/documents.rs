@@ -10,6 +10,7 @@ mod server;
 
 use flusso_pg::documents::builder::DocumentBuilder;
 use flusso_pg::snapshot::range_scan::KeyRange;
+use flusso_plugin::{Builder as _, RangeBuilder as _, Snapshot as _};
 use flusso_plugin::{DocumentId, Key, Outcome, Value};
 use server::Database;
 
@@ -39,17 +40,11 @@ CREATE TABLE other (id int PRIMARY KEY, u int NOT NULL UNIQUE); ALTER TABLE othe
 CREATE VIEW v AS SELECT 1; CREATE TABLE citexts (k citext PRIMARY KEY); INSERT INTO citexts VALUES ('Abc');
 ANALYZE;"#;
 
-fn range(
-    builder: &mut DocumentBuilder,
-    index: u32,
-    range: &KeyRange,
-    max: usize,
-    max_bytes: usize,
-) -> Vec<(Key, Vec<u8>)> {
+fn range(builder: &mut DocumentBuilder, index: u32, range: &KeyRange, max: u32, max_bytes: u32) -> Vec<(Key, Vec<u8>)> {
     let (mut all, mut cursor) = (Vec::new(), None);
     loop {
-        let page = builder.range(index, &range.to_bytes(), cursor.as_deref(), max, max_bytes).unwrap();
-        assert!(page.documents.len() <= max);
+        let page = builder.build_range(index, range.to_bytes(), cursor.clone(), max, max_bytes).unwrap();
+        assert!(page.documents.len() <= max as usize);
         all.extend(page.documents.into_iter().map(|ranged| match ranged.outcome {
             Outcome::Built(body) => (ranged.key, body),
             other => panic!("{other:?}"),
@@ -66,11 +61,11 @@ fn documents_equal_row_to_json_by_key_and_by_range() {
     let Some(database) = Database::create("documents") else { return };
     let mut session = database.session();
     session.simple(TYPES).unwrap();
-    let mut builder = DocumentBuilder::start(&database.settings(), &[]).unwrap();
-    let mappings = builder.describe().unwrap();
+    let mut builder = DocumentBuilder::start(&database.settings(), &[], None).unwrap();
+    let mappings = builder.mappings().unwrap();
     let names: Vec<&str> = mappings.iter().map(|mapping| mapping.index.as_str()).collect();
     assert_eq!(names, ["Odd \"schema\".Ta ble", "citexts", "keyed_by_array", "many", "parted", "types"]);
-    for (number, interest) in (0..).zip(builder.tables()) {
+    for (number, interest) in (0..).zip(builder.interest().unwrap()) {
         let table = flusso_pg::protocol::sql::table(&interest.table.schema, &interest.table.name);
         let order = interest.key.iter().map(|key| flusso_pg::protocol::sql::name(key)).collect::<Vec<_>>().join(", ");
         let expected: Vec<String> = session
@@ -83,7 +78,7 @@ fn documents_equal_row_to_json_by_key_and_by_range() {
         assert_eq!(built.len(), expected.len(), "{table}");
         let ids: Vec<DocumentId> =
             built.iter().map(|(key, _)| DocumentId { index: number, key: key.clone() }).collect();
-        let by_key = builder.build(&ids).unwrap();
+        let by_key = builder.build_many(ids.to_vec()).unwrap();
         for (((_, body), outcome), expected) in built.iter().zip(&by_key).zip(&expected) {
             let text = std::str::from_utf8(body).unwrap();
             assert!(!text.contains('\n'), "one line: {text}");
@@ -109,7 +104,7 @@ fn documents_equal_row_to_json_by_key_and_by_range() {
 fn absent_and_look_alike_keys_are_absent() {
     let Some(database) = Database::create("absent") else { return };
     database.session().simple("CREATE EXTENSION citext; CREATE TABLE a (k citext PRIMARY KEY); INSERT INTO a VALUES ('Abc'); CREATE TABLE b (id int PRIMARY KEY); INSERT INTO b VALUES (1)").unwrap();
-    let mut builder = DocumentBuilder::start(&database.settings(), &[]).unwrap();
+    let mut builder = DocumentBuilder::start(&database.settings(), &[], None).unwrap();
     let id = |index, value: Value| DocumentId { index, key: vec![value] };
     let ids = [
         id(1, Value::Integer(2)),
@@ -121,7 +116,7 @@ fn absent_and_look_alike_keys_are_absent() {
         id(1, Value::Integer(5_000_000_000)),
     ];
     let built: Vec<bool> =
-        builder.build(&ids).unwrap().iter().map(|outcome| matches!(outcome, Outcome::Built(_))).collect();
+        builder.build_many(ids.to_vec()).unwrap().iter().map(|outcome| matches!(outcome, Outcome::Built(_))).collect();
     assert_eq!(built, [false, false, true, true, true, false]);
 }
 
@@ -130,13 +125,13 @@ fn a_reshaped_table_is_noticed_by_every_instance() {
     let Some(database) = Database::create("reshaped") else { return };
     let mut session = database.session();
     session.simple("CREATE TABLE a (id int PRIMARY KEY, x int); INSERT INTO a VALUES (1, 2)").unwrap();
-    let mut builder = DocumentBuilder::start(&database.settings(), &[]).unwrap();
+    let mut builder = DocumentBuilder::start(&database.settings(), &[], None).unwrap();
     let ids = [DocumentId { index: 0, key: vec![Value::Integer(1)] }];
-    assert_eq!(builder.build(&ids).unwrap(), [Outcome::Built(b"{\"id\":1,\"x\":2}".to_vec())]);
+    assert_eq!(builder.build_many(ids.to_vec()).unwrap(), [Outcome::Built(b"{\"id\":1,\"x\":2}".to_vec())]);
     session.simple("ALTER TABLE a ADD y text DEFAULT 'new', DROP x").unwrap();
-    assert_eq!(builder.build(&ids).unwrap(), [Outcome::Built(b"{\"id\":1,\"y\":\"new\"}".to_vec())]);
+    assert_eq!(builder.build_many(ids.to_vec()).unwrap(), [Outcome::Built(b"{\"id\":1,\"y\":\"new\"}".to_vec())]);
     session.simple("ALTER TABLE a ALTER y DROP DEFAULT, ALTER y TYPE int USING 5").unwrap();
-    assert_eq!(builder.build(&ids).unwrap(), [Outcome::Built(b"{\"id\":1,\"y\":5}".to_vec())]);
+    assert_eq!(builder.build_many(ids.to_vec()).unwrap(), [Outcome::Built(b"{\"id\":1,\"y\":5}".to_vec())]);
     session.simple("ALTER TABLE a ALTER y TYPE text").unwrap();
     assert_eq!(range(&mut builder, 0, &KeyRange::default(), 10, 1000)[0].1, b"{\"id\":1,\"y\":\"5\"}");
     session.simple("ALTER TABLE a RENAME y TO z").unwrap();
@@ -152,10 +147,11 @@ fn ranges_together_hold_every_row_once() {
         if analysed {
             session.simple("ANALYZE a").unwrap();
         }
-        let mut builder = DocumentBuilder::start(&database.settings(), &[]).unwrap();
+        let mut builder = DocumentBuilder::start(&database.settings(), &[], None).unwrap();
         let mut snapshot =
-            flusso_pg::snapshot::key_pages::PgSnapshot::start(&database.settings(), builder.tables()).unwrap();
-        let division = snapshot.divide(0, 4).unwrap();
+            flusso_pg::snapshot::key_pages::PgSnapshot::start(&database.settings(), builder.interest().unwrap())
+                .unwrap();
+        let division = snapshot.split(0, 4).unwrap();
         assert_eq!(
             division.ranges.len(),
             4,
@@ -168,9 +164,9 @@ fn ranges_together_hold_every_row_once() {
             let part = range(&mut builder, 0, &KeyRange::from_bytes(bytes).unwrap(), 2000, 1 << 30);
             assert!(part.len() > total / 10, "about equal: {} of {total}", part.len());
             ids.extend(part.into_iter().map(|(key, _)| server::integers(&key)[0]));
-            snapshot.at(0, bytes, None).unwrap();
+            snapshot.begin(0, bytes.clone(), None).unwrap();
             loop {
-                let page = snapshot.page(1500).unwrap();
+                let page = snapshot.next(1500).unwrap();
                 keys.extend(page.keys.iter().map(|key| server::integers(key)[0]));
                 if page.cursor.is_none() {
                     break;

@@ -10,16 +10,21 @@
 
 mod server;
 
-use flusso_pg::error::{Error, Result};
 use flusso_pg::protocol::session::{Mode, Session};
 use flusso_pg::replication::source::PgSource;
 use flusso_pg::settings::Settings;
+use flusso_plugin::{Error, Source as _};
 use server::interest;
 use server::own::{Server, settings};
 
-fn says<T>(result: Result<T>, words: &[&str]) {
-    let Err(error) = result.map_err(Error::classified) else { panic!("expected an error with {words:?}") };
-    let text = error.to_string();
+fn says<T>(result: Result<T, impl Into<Error>>, words: &[&str]) {
+    let Err(error) = result.map_err(Into::into) else { panic!("expected an error with {words:?}") };
+    let text = match error {
+        Error::Transient(transient) => transient.message,
+        Error::Configuration(error) => error.message,
+        Error::Busy(text) | Error::HistoryLost(text) | Error::Denied(text) | Error::Fatal(text) => text,
+        error => panic!("{error:?}"),
+    };
     assert!(words.iter().all(|word| text.contains(word)), "{words:?} in {text}");
 }
 
@@ -66,10 +71,10 @@ fn every_login_and_every_refusal() {
     );
 
     // What following asks of the server.
-    let source = |settings: Settings, tables: &[&str]| -> Result<()> {
+    let source = |settings: Settings, tables: &[&str]| -> Result<(), Error> {
         let mut source = PgSource::start(settings, tables.iter().map(|table| interest(table, &["id"])).collect())?;
-        source.look(None)?;
-        source.ready(None).map(|_| ())
+        source.inspect(None)?;
+        source.prepare(None).map(|_| ())
     };
     let scrammer = || server.settings("scrammer:p%40ss%3Aw%2Frd%25%20%C3%A9");
     says(source(server.settings("md5er:md5"), &["a"]), &["ALTER ROLE \"md5er\" REPLICATION"]);

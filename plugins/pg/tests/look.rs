@@ -9,11 +9,11 @@
 
 mod server;
 
-use flusso_pg::catalog::shape_store::{Memory, Remembered, Tables};
-use flusso_pg::error::{Error, Result};
+use flusso_pg::catalog::shape_store::{ShapeStore, StoredShape, StoredShapes};
 use flusso_pg::replication::source::PgSource;
 use flusso_pg::settings::Settings;
-use flusso_plugin::{Event, Position, Preparation, TableInterest};
+use flusso_plugin::Source as _;
+use flusso_plugin::{Error, Event, Position, Preparation, Result, TableInterest};
 use server::{Database, ask, changes, integers, interest};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -74,14 +74,14 @@ const HARMLESS: [&str; 9] = [
 ];
 
 #[derive(Default, Clone)]
-struct Kept(Rc<RefCell<Tables>>);
+struct Kept(Rc<RefCell<StoredShapes>>);
 
-impl Memory for Kept {
-    fn load(&mut self) -> Result<Tables> {
+impl ShapeStore for Kept {
+    fn load(&mut self) -> flusso_pg::error::Result<StoredShapes> {
         Ok(self.0.borrow().clone())
     }
 
-    fn store(&mut self, changes: Vec<(String, Option<Remembered>)>) -> Result<()> {
+    fn store(&mut self, changes: Vec<(String, Option<StoredShape>)>) -> flusso_pg::error::Result<()> {
         for (name, remembered) in changes {
             match remembered {
                 Some(remembered) => drop(self.0.borrow_mut().insert(name, remembered)),
@@ -101,11 +101,11 @@ fn wanted() -> Vec<TableInterest> {
 /// A source that looks at every poll.
 fn open(settings: Settings, kept: &Kept, resume: Option<&[u8]>) -> Result<(PgSource, Position)> {
     let settings = Settings { look_every: Duration::ZERO, ..settings };
-    let mut source = PgSource::start(settings, wanted())?.remembering(kept.clone());
+    let mut source = PgSource::start(settings, wanted())?.with_shape_store(kept.clone());
     let until = Instant::now() + Duration::from_secs(20);
-    source.look(resume)?;
+    source.inspect(resume.map(<[u8]>::to_vec))?;
     loop {
-        match source.ready(resume)? {
+        match source.prepare(resume.map(<[u8]>::to_vec))? {
             Preparation::Ready(prepared) => return Ok((source, prepared.position)),
             Preparation::Pending(reason) => assert!(Instant::now() < until, "{reason}"),
         }
@@ -114,14 +114,14 @@ fn open(settings: Settings, kept: &Kept, resume: Option<&[u8]>) -> Result<(PgSou
 
 /// Every event up to now, and the last position.
 fn drain(source: &mut PgSource, confirmed: Option<&Position>) -> Result<(Vec<Event>, Position)> {
-    let head = source.latest()?;
+    let head = flusso_pg::replication::position::LogPosition::from_bytes(&source.head()?)?;
     let mut all = Vec::new();
     let until = Instant::now() + Duration::from_secs(60);
     loop {
         assert!(Instant::now() < until, "the head was not reached");
-        all.extend(source.events(&ask(1000, 50, confirmed.cloned()))?);
+        all.extend(source.poll(ask(1000, 50, confirmed.cloned()))?);
         if let Some(Event::Checkpoint(checkpoint)) = all.last()
-            && flusso_pg::replication::position::Place::from_bytes(&checkpoint.position)?.lsn >= head.lsn
+            && flusso_pg::replication::position::LogPosition::from_bytes(&checkpoint.position)?.lsn >= head.lsn
         {
             let position = checkpoint.position.clone();
             return Ok((all, position));
@@ -171,8 +171,8 @@ fn what_no_change_tells_is_told_while_running() {
                 Ok((events, _)) => events,
                 // Something has to be mended first: the host opens the source again.
                 Err(Error::Transient(why)) => {
-                    assert!(why.contains(word), "{why}");
-                    source.end(None).unwrap();
+                    assert!(why.message.contains(word), "{}", why.message);
+                    source.close(None).unwrap();
                     source = open(database.settings(), &kept, Some(&position)).unwrap().0;
                     drain(&mut source, None).unwrap().0
                 }
@@ -203,7 +203,7 @@ fn what_happened_while_nobody_looked_is_told_first() {
             let (table, statements, word) = SILENT[case];
             let kept = Kept::default();
             let (mut source, position) = open(database.settings(), &kept, None).unwrap();
-            source.end(Some(&position)).unwrap();
+            source.close(Some(position.clone())).unwrap();
             all_of(database, statements);
             let (mut source, _) = open(database.settings(), &kept, Some(&position)).unwrap();
             let (events, _) = drain(&mut source, None).unwrap();
@@ -232,7 +232,7 @@ fn what_changes_no_document_is_not_told() {
             all_of(database, HARMLESS[case]);
             let (events, _) = drain(&mut source, None).unwrap();
             assert_eq!(told(&events), [], "{}", HARMLESS[case]);
-            source.end(None).unwrap();
+            source.close(None).unwrap();
             let (mut source, _) = open(database.settings(), &kept, Some(&position)).unwrap();
             let (events, _) = drain(&mut source, None).unwrap();
             assert_eq!(told(&events), [], "{} and a restart", HARMLESS[case]);
@@ -251,17 +251,17 @@ fn what_was_told_is_told_again_until_it_is_confirmed() {
     all_of(&database, "TRUNCATE parts_2");
     let again = |source: PgSource, confirmed: Option<&Position>| {
         let mut source = source;
-        source.end(None).unwrap();
+        source.close(None).unwrap();
         let (mut source, _) = open(database.settings(), &kept, Some(confirmed.unwrap_or(&position))).unwrap();
         let (events, last) = drain(&mut source, None).unwrap();
         (source, told(&events).len(), last)
     };
     assert_eq!(told(&drain(&mut source, None).unwrap().0).len(), 1);
     // A checkpoint from before it says nothing.
-    source.events(&ask(0, 0, Some(before.clone()))).unwrap();
+    source.poll(ask(0, 0, Some(before.clone()))).unwrap();
     let (mut source, count, last) = again(source, Some(&before));
     assert_eq!(count, 1);
-    source.events(&ask(0, 0, Some(last.clone()))).unwrap();
+    source.poll(ask(0, 0, Some(last.clone()))).unwrap();
     let (_, count, _) = again(source, Some(&last));
     assert_eq!(count, 0);
 }
@@ -276,10 +276,10 @@ fn where_the_publication_is_not_managed_the_statement_is_named() {
     let (mut source, position) = open(settings(), &kept, None).unwrap();
     all_of(&database, "ALTER PUBLICATION flusso DROP TABLE t; UPDATE t SET price = 0");
     assert!(matches!(drain(&mut source, None), Err(Error::Transient(_))));
-    source.end(None).unwrap();
+    source.close(None).unwrap();
     let refused = open(settings(), &kept, Some(&position)).err().unwrap();
     assert!(
-        matches!(&refused, Error::Configuration(_, text) if text.contains(r#"ALTER PUBLICATION "flusso" ADD TABLE "public"."t""#)),
+        matches!(&refused, Error::Configuration(error) if error.message.contains(r#"ALTER PUBLICATION "flusso" ADD TABLE "public"."t""#)),
         "{refused:?}"
     );
     all_of(&database, "ALTER PUBLICATION flusso ADD TABLE t");
@@ -296,7 +296,7 @@ fn a_managed_replica_identity_is_set_again() {
     let (mut source, position) = open(settings(), &kept, None).unwrap();
     all_of(&database, "ALTER TABLE t REPLICA IDENTITY DEFAULT; DELETE FROM t WHERE id = 1");
     assert!(matches!(drain(&mut source, None), Err(Error::Transient(_))));
-    source.end(None).unwrap();
+    source.close(None).unwrap();
     let (mut source, _) = open(settings(), &kept, Some(&position)).unwrap();
     assert_eq!(told(&drain(&mut source, None).unwrap().0).first().map(|(table, _)| *table), Some(0));
     let identity = database.session().one("SELECT relreplident FROM pg_class WHERE oid = 't'::regclass").unwrap();
@@ -314,7 +314,7 @@ fn a_table_that_may_not_be_published_any_more_is_said_so() {
     // The application's own updates fail as long as it is published.
     let update = "UPDATE t SET price = 5";
     assert!(database.session().simple(update).is_err());
-    source.end(None).unwrap();
+    source.close(None).unwrap();
     assert!(open(database.settings(), &Kept::default(), Some(&position)).is_err());
     all_of(&database, update);
 }

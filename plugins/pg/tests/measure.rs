@@ -13,6 +13,7 @@ mod shop;
 
 use flusso_pg::documents::builder::DocumentBuilder;
 use flusso_pg::snapshot::range_scan::KeyRange;
+use flusso_plugin::{Builder as _, RangeBuilder as _};
 use flusso_plugin::{DocumentId, IndexRequest, Outcome, Value};
 use server::Database;
 use std::time::Instant;
@@ -30,7 +31,7 @@ fn documents_a_second() {
         origin: Some("users.schema.yml".into()),
         extra: None,
     };
-    let mut builder = DocumentBuilder::start(&database.settings(), &[request]).unwrap();
+    let mut builder = DocumentBuilder::start(&database.settings(), &[request], None).unwrap();
     let url = std::env::var("FLUSSO_TEST_DATABASE_URL").unwrap();
     let url = format!("{}/{}", url.rsplit_once('/').unwrap().0, database.name);
     for round in 1..=5 {
@@ -44,7 +45,7 @@ fn documents_a_second() {
         let started = Instant::now();
         let (mut cursor, mut count, mut bytes, mut calls) = (None, 0, 0, 0);
         loop {
-            let page = builder.range(0, &KeyRange::default().to_bytes(), cursor.as_deref(), 2000, 8 << 20).unwrap();
+            let page = builder.build_range(0, KeyRange::default().to_bytes(), cursor.clone(), 2000, 8 << 20).unwrap();
             count += page.documents.len();
             calls += 1;
             bytes += page
@@ -63,13 +64,15 @@ fn documents_a_second() {
         for from in (1..=i64::from(USERS)).step_by(2000) {
             let ids: Vec<_> =
                 (from..from + 2000).map(|id| DocumentId { index: 0, key: vec![Value::Integer(id)] }).collect();
-            assert!(builder.build(&ids).unwrap().iter().all(|outcome| matches!(outcome, Outcome::Built(_))));
+            assert!(
+                builder.build_many(ids.clone()).unwrap().iter().all(|outcome| matches!(outcome, Outcome::Built(_)))
+            );
         }
         let keys = started.elapsed();
         let mut lone: Vec<_> = (0..200)
             .map(|id| {
                 let started = Instant::now();
-                builder.build(&[DocumentId { index: 0, key: vec![Value::Integer(1 + id * 97)] }]).unwrap();
+                builder.build_many(vec![DocumentId { index: 0, key: vec![Value::Integer(1 + id * 97)] }]).unwrap();
                 started.elapsed()
             })
             .collect();

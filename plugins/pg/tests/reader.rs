@@ -9,6 +9,7 @@
 mod server;
 
 use flusso_pg::documents::reader::PgReader;
+use flusso_plugin::Reader as _;
 use flusso_plugin::{Comparison, Condition, Filter, Ordering, Relation, TableName, Value};
 use server::Database;
 
@@ -47,14 +48,14 @@ fn rows_by_key_and_by_relation_of_one_moment() {
         CREATE TABLE items (id int PRIMARY KEY, parent int, price numeric(10,2), tag text); CREATE INDEX ON items (parent);
         INSERT INTO items SELECT i, i % 3, i * 1.50, CASE WHEN i % 2 = 0 THEN 'even' END FROM generate_series(1, 12) i").unwrap();
     let mut reader = PgReader::start(&database.settings()).unwrap();
-    assert_eq!(reader.key_of(&table("orders")).unwrap(), ["b", "a"]);
-    reader.moment().unwrap();
+    assert_eq!(reader.primary_key(table("orders")).unwrap(), ["b", "a"]);
+    reader.begin().unwrap();
     let keys = vec![
         vec![Value::Text("x\"".into()), int(1)],
         vec![Value::Text("{".into()), int(2)],
         vec![Value::Text("z".into()), int(9)],
     ];
-    let mut rows = reader.by_keys(&table("orders"), &["note".into()], &keys).unwrap();
+    let mut rows = reader.rows(table("orders"), vec!["note".into()], keys).unwrap();
     rows.sort_by_key(|row| format!("{row:?}"));
     assert_eq!(
         rows,
@@ -65,13 +66,13 @@ fn rows_by_key_and_by_relation_of_one_moment() {
     );
 
     assert_eq!(
-        sorted(reader.by_relation(&relation("parent", vec![int(1), int(7), Value::Null])).unwrap()),
+        sorted(reader.related(relation("parent", vec![int(1), int(7), Value::Null])).unwrap()),
         [(1, 1), (1, 4), (1, 7), (1, 10)]
     );
     let mut limited = relation("parent", vec![int(0), int(1)]);
     limited.order = vec![Ordering { column: "price".into(), descending: true }];
     limited.limit = Some(2);
-    assert_eq!(sorted(reader.by_relation(&limited).unwrap()), [(0, 9), (0, 12), (1, 7), (1, 10)]);
+    assert_eq!(sorted(reader.related(limited.clone()).unwrap()), [(0, 9), (0, 12), (1, 7), (1, 10)]);
     let condition = |column: &str, comparison, operands| {
         Filter::Condition(Condition { column: column.into(), comparison, operands })
     };
@@ -87,11 +88,11 @@ fn rows_by_key_and_by_relation_of_one_moment() {
     for (filter, expected) in cases {
         let mut asked = relation("parent", vec![int(1)]);
         asked.filters = vec![filter];
-        assert_eq!(sorted(reader.by_relation(&asked).unwrap()), expected, "{:?}", asked.filters);
+        assert_eq!(sorted(reader.related(asked.clone()).unwrap()), expected, "{:?}", asked.filters);
     }
 
     session.simple("DELETE FROM items").unwrap();
-    assert_eq!(reader.by_relation(&relation("parent", vec![int(1)])).unwrap().len(), 4, "the same moment");
-    reader.moment().unwrap();
-    assert_eq!(reader.by_relation(&relation("parent", vec![int(1)])).unwrap().len(), 0, "the next one");
+    assert_eq!(reader.related(relation("parent", vec![int(1)])).unwrap().len(), 4, "the same moment");
+    reader.begin().unwrap();
+    assert_eq!(reader.related(relation("parent", vec![int(1)])).unwrap().len(), 0, "the next one");
 }

@@ -11,6 +11,7 @@ mod server;
 use flusso_pg::catalog::table;
 use flusso_pg::documents::builder::DocumentBuilder;
 use flusso_pg::replication::source::PgSource;
+use flusso_plugin::{Builder as _, Source as _};
 use flusso_plugin::{Continuity, Event, Op};
 use server::{Database, changes, drain, integers, interest, ready};
 
@@ -19,7 +20,7 @@ fn meanwhile(database: &Database, key: &[&str], statements: &[&str]) -> Vec<Even
     let mut session = database.session();
     session.simple("CREATE TABLE t (id int PRIMARY KEY, x text)").unwrap();
     let (mut source, prepared) = ready(database, vec![interest("t", &["id"])], None);
-    source.end(Some(&prepared.position)).unwrap();
+    source.close(Some(prepared.position.clone())).unwrap();
     for statement in statements {
         session.simple(statement).unwrap();
     }
@@ -71,7 +72,7 @@ fn a_table_made_again_has_another_mapping() {
     let mut session = database.session();
     let mut hash = || {
         session.simple("DROP TABLE IF EXISTS t; CREATE TABLE t (id int PRIMARY KEY)").unwrap();
-        DocumentBuilder::start(&database.settings(), &[]).unwrap().describe().unwrap()[0].hash.clone()
+        DocumentBuilder::start(&database.settings(), &[], None).unwrap().mappings().unwrap()[0].hash.clone()
     };
     assert_ne!(hash(), hash());
 }
@@ -94,7 +95,7 @@ fn a_table_that_lost_its_key_leaves_the_publication() {
     session.simple("CREATE TABLE t (id int PRIMARY KEY, x text); CREATE TABLE u (id int PRIMARY KEY)").unwrap();
     let both = vec![interest("t", &["id"]), interest("u", &["id"])];
     let (mut source, prepared) = ready(&database, both, None);
-    source.end(Some(&prepared.position)).unwrap();
+    source.close(Some(prepared.position.clone())).unwrap();
     session.simple("ALTER TABLE t DROP CONSTRAINT t_pkey; INSERT INTO t VALUES (1)").unwrap();
     assert!(session.simple("UPDATE t SET x = 'y'").is_err(), "published without an identity");
     let (mut source, _) = ready(&database, vec![interest("u", &["id"])], Some(&prepared.position));
@@ -108,10 +109,11 @@ fn a_table_that_left_the_publication_is_missed_until_it_is_back() {
     let Some(database) = Database::create("missed") else { return };
     let mut session = database.session();
     session.simple("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)").unwrap();
-    let watched = || vec![interest("a", &["id"]), interest("b", &["id"])];
-    let (mut source, prepared) = ready(&database, watched(), None);
-    source.end(Some(&prepared.position)).unwrap();
-    let look = || PgSource::start(database.settings(), watched()).unwrap().look(Some(&prepared.position)).unwrap();
+    let followed = || vec![interest("a", &["id"]), interest("b", &["id"])];
+    let (mut source, prepared) = ready(&database, followed(), None);
+    source.close(Some(prepared.position.clone())).unwrap();
+    let look =
+        || PgSource::start(database.settings(), followed()).unwrap().inspect(Some(prepared.position.clone())).unwrap();
     assert!(look().missed.is_empty());
     session.simple("ALTER PUBLICATION flusso DROP TABLE b").unwrap();
     let found = look();

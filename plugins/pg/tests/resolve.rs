@@ -15,6 +15,7 @@ use flusso_pg::replication::source::PgSource;
 use flusso_pg::settings::Settings;
 use flusso_pg::snapshot::range_scan::KeyRange;
 use flusso_plugin::{Affected, DocumentId, Event, IndexRequest, Outcome, Preparation};
+use flusso_plugin::{Builder as _, RangeBuilder as _, Source as _};
 use flusso_resolve::Tracing;
 use server::links::Links;
 use server::{Database, changes, drain};
@@ -124,15 +125,15 @@ fn managed(database: &Database) -> Settings {
     Settings { manage_replica_identity: true, ..database.settings() }
 }
 
-fn follow(database: &Database, builder: &DocumentBuilder) -> PgSource {
+fn follow(database: &Database, builder: &mut DocumentBuilder) -> PgSource {
     follow_as(managed(database), builder)
 }
 
-fn follow_as(settings: Settings, builder: &DocumentBuilder) -> PgSource {
-    let mut source = PgSource::start(settings, builder.tables()).unwrap();
+fn follow_as(settings: Settings, builder: &mut DocumentBuilder) -> PgSource {
+    let mut source = PgSource::start(settings, builder.interest().unwrap()).unwrap();
     let until = Instant::now() + Duration::from_secs(20);
     loop {
-        match source.ready(None).unwrap() {
+        match source.prepare(None).unwrap() {
             Preparation::Ready(_) => return source,
             Preparation::Pending(reason) => assert!(Instant::now() < until, "{reason}"),
         }
@@ -147,7 +148,7 @@ fn id(of: &DocumentId) -> (u32, String) {
 
 /// All documents, from scratch.
 fn everything(database: &Database) -> Held {
-    read(&mut DocumentBuilder::start(&database.settings(), &requests()).unwrap(), 3)
+    read(&mut DocumentBuilder::start(&database.settings(), &requests(), None).unwrap(), 3)
 }
 
 fn read(builder: &mut DocumentBuilder, indexes: u32) -> Held {
@@ -155,7 +156,8 @@ fn read(builder: &mut DocumentBuilder, indexes: u32) -> Held {
     for index in 0..indexes {
         let mut cursor = None;
         loop {
-            let page = builder.range(index, &KeyRange::default().to_bytes(), cursor.as_deref(), 1000, 1 << 20).unwrap();
+            let page =
+                builder.build_range(index, KeyRange::default().to_bytes(), cursor.clone(), 1000, 1 << 20).unwrap();
             for one in page.documents {
                 if let Outcome::Built(body) = one.outcome {
                     all.insert(id(&DocumentId { index, key: one.key }), String::from_utf8(body).unwrap());
@@ -176,7 +178,7 @@ fn apply(builder: &mut DocumentBuilder, affected: &Affected, held: &mut Held) {
         held.retain(|(index, _), _| !affected.rebuild.contains(index));
         held.extend(read(builder, 3).into_iter().filter(|((index, _), _)| affected.rebuild.contains(index)));
     }
-    for (of, outcome) in affected.ids.iter().zip(builder.build(&affected.ids).unwrap()) {
+    for (of, outcome) in affected.ids.iter().zip(builder.build_many(affected.ids.clone()).unwrap()) {
         match outcome {
             Outcome::Built(body) => held.insert(id(of), String::from_utf8(body).unwrap()),
             Outcome::Absent => held.remove(&id(of)),
@@ -246,8 +248,8 @@ fn statement(random: &mut Random) -> String {
 fn when_the_stream_is_quiet_what_is_held_equals_what_is_built_anew() {
     let Some(database) = Database::create("resolve") else { return };
     database.session().simple(TABLES).unwrap();
-    let builder = DocumentBuilder::start(&managed(&database), &requests()).unwrap();
-    let source = follow(&database, &builder);
+    let mut builder = DocumentBuilder::start(&managed(&database), &requests(), None).unwrap();
+    let source = follow(&database, &mut builder);
     story(&database, builder, source, everything(&database), None);
 }
 
@@ -256,8 +258,8 @@ fn the_same_where_the_server_tells_keys_alone_and_links_are_remembered() {
     let Some(database) = Database::create("remembered") else { return };
     database.session().simple(TABLES).unwrap();
     let links = Links::default();
-    let mut builder = DocumentBuilder::remembering(&database.settings(), &requests(), links.boxed()).unwrap();
-    let remembers: Vec<_> = builder.roots().into_iter().map(|scope| scope.remembers).collect();
+    let mut builder = DocumentBuilder::start(&database.settings(), &requests(), links.boxed()).unwrap();
+    let remembers: Vec<_> = builder.scopes().unwrap().into_iter().map(|scope| scope.remembers).collect();
     let users = [
         "users (id integer → boss_id integer)",
         "orders (id integer → user_id integer)",
@@ -270,7 +272,7 @@ fn the_same_where_the_server_tells_keys_alone_and_links_are_remembered() {
         .collect();
     assert_eq!(remembers[0].iter().collect::<BTreeSet<_>>(), users.iter().collect::<BTreeSet<_>>());
     assert!(remembers[1].is_empty() && remembers[2].is_empty(), "{remembers:?}");
-    let source = follow_as(database.settings(), &builder);
+    let source = follow_as(database.settings(), &mut builder);
     let held = read(&mut builder, 3);
     assert!(links.len() > 50, "{}", links.len());
     story(&database, builder, source, held, Some(&links));
@@ -298,13 +300,13 @@ fn story(
         let events = drain(&mut source);
         assert!(!events.iter().any(|event| matches!(event, Event::TableChanged(_))));
         for batch in changes(events).chunks(1 + usize::try_from(random.below(20)).unwrap()) {
-            let mut affected = builder.touched(batch).unwrap();
+            let mut affected = builder.resolve(batch.to_vec()).unwrap();
             loop {
                 named += affected.ids.len();
                 apply(&mut builder, &affected, &mut held);
                 links.iter().for_each(|links| links.confirm(&affected));
                 let Some(cursor) = affected.more else { break };
-                affected = builder.touched_more(&cursor, 3).unwrap();
+                affected = builder.resolve_more(cursor, 3).unwrap();
             }
         }
         let truth = everything(database);
@@ -327,7 +329,7 @@ fn replica_identity_is_set_where_it_is_needed_and_asked_for() {
     let Some(database) = Database::create("identity") else { return };
     let mut session = database.session();
     session.simple(TABLES).unwrap();
-    let builder = DocumentBuilder::start(&database.settings(), &requests()).unwrap();
+    let mut builder = DocumentBuilder::start(&database.settings(), &requests(), None).unwrap();
     let untold: Vec<String> = builder
         .relations()
         .into_iter()
@@ -339,16 +341,16 @@ fn replica_identity_is_set_where_it_is_needed_and_asked_for() {
     let statement = |table: &str| format!("ALTER TABLE {table} REPLICA IDENTITY FULL");
     let tables = ["\"public\".\"users\"", "\"public\".\"orders\"", "\"public\".\"labels\"", "\"crm\".\"orders\""];
     assert_eq!(untold, tables.map(statement));
-    drop(server::ready(&database, builder.tables(), None));
+    drop(server::ready(&database, builder.interest().unwrap(), None));
     assert_eq!(identity(&mut session, "orders"), "d", "not without being asked");
-    drop(follow(&database, &builder));
+    drop(follow(&database, &mut builder));
     for table in ["users", "orders", "labels", "crm.orders"] {
         assert_eq!(identity(&mut session, table), "f", "{table}");
     }
     for table in ["companies", "items", "products", "tags", "user_tags"] {
         assert_eq!(identity(&mut session, table), "d", "{table}");
     }
-    let builder = DocumentBuilder::start(&database.settings(), &requests()).unwrap();
+    let mut builder = DocumentBuilder::start(&database.settings(), &requests(), None).unwrap();
     assert!(builder.relations().iter().all(|relation| relation.tracing.is_exact()));
 }
 
@@ -376,10 +378,10 @@ fn a_link_that_its_target_could_not_hold_leads_nowhere() {
     session.simple(TABLES).unwrap();
     // Told apart by the server alone, so that the number is looked up.
     session.simple("ALTER TABLE orders ALTER user_id TYPE numeric").unwrap();
-    let mut builder = DocumentBuilder::start(&database.settings(), &requests()).unwrap();
-    let mut source = follow(&database, &builder);
+    let mut builder = DocumentBuilder::start(&database.settings(), &requests(), None).unwrap();
+    let mut source = follow(&database, &mut builder);
     session.simple("UPDATE orders SET user_id = 5000000000 WHERE id = 1; UPDATE orders SET user_id = 3.50 WHERE id = 2; UPDATE orders SET user_id = 7.0 WHERE id = 3").unwrap();
-    let affected = builder.touched(&changes(drain(&mut source))).unwrap();
+    let affected = builder.resolve(changes(drain(&mut source))).unwrap();
     let users: Vec<_> = affected.ids.iter().filter(|of| of.index == 0).map(|of| server::integers(&of.key)).collect();
     assert_eq!(users, [[1], [2], [3], [7]], "where the three were, and where one went");
 }
@@ -390,12 +392,12 @@ fn one_change_of_very_many_documents_comes_in_parts() {
     let mut session = database.session();
     session.simple(TABLES).unwrap();
     session.simple("INSERT INTO users (id, company_id) SELECT i, (SELECT id FROM companies WHERE name = 'c1') FROM generate_series(1000, 40999) i; ANALYZE users").unwrap();
-    let open = || DocumentBuilder::start(&database.settings(), &requests()).unwrap();
+    let open = || DocumentBuilder::start(&database.settings(), &requests(), None).unwrap();
     let mut builder = open();
-    let mut source = follow(&database, &builder);
+    let mut source = follow(&database, &mut builder);
     session.simple("UPDATE companies SET name = 'all' WHERE name = 'c1'").unwrap();
     let batch = changes(drain(&mut source));
-    let mut affected = builder.touched(&batch).unwrap();
+    let mut affected = builder.resolve(batch.clone()).unwrap();
     let (mut all, mut answers) = (std::collections::BTreeSet::new(), 0);
     loop {
         assert!(affected.ids.len() <= 8192);
@@ -403,7 +405,7 @@ fn one_change_of_very_many_documents_comes_in_parts() {
         answers += 1;
         let Some(cursor) = affected.more else { break };
         assert!(cursor.len() < 1 << 20, "{} bytes", cursor.len());
-        affected = open().touched_more(&cursor, 5000).unwrap();
+        affected = open().resolve_more(cursor, 5000).unwrap();
     }
     assert!(all.len() >= 40_000 && answers >= 7, "{} documents in {answers} answers", all.len());
 }
@@ -415,9 +417,9 @@ fn a_document_whose_rows_were_asked_for_while_it_was_read_is_read_again() {
     session.simple(TABLES).unwrap();
     for by_range in [true, false] {
         let links = Links::default();
-        let open = || DocumentBuilder::remembering(&database.settings(), &requests(), links.boxed()).unwrap();
+        let open = || DocumentBuilder::start(&database.settings(), &requests(), links.boxed()).unwrap();
         let (mut builder, mut resolver) = (open(), open());
-        let mut source = follow_as(database.settings(), &builder);
+        let mut source = follow_as(database.settings(), &mut builder);
         drain(&mut source);
         // Between the read and its links' being remembered, the order goes, and its going is resolved: nobody knows yet
         // that a document held it.
@@ -430,14 +432,15 @@ fn a_document_whose_rows_were_asked_for_while_it_was_read_is_read_again() {
                     "DELETE FROM items WHERE order_id = {order_gone}; DELETE FROM orders WHERE id = {order_gone}"
                 ))
                 .unwrap();
-            let affected = resolver.touched(&changes(drain(&mut source))).unwrap();
+            let affected = resolver.resolve(changes(drain(&mut source))).unwrap();
             assert!(!affected.ids.iter().any(|id| id.index == 0), "{:?}", affected.ids);
         }));
         let key = vec![flusso_plugin::Value::Integer(user.parse().unwrap())];
         let held = if by_range {
             read(&mut builder, 1)[&(0, format!("{key:?}"))].clone()
         } else {
-            let Outcome::Built(body) = builder.build(&[DocumentId { index: 0, key: key.clone() }]).unwrap().remove(0)
+            let Outcome::Built(body) =
+                builder.build_many(vec![DocumentId { index: 0, key: key.clone() }]).unwrap().remove(0)
             else {
                 panic!("it is there")
             };
@@ -456,41 +459,42 @@ fn a_table_that_tells_less_than_it_did_has_its_documents_built_again() {
     let mut session = database.session();
     session.simple(TABLES).unwrap();
     let links = Links::default();
-    let open = |settings| DocumentBuilder::remembering(&settings, &requests(), links.boxed()).unwrap();
-    let remembers_nothing = |builder: &DocumentBuilder| builder.roots().iter().all(|scope| scope.remembers.is_empty());
+    let open = |settings| DocumentBuilder::start(&settings, &requests(), links.boxed()).unwrap();
+    let remembers_nothing =
+        |builder: &mut DocumentBuilder| builder.scopes().unwrap().iter().all(|scope| scope.remembers.is_empty());
     let mut builder = open(managed(&database));
-    assert!(remembers_nothing(&builder), "what will be set is not remembered");
-    let mut source = follow(&database, &builder);
+    assert!(remembers_nothing(&mut builder), "what will be set is not remembered");
+    let mut source = follow(&database, &mut builder);
     session.simple("UPDATE orders SET total = 1 WHERE id = 1").unwrap();
     assert!(!drain(&mut source).iter().any(|event| matches!(event, Event::TableChanged(_))));
     session.simple("ALTER TABLE orders REPLICA IDENTITY DEFAULT").unwrap();
     session.simple("UPDATE orders SET user_id = 7 WHERE id = 1").unwrap();
     // It is set here, so the source asks to be opened again; what was written meanwhile tells less all the same.
     let until = Instant::now() + Duration::from_secs(20);
-    while let Ok(events) = source.events(&server::ask(1000, 100, None)) {
+    while let Ok(events) = source.poll(server::ask(1000, 100, None)) {
         assert!(Instant::now() < until && !events.iter().any(|event| matches!(event, Event::Change(_))), "{events:?}");
     }
     drop(source);
-    let mut source = follow(&database, &builder);
+    let mut source = follow(&database, &mut builder);
     let events = drain(&mut source);
     let changed: Vec<u32> = events
         .iter()
         .filter_map(|event| if let Event::TableChanged(changed) = event { Some(changed.table) } else { None })
         .collect();
     assert_eq!(changed.len(), 1, "{events:?}");
-    let affected = builder.look_again(&changed).unwrap();
+    let affected = builder.reshaped(changed.clone()).unwrap();
     assert!(affected.rebuild.contains(&0), "{affected:?}");
-    assert!(remembers_nothing(&builder), "it was set again");
+    assert!(remembers_nothing(&mut builder), "it was set again");
     // Unless it is set here, it is remembered from now on; what was remembered once, also when it is told again.
     let mut builder = open(database.settings());
-    assert!(remembers_nothing(&builder));
+    assert!(remembers_nothing(&mut builder));
     session.simple("ALTER TABLE orders REPLICA IDENTITY DEFAULT").unwrap();
-    builder.look_again(&changed).unwrap();
-    let remembers = |builder: &DocumentBuilder| builder.roots()[0].remembers.clone();
+    builder.reshaped(changed.clone()).unwrap();
+    let remembers = |builder: &mut DocumentBuilder| builder.scopes().unwrap()[0].remembers.clone();
     let orders = "public.orders (id integer → user_id integer)".to_owned();
-    assert_eq!(remembers(&builder), std::slice::from_ref(&orders));
+    assert_eq!(remembers(&mut builder), std::slice::from_ref(&orders));
     session.simple("ALTER TABLE orders REPLICA IDENTITY FULL").unwrap();
-    builder.look_again(&changed).unwrap();
-    assert_eq!(remembers(&builder), std::slice::from_ref(&orders));
-    assert!(remembers_nothing(&open(database.settings())));
+    builder.reshaped(changed.clone()).unwrap();
+    assert_eq!(remembers(&mut builder), std::slice::from_ref(&orders));
+    assert!(remembers_nothing(&mut open(database.settings())));
 }

@@ -11,6 +11,7 @@ mod shop;
 
 use flusso_pg::documents::builder::DocumentBuilder;
 use flusso_pg::snapshot::range_scan::KeyRange;
+use flusso_plugin::{Builder as _, RangeBuilder as _};
 use flusso_plugin::{DocumentId, Error, IndexRequest, Key, Outcome, Value};
 use serde_json::Value as Json;
 use server::Database;
@@ -25,14 +26,14 @@ fn request(schema: &str) -> IndexRequest {
 }
 
 fn open(database: &Database, schema: &str) -> DocumentBuilder {
-    DocumentBuilder::start(&database.settings(), &[request(schema)]).unwrap_or_else(|error| panic!("{error}"))
+    DocumentBuilder::start(&database.settings(), &[request(schema)], None).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn by_range(builder: &mut DocumentBuilder, max: usize, max_bytes: usize) -> Vec<(Key, Vec<u8>)> {
+fn by_range(builder: &mut DocumentBuilder, max: u32, max_bytes: u32) -> Vec<(Key, Vec<u8>)> {
     let (mut all, mut cursor, mut rows) = (Vec::new(), None, 0);
     loop {
-        let page = builder.range(0, &KeyRange::default().to_bytes(), cursor.as_deref(), max, max_bytes).unwrap();
-        assert!(page.documents.len() <= max && page.documents.len() as u64 <= page.rows);
+        let page = builder.build_range(0, KeyRange::default().to_bytes(), cursor.clone(), max, max_bytes).unwrap();
+        assert!(page.documents.len() <= max as usize && page.documents.len() as u64 <= page.rows);
         rows += page.rows;
         all.extend(page.documents.into_iter().map(|one| match one.outcome {
             Outcome::Built(body) => (one.key, body),
@@ -83,13 +84,13 @@ fn check(database: &Database, schema: &str, sql: &str) -> Vec<Json> {
     assert_eq!(by_range(&mut builder, 1000, 300), built, "in pages cut by bytes");
     let mut ids: Vec<DocumentId> = built.iter().map(|(key, _)| DocumentId { index: 0, key: key.clone() }).collect();
     ids.extend_from_within(..1);
-    let outcomes = builder.build(&ids).unwrap();
+    let outcomes = builder.build_many(ids.to_vec()).unwrap();
     for ((_, body), outcome) in built.iter().chain(&built[..1]).zip(&outcomes) {
         assert_eq!(&Outcome::Built(body.clone()), outcome, "by key");
     }
     for id in &ids[..ids.len().min(5)] {
         assert_eq!(
-            builder.build(std::slice::from_ref(id)).unwrap()[0],
+            builder.build_many(vec![id.clone()]).unwrap()[0],
             outcomes[ids.iter().position(|other| other == id).unwrap()]
         );
     }
@@ -308,9 +309,9 @@ fn filters_soft_delete_and_null() {
         "version: 1\ntable: things\nfilters: [{ column: kind, op: eq, value: a }]\nfields: [{ integer: id }]\n",
     );
     let ids = [DocumentId { index: 0, key: vec![Value::Integer(5)] }];
-    assert!(matches!(builder.build(&ids).unwrap()[0], Outcome::Built(_)));
+    assert!(matches!(builder.build_many(ids.to_vec()).unwrap()[0], Outcome::Built(_)));
     session.simple("UPDATE things SET kind = 'B' WHERE id = 5").unwrap();
-    assert_eq!(builder.build(&ids).unwrap()[0], Outcome::Absent);
+    assert_eq!(builder.build_many(ids.to_vec()).unwrap()[0], Outcome::Absent);
 }
 
 #[test]
@@ -498,7 +499,7 @@ fn what_does_not_fit_the_database_is_refused_with_its_place() {
             "which is not in `postgres`",
         ),
     ] {
-        let refused = DocumentBuilder::start(&database.settings(), &[request(schema)]).err().map(Error::from);
+        let refused = DocumentBuilder::start(&database.settings(), &[request(schema)], None).err().map(Error::from);
         match refused {
             Some(Error::Configuration(error)) => {
                 assert_eq!(error.setting, "index.things");
@@ -532,7 +533,7 @@ fn a_document_is_of_one_moment_and_altered_tables_are_noticed() {
     });
     let (mut before, mut distinct) = (-1, 0);
     while !writer.is_finished() {
-        let Outcome::Built(body) = builder.build(&ids).unwrap().remove(0) else { panic!("absent") };
+        let Outcome::Built(body) = builder.build_many(ids.to_vec()).unwrap().remove(0) else { panic!("absent") };
         let document: Json = serde_json::from_slice(&body).unwrap();
         let x = document["x"].as_i64().unwrap();
         assert!(document["b"].as_array().unwrap().iter().all(|b| b["x"] == document["x"]), "torn: {document}");
@@ -543,10 +544,10 @@ fn a_document_is_of_one_moment_and_altered_tables_are_noticed() {
     writer.join().unwrap();
     assert!(distinct > 3, "{distinct}");
     session.simple("ALTER TABLE b ALTER x TYPE text USING 'was ' || x").unwrap();
-    let Outcome::Built(body) = builder.build(&ids).unwrap().remove(0) else { panic!("absent") };
+    let Outcome::Built(body) = builder.build_many(ids.to_vec()).unwrap().remove(0) else { panic!("absent") };
     assert_eq!(String::from_utf8(body).unwrap(), r#"{"x":1999,"b":[{"x":"was 1999"},{"x":"was 1999"}]}"#);
     session.simple("ALTER TABLE b DROP x").unwrap();
-    let error = builder.build(&ids).unwrap_err().to_string();
+    let error = builder.build_many(ids.to_vec()).unwrap_err().to_string();
     assert!(error.contains("b.x: the table public.b has no column `x`"), "{error}");
 }
 
@@ -630,7 +631,7 @@ fn keys_and_rows_larger_than_every_buffer_do_not_block() {
     let built = by_range(&mut builder, 2000, 1 << 30);
     assert_eq!(built.len(), 2200);
     let ids: Vec<DocumentId> = built.iter().map(|(key, _)| DocumentId { index: 0, key: key.clone() }).collect();
-    let outcomes = builder.build(&ids).unwrap();
+    let outcomes = builder.build_many(ids.to_vec()).unwrap();
     assert!(built.iter().zip(&outcomes).all(|((_, body), outcome)| *outcome == Outcome::Built(body.clone())));
     let document: Json = serde_json::from_slice(&built[7].1).unwrap();
     assert_eq!(document["b"][0]["back"]["x"], document["x"]);

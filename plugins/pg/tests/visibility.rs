@@ -11,6 +11,7 @@ mod server;
 
 use flusso_pg::protocol::session::{Mode, Session};
 use flusso_pg::replication::source::PgSource;
+use flusso_plugin::Source as _;
 use flusso_plugin::{Event, Preparation, Value};
 use server::{Database, ask, interest, ready};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,9 +26,9 @@ fn stale(name: &str, count: usize, patient: bool, until_seen: bool) -> Option<(u
         .session()
         .simple("CREATE TABLE a (id int PRIMARY KEY, n bigint); INSERT INTO a SELECT generate_series(0, 3), 0")
         .unwrap();
-    let mut watched = interest("a", &["id"]);
-    watched.links = vec!["n".into()];
-    let (mut source, _) = ready(&database, vec![watched], None);
+    let mut followed = interest("a", &["id"]);
+    followed.links = vec!["n".into()];
+    let (mut source, _) = ready(&database, vec![followed], None);
     if !patient {
         source.impatient();
     }
@@ -48,7 +49,7 @@ fn stale(name: &str, count: usize, patient: bool, until_seen: bool) -> Option<(u
         }
         let (mut seen, mut stale, mut confirmed, started) = (0, 0, None, Instant::now());
         while seen < count && !(until_seen && stale > 0) && started.elapsed() < Duration::from_secs(60) {
-            for event in source.events(&ask(256, 100, confirmed.clone())).unwrap() {
+            for event in source.poll(ask(256, 100, confirmed.clone())).unwrap() {
                 match event {
                     Event::Change(change) => {
                         let after = change.after.clone().unwrap();
@@ -95,7 +96,7 @@ fn a_commit_that_nobody_sees_yet_is_in_the_stream_and_is_not_handed_out() {
     let mut admin = open();
     admin.simple("CREATE TABLE a (id int PRIMARY KEY, n bigint); INSERT INTO a VALUES (1, 0)").unwrap();
     let mut source = PgSource::start(settings.clone(), vec![interest("a", &["id"])]).unwrap();
-    while !matches!(source.ready(None).unwrap(), Preparation::Ready(_)) {}
+    while !matches!(source.prepare(None).unwrap(), Preparation::Ready(_)) {}
     admin.simple("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").unwrap();
     admin.simple("SELECT pg_reload_conf()").unwrap();
     let settings = &settings;
@@ -107,7 +108,7 @@ fn a_commit_that_nobody_sees_yet_is_in_the_stream_and_is_not_handed_out() {
             session.simple("UPDATE a SET n = 1 WHERE id = 1").unwrap();
         });
         let changes = |source: &mut PgSource, polls: usize| {
-            let all = (0..polls).flat_map(|_| source.events(&ask(16, 100, None)).unwrap());
+            let all = (0..polls).flat_map(|_| source.poll(ask(16, 100, None)).unwrap());
             all.filter(|event| matches!(event, Event::Change(_))).count()
         };
         assert_eq!(changes(&mut source, 20), 0, "with the rule");

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 /// What the catalogue says about a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outline {
+pub struct Fingerprint {
     /// Another one: the table was dropped and made again.
     oid: u32,
     /// Where its rows are stored. Another one: they were written anew, by an `ALTER`, but also by `VACUUM FULL`.
@@ -57,7 +57,7 @@ struct Partition {
     attached: u32,
 }
 
-impl Outline {
+impl Fingerprint {
     /// The tables of some interests, in one query; `None` where there is none of the name.
     pub fn all<'a>(
         session: &mut Session,
@@ -79,10 +79,10 @@ impl Outline {
         for row in session.simple(&query)? {
             let mut cells = row.into_iter().map(Option::unwrap_or_default);
             let place = cells.next().and_then(|text| text.parse::<usize>().ok());
-            let outline = serde_json::from_str(&cells.next().unwrap_or_default())
+            let fingerprint = serde_json::from_str(&cells.next().unwrap_or_default())
                 .map_err(|error| Error::protocol(format_args!("the catalogue: {error}")))?;
             if let Some(slot) = place.and_then(|place| found.get_mut(place)) {
-                *slot = Some(outline);
+                *slot = Some(fingerprint);
             }
         }
         Ok(found)

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 /// What is selected of one table, and its key.
 #[derive(Debug, Clone)]
-pub struct Keyed {
+pub struct KeyColumns {
     /// `"schema"."table" AS t`.
     pub from: String,
     /// What is selected.
@@ -36,7 +36,7 @@ pub struct KeyColumn {
     pub at: usize,
 }
 
-impl Keyed {
+impl KeyColumns {
     /// Keys alone, as the table has them.
     pub fn keys(table: &Table) -> Result<Self> {
         let columns = table.key.iter().map(|name| format!("t.{}", sql::name(name))).collect::<Vec<_>>().join(", ");
@@ -73,7 +73,7 @@ impl Keyed {
 
     /// Finds where the key columns are in a row.
     #[inline]
-    pub fn find(&self, row: &[u8], key: &mut KeyPlaces) -> Result<()> {
+    pub fn find(&self, row: &[u8], key: &mut KeyPositions) -> Result<()> {
         let mut cut = Cut(row);
         key.places.clear();
         key.places.resize(self.key.len(), 0..0);
@@ -106,11 +106,11 @@ impl Keyed {
 
 /// Where a row's key columns are in its bytes. Kept from row to row.
 #[derive(Debug, Default)]
-pub struct KeyPlaces {
+pub struct KeyPositions {
     places: Vec<Range<usize>>,
 }
 
-impl KeyPlaces {
+impl KeyPositions {
     /// The key's texts.
     pub fn texts<'a>(&'a self, row: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         self.places.iter().map(|place| row.get(place.clone()).unwrap_or_default())

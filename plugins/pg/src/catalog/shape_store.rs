@@ -1,6 +1,6 @@
 //! What the source remembers of its tables over restarts: how each stood when the documents that read it were last right.
 
-use crate::catalog::fingerprint::Outline;
+use crate::catalog::fingerprint::Fingerprint;
 use crate::error::Result;
 use flusso_plugin::TableInterest;
 use serde::{Deserialize, Serialize};
@@ -8,22 +8,22 @@ use std::collections::BTreeMap;
 
 /// A table, remembered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remembered {
+pub struct StoredShape {
     /// How it stood.
-    pub outline: Outline,
+    pub fingerprint: Fingerprint,
     /// Why documents that read it are not right since. Stands until their building anew is durable.
     pub stale: Option<String>,
 }
 
 /// Tables by name.
-pub type Tables = BTreeMap<String, Remembered>;
+pub type StoredShapes = BTreeMap<String, StoredShape>;
 
 /// Where it is kept.
-pub trait Memory {
+pub trait ShapeStore {
     /// All of it.
-    fn load(&mut self) -> Result<Tables>;
+    fn load(&mut self) -> Result<StoredShapes>;
     /// Changes it: all of it or nothing, durable on return. `None` forgets a table.
-    fn store(&mut self, changes: Vec<(String, Option<Remembered>)>) -> Result<()>;
+    fn store(&mut self, changes: Vec<(String, Option<StoredShape>)>) -> Result<()>;
 }
 
 /// A table's name here.
@@ -32,14 +32,14 @@ pub fn label(interest: &TableInterest) -> String {
 }
 
 /// For a host that keeps nothing: what changed while nobody looked is not noticed.
-pub struct Nothing;
+pub struct NoShapeStore;
 
-impl Memory for Nothing {
-    fn load(&mut self) -> Result<Tables> {
-        Ok(Tables::new())
+impl ShapeStore for NoShapeStore {
+    fn load(&mut self) -> Result<StoredShapes> {
+        Ok(StoredShapes::new())
     }
 
-    fn store(&mut self, _: Vec<(String, Option<Remembered>)>) -> Result<()> {
+    fn store(&mut self, _: Vec<(String, Option<StoredShape>)>) -> Result<()> {
         Ok(())
     }
 }
@@ -54,9 +54,9 @@ use crate::error::Error;
 const PREFIX: &str = "table/";
 
 #[cfg(target_family = "wasm")]
-impl Memory for Host {
-    fn load(&mut self) -> Result<Tables> {
-        let (mut tables, mut after) = (Tables::new(), None);
+impl ShapeStore for Host {
+    fn load(&mut self) -> Result<StoredShapes> {
+        let (mut tables, mut after) = (StoredShapes::new(), None);
         loop {
             let page = match flusso_plugin::state::scan(PREFIX.as_bytes(), after.as_deref(), 1000) {
                 Ok(page) => page,
@@ -75,7 +75,7 @@ impl Memory for Host {
         }
     }
 
-    fn store(&mut self, changes: Vec<(String, Option<Remembered>)>) -> Result<()> {
+    fn store(&mut self, changes: Vec<(String, Option<StoredShape>)>) -> Result<()> {
         use flusso_plugin::state::Mutation;
         let mutations: Result<Vec<Mutation>> = changes
             .into_iter()
@@ -98,13 +98,13 @@ impl Memory for Host {
 }
 
 #[cfg(not(target_family = "wasm"))]
-impl Memory for Host {
-    fn load(&mut self) -> Result<Tables> {
-        Nothing.load()
+impl ShapeStore for Host {
+    fn load(&mut self) -> Result<StoredShapes> {
+        NoShapeStore.load()
     }
 
-    fn store(&mut self, changes: Vec<(String, Option<Remembered>)>) -> Result<()> {
-        Nothing.store(changes)
+    fn store(&mut self, changes: Vec<(String, Option<StoredShape>)>) -> Result<()> {
+        NoShapeStore.store(changes)
     }
 }
 

@@ -39,8 +39,8 @@ pub struct Table {
     pub identity_columns: Vec<String>,
     /// All columns, in order.
     pub columns: Vec<Column>,
-    /// The same in short: what [`fingerprints`] answers while they are what they were.
-    pub fingerprint: String,
+    /// The same in short: what [`shape_query`] answers while they are what they were.
+    pub shape: String,
 }
 
 /// A column.
@@ -172,13 +172,13 @@ pub fn find(session: &mut Session, schema: &str, name: &str) -> Result<Option<Ta
     Ok(found.into_iter().next())
 }
 
-/// The statement that answers, for tables in the order of their oids, each that is there and what [`Table::fingerprint`] has.
+/// The statement that answers, for tables in the order of their oids, each that is there and what [`Table::shape`] has.
 /// The oids are part of it: it is asked with every reading of documents, and so it is planned once.
-pub fn fingerprints(oids: &[u32]) -> String {
-    FINGERPRINTS.replace("$1", &sql::text(&sql::array(oids.iter().map(u32::to_string))))
+pub fn shape_query(oids: &[u32]) -> String {
+    SHAPE_QUERY.replace("$1", &sql::text(&sql::array(oids.iter().map(u32::to_string))))
 }
 
-const FINGERPRINTS: &str =
+const SHAPE_QUERY: &str =
     "SELECT a.attrelid, string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum)
          || (SELECT ' ' || c.relreplident::text FROM pg_catalog.pg_class c WHERE c.oid = a.attrelid)
      FROM pg_catalog.pg_attribute a WHERE a.attrelid = ANY($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
@@ -211,7 +211,7 @@ SELECT pg_catalog.row_to_json(t) FROM (
         pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable,
         c.relrowsecurity AND pg_catalog.row_security_active(c.oid) AS hidden_rows,
         pg_catalog.pg_get_userbyid(c.relowner) AS owner, current_user AS role,
-        keys.key, keys.key_identifies, keys.identity_columns, columns.columns, columns.fingerprint
+        keys.key, keys.key_identifies, keys.identity_columns, columns.columns, columns.shape
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     CROSS JOIN LATERAL (
@@ -234,7 +234,7 @@ SELECT pg_catalog.row_to_json(t) FROM (
             'required', a.attnotnull,
             'indexed', EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum AND i.indpred IS NULL AND i.indisvalid)) ORDER BY a.attnum), '[]') AS columns,
             coalesce(string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum), '')
-                || ' ' || c.relreplident::text AS fingerprint
+                || ' ' || c.relreplident::text AS shape
         FROM pg_catalog.pg_attribute a
         JOIN base b ON b.type = a.atttypid
         JOIN pg_catalog.pg_type ty ON ty.oid = b.base

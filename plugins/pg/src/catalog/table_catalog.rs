@@ -10,11 +10,11 @@ use std::collections::HashMap;
 
 /// Tables by schema and name.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Known {
+pub(crate) struct TableCatalog {
     tables: HashMap<(String, String), Table>,
 }
 
-impl Known {
+impl TableCatalog {
     /// The tables a schema reads, as far as they are there.
     pub(crate) fn of_schema(session: &mut Session, schema: &Schema) -> Result<Self> {
         let mut known = Self::default();
@@ -49,7 +49,7 @@ impl Known {
     }
 }
 
-impl Catalogue for Known {
+impl Catalogue for TableCatalog {
     fn key(&self, table: &TableName) -> Option<Vec<String>> {
         self.table(table.schema.as_str(), table.name.as_str()).map(|table| table.key.clone())
     }

@@ -1,7 +1,7 @@
 //! What a schema promises of columns, against what they are: nulls, generated values, conditions that look elsewhere.
 
 use crate::catalog::table::{Column, Table};
-use crate::catalog::table_catalog::Known;
+use crate::catalog::table_catalog::TableCatalog;
 use crate::diagnosis::Report;
 use crate::diagnosis::code::Code;
 use crate::protocol::sql;
@@ -31,7 +31,14 @@ const ELSEWHERE: [&str; 14] = [
 ];
 
 /// Looks at one schema.
-pub(super) fn look(schema: &Schema, known: &Known, subject: &str, origin: &str, version: u32, report: &mut Report) {
+pub(super) fn look(
+    schema: &Schema,
+    known: &TableCatalog,
+    subject: &str,
+    origin: &str,
+    version: u32,
+    report: &mut Report,
+) {
     let mut look = Look { known, subject, origin, report };
     look.filters("filters", &schema.filters);
     if let SoftDelete::Marked { when, .. } = &schema.soft_delete {
@@ -47,7 +54,7 @@ pub(super) fn look(schema: &Schema, known: &Known, subject: &str, origin: &str, 
 }
 
 struct Look<'a> {
-    known: &'a Known,
+    known: &'a TableCatalog,
     subject: &'a str,
     origin: &'a str,
     report: &'a mut Report,

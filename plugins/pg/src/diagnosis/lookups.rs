@@ -2,7 +2,7 @@
 //! reads the whole table every time.
 
 use crate::catalog::table::Table;
-use crate::catalog::table_catalog::Known;
+use crate::catalog::table_catalog::TableCatalog;
 use crate::diagnosis::Report;
 use crate::diagnosis::code::Code;
 use crate::error::Result;
@@ -20,7 +20,7 @@ pub(super) fn look(
     session: &mut Session,
     schema: &Schema,
     plan: &Plan,
-    known: &Known,
+    known: &TableCatalog,
     report: &mut Report,
 ) -> Result<()> {
     let wanted = wanted(schema, plan, known)?;
@@ -57,7 +57,7 @@ pub(super) fn look(
 }
 
 /// From documents down to rows, and from a changed row up to documents.
-fn wanted(schema: &Schema, plan: &Plan, known: &Known) -> Result<Lookups> {
+fn wanted(schema: &Schema, plan: &Plan, known: &TableCatalog) -> Result<Lookups> {
     let mut wanted = Lookups::new();
     let mut want = |table: Option<&Table>, columns: Vec<String>, place: &str| {
         if let Some(table) = table {

@@ -12,7 +12,7 @@ mod tables;
 use crate::catalog::table::{self, Table};
 use crate::documents::builder::DocumentBuilder;
 use crate::error::{Error, Result};
-use crate::protocol::session::{CALL, Mode, Session};
+use crate::protocol::session::{CALL_LIMIT, Mode, Session};
 use crate::settings::Settings;
 use code::Code;
 use flusso_plugin::{Diagnosis, Examination, Finding, IndexRequest, Severity, TableName};
@@ -84,7 +84,7 @@ pub fn examine(settings: &Settings, of: &Examination) -> Result<Vec<Finding>> {
         }
         Err(error) => return Err(error),
     };
-    session.within(CALL);
+    session.within(CALL_LIMIT);
     let server = server::look(&mut session, settings, &mut report)?;
     let mut read: Vec<Table> = Vec::new();
     match indexes {
@@ -147,7 +147,7 @@ fn relations(settings: &Settings, good: &[IndexRequest], report: &mut Report) ->
     }
     // As it is, and not as the next start will have it.
     let now = Settings { manage_replica_identity: false, ..settings.clone() };
-    let builder = match DocumentBuilder::start(&now, good).map_err(Error::classified) {
+    let builder = match DocumentBuilder::start(&now, good, crate::links::of_host()).map_err(Error::classified) {
         Ok(builder) => builder,
         Err(Error::Transient(why)) => return Err(Error::Transient(why)),
         Err(error) => {

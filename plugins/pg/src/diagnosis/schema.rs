@@ -1,7 +1,7 @@
 //! Schemas against the live catalogue: tables and columns that are not there, types that do not fit, what the server refuses.
 
 use crate::catalog::table::{self, Table};
-use crate::catalog::table_catalog::Known;
+use crate::catalog::table_catalog::TableCatalog;
 use crate::diagnosis::code::Code;
 use crate::diagnosis::{Report, fields, lookups, tables};
 use crate::documents::query::Queries;
@@ -82,8 +82,8 @@ fn sorted(mut list: Vec<String>) -> Vec<String> {
 }
 
 /// An index without a schema: the table of its name.
-fn rows(session: &mut Session, index: &IndexRequest, report: &mut Report) -> Result<Known> {
-    let mut known = Known::default();
+fn rows(session: &mut Session, index: &IndexRequest, report: &mut Report) -> Result<TableCatalog> {
+    let mut known = TableCatalog::default();
     let (schema, name) = index.name.split_once('.').unwrap_or(("public", index.name.as_str()));
     match table::find(session, schema, name)? {
         Some(table) => known.add(table),
@@ -92,9 +92,9 @@ fn rows(session: &mut Session, index: &IndexRequest, report: &mut Report) -> Res
     Ok(known)
 }
 
-fn one(session: &mut Session, index: &IndexRequest, schema: &Schema, report: &mut Report) -> Result<Known> {
+fn one(session: &mut Session, index: &IndexRequest, schema: &Schema, report: &mut Report) -> Result<TableCatalog> {
     let (subject, origin) = (subject(index), origin(index));
-    let known = Known::of_schema(session, schema)?;
+    let known = TableCatalog::of_schema(session, schema)?;
     for used in flusso_schema::tables([schema]) {
         let (space, name) = (used.table.schema.as_str(), used.table.name.as_str());
         if known.table(space, name).is_none() {
@@ -130,7 +130,7 @@ fn one(session: &mut Session, index: &IndexRequest, schema: &Schema, report: &mu
 fn statements(
     session: &mut Session,
     plan: &Plan,
-    known: &Known,
+    known: &TableCatalog,
     subject: &str,
     origin: &str,
     report: &mut Report,

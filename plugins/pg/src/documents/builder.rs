@@ -6,27 +6,34 @@ pub(crate) mod open;
 mod resolve;
 mod table_selection;
 
-use crate::catalog::table_catalog::Known;
+use crate::catalog::table_catalog::TableCatalog;
 use crate::documents::executor::Executor;
-use crate::documents::lookup::fits;
+use crate::documents::lookup::{PgLookup, fits};
 use crate::documents::query::Queries;
 use crate::error::{Error, Result};
-use crate::links::{self, LinkTable, Named, Seen};
+use crate::links::{self, LinkRecorder, LinkRelation, LinkTable, ParentLookup};
 use crate::protocol::codec;
-use crate::protocol::session::{CALL, Session};
+use crate::protocol::session::{CALL_LIMIT, Session};
 use crate::settings::Settings;
-use crate::snapshot::range_scan::Walk;
+use crate::snapshot::range_scan::RangeScan;
 use flusso_documents::{Assembly, CHUNK, Chunk, Plan, Rows, build};
-use flusso_plugin::{Affected, DocumentId, IndexRequest, Outcome, Value};
-use flusso_resolve::Resolver;
+use flusso_plugin as contract;
+use flusso_plugin::{
+    Affected, Builder, Change, Cursor, DocumentId, IndexRequest, Mapping, Outcome, Scope, TableInterest, TableNumber,
+    Value,
+};
+use flusso_resolve::{Resolver, Touched};
 use flusso_schema::Schema;
 use std::collections::{BTreeSet, HashMap};
 
-/// Chunks under way at once.
-pub(crate) const AHEAD: usize = 4;
-/// Documents that were overtaken are built again so few at a time, and so often.
-const FEW: usize = 32;
-const AGAIN: usize = 50;
+/// Chunks of documents whose questions are on their way at the same time.
+pub(crate) const CHUNKS_IN_FLIGHT: usize = 4;
+/// Documents that were overtaken are built again this many at a time.
+pub(crate) const OVERTAKEN_CHUNK: usize = 32;
+/// How often documents that were overtaken are built again before the call fails.
+const MAX_OVERTAKEN_ROUNDS: usize = 50;
+/// Documents in the first answer to a batch of changes, at most.
+const FIRST_DOCUMENTS: usize = 8192;
 
 /// A builder, opened.
 pub struct DocumentBuilder {
@@ -34,11 +41,11 @@ pub struct DocumentBuilder {
     pub(crate) indexes: Vec<Index>,
     /// The ways from rows to documents; the contract's numbers of tables are its.
     pub(crate) resolver: Resolver,
-    pub(crate) walk: Option<(u32, Walk)>,
+    pub(crate) scan: Option<(u32, RangeScan)>,
     /// Where links are remembered that the server does not tell; none outside a component.
     pub(crate) links: Option<Box<dyn LinkTable>>,
     /// The relations that are followed through it.
-    pub(crate) followed: Vec<Named>,
+    pub(crate) followed: Vec<LinkRelation>,
     /// Their names, and those of before.
     pub(crate) kept: BTreeSet<String>,
     /// Whether replica identity is set where it may be.
@@ -48,8 +55,8 @@ pub struct DocumentBuilder {
 /// An index. Its place is its number.
 pub(crate) struct Index {
     pub(crate) name: String,
-    pub(crate) made_of: MadeOf,
-    pub(crate) known: Known,
+    pub(crate) origin_of_documents: DocumentOrigin,
+    pub(crate) known: TableCatalog,
     /// What the documents are made of.
     pub(crate) bare: Plan,
     /// The same, with the links that are read beside it.
@@ -58,7 +65,7 @@ pub(crate) struct Index {
 }
 
 /// What documents are made of.
-pub(crate) enum MadeOf {
+pub(crate) enum DocumentOrigin {
     /// Whole rows of one table.
     Rows { schema: String, table: String },
     /// What a schema says.
@@ -70,13 +77,8 @@ pub(crate) enum MadeOf {
 }
 
 impl DocumentBuilder {
-    /// Opens a session, reads the schemas and looks the tables up.
-    pub fn start(settings: &Settings, requests: &[IndexRequest]) -> Result<Self> {
-        Self::remembering(settings, requests, links::of_host())
-    }
-
-    /// The same, with this link table.
-    pub fn remembering(
+    /// Opens a session, reads the schemas and looks the tables up. `links`: the link table, where there is one.
+    pub fn start(
         settings: &Settings,
         requests: &[IndexRequest],
         mut links: Option<Box<dyn LinkTable>>,
@@ -86,70 +88,61 @@ impl DocumentBuilder {
         let manages = settings.manage_replica_identity;
         let resolver = crate::documents::builder::resolve::resolver(&indexes, manages)?;
         let kept = links.as_mut().map(|links| links.followed()).unwrap_or_default().into_iter().collect();
-        let mut builder = Self { session, indexes, resolver, walk: None, links, followed: Vec::new(), kept, manages };
+        let mut builder = Self { session, indexes, resolver, scan: None, links, followed: Vec::new(), kept, manages };
         builder.connect()?;
         Ok(builder)
     }
 
-    /// Builds by key, in the order of the ids.
-    pub fn build(&mut self, ids: &[DocumentId]) -> Result<Vec<Outcome>> {
-        self.session.within(CALL);
-        self.release()?;
-        let (mut outcomes, mut overtaken) = self.build_once(ids)?;
-        // A row whose change was resolved before its links were remembered: the document may hold what nobody will mend.
-        for _ in 0..AGAIN {
+    /// Builds documents by key, one outcome an id, `chunk` documents at a time. A document is built again while a row that it was
+    /// made of changed before its links were recorded: the change was resolved without them, so nothing else would correct the
+    /// document.
+    pub(crate) fn build_current(&mut self, ids: &[DocumentId], chunk: usize) -> Result<Vec<Outcome>> {
+        let mut outcomes = vec![Outcome::Absent; ids.len()];
+        let (mut places, mut chunk): (Vec<usize>, _) = ((0..ids.len()).collect(), chunk.max(1));
+        for _ in 0..=MAX_OVERTAKEN_ROUNDS {
+            let mut overtaken = Vec::new();
+            for places in places.chunks(chunk) {
+                self.session.within(CALL_LIMIT);
+                overtaken.extend(self.build_places(ids, places, &mut outcomes)?);
+            }
             if overtaken.is_empty() {
                 return Ok(outcomes);
             }
-            // Few at a time, so that it is quick, and hardly overtaken again.
-            for places in std::mem::take(&mut overtaken).chunks(FEW) {
-                let few: Vec<DocumentId> = places.iter().filter_map(|place| ids.get(*place).cloned()).collect();
-                let (fresh, again) = self.build_once(&few)?;
-                overtaken.extend(again.into_iter().filter_map(|at| places.get(at).copied()));
-                for (place, outcome) in places.iter().zip(fresh) {
-                    if let Some(held) = outcomes.get_mut(*place) {
-                        *held = outcome;
-                    }
-                }
-            }
+            // Small chunks are read quickly, and are hardly overtaken again.
+            (places, chunk) = (overtaken, OVERTAKEN_CHUNK);
         }
         Err(Error::Transient("rows change faster than documents of them can be read; it is tried again".into()))
     }
 
-    /// Builds by key, few at a time, so that each is hardly overtaken.
-    pub(crate) fn build_few(&mut self, ids: &[DocumentId]) -> Result<Vec<Outcome>> {
-        let mut outcomes = Vec::with_capacity(ids.len());
-        for few in ids.chunks(FEW) {
-            outcomes.extend(self.build(few)?);
-        }
-        Ok(outcomes)
-    }
-
-    /// Builds by key, and remembers the links that were read. Says which documents were overtaken meanwhile, by their places.
-    fn build_once(&mut self, ids: &[DocumentId]) -> Result<(Vec<Outcome>, Vec<usize>)> {
+    /// Builds the documents at some places of a list and records the links that were read. Returns the places of those that were
+    /// overtaken meanwhile.
+    fn build_places(&mut self, ids: &[DocumentId], places: &[usize], outcomes: &mut [Outcome]) -> Result<Vec<usize>> {
         let since = self.moment();
-        let (mut seen, mut chunks) = (Seen::default(), Vec::new());
-        let mut outcomes = vec![Outcome::Absent; ids.len()];
+        let (mut recorder, mut chunks) = (LinkRecorder::default(), Vec::new());
         let mut by_index: HashMap<u32, Vec<usize>> = HashMap::new();
-        for (at, id) in ids.iter().enumerate() {
-            by_index.entry(id.index).or_default().push(at);
+        for place in places {
+            let Some(id) = ids.get(*place) else { continue };
+            by_index.entry(id.index).or_default().push(*place);
+            if let Some(outcome) = outcomes.get_mut(*place) {
+                *outcome = Outcome::Absent;
+            }
         }
         for (number, places) in by_index {
             let followed = self.followed.clone();
-            self.again(number, |session, index| {
-                let mut taken = |assembly: &Assembly<'_>, places: Vec<usize>| {
-                    seen.take(assembly, &followed);
+            self.with_replan(number, |session, index| {
+                let mut record = |assembly: &Assembly<'_>, places: Vec<usize>| {
+                    recorder.take(assembly, &followed);
                     chunks.push(places);
                 };
-                by_key(session, index, &places, ids, &mut outcomes, &mut taken)
+                read_by_key(session, index, &places, ids, outcomes, &mut record)
             })?;
         }
-        let chunks =
-            self.remember(since, seen)?.into_iter().filter_map(|chunk| chunks.get(usize::try_from(chunk).ok()?));
-        Ok((outcomes, chunks.flatten().copied().collect()))
+        let overtaken = self.record_links(since, recorder)?.into_iter();
+        let overtaken = overtaken.filter_map(|chunk| chunks.get(usize::try_from(chunk).ok()?));
+        Ok(overtaken.flatten().copied().collect())
     }
 
-    /// Now, to the link table; before anything is read.
+    /// The link table's clock, read before anything is read from the database.
     pub(crate) fn moment(&mut self) -> u64 {
         match &mut self.links {
             Some(links) if !self.followed.is_empty() => links.moment(),
@@ -157,16 +150,16 @@ impl DocumentBuilder {
         }
     }
 
-    /// Hands over the links that were read. Returns the chunks that were overtaken.
-    pub(crate) fn remember(&mut self, since: u64, seen: Seen) -> Result<BTreeSet<u32>> {
+    /// Records the links that were read. Returns the chunks that were overtaken.
+    pub(crate) fn record_links(&mut self, since: u64, recorder: LinkRecorder) -> Result<BTreeSet<u32>> {
         match &mut self.links {
-            Some(links) if !self.followed.is_empty() => seen.remember(&mut **links, since, &self.followed),
+            Some(links) if !self.followed.is_empty() => recorder.record(&mut **links, since, &self.followed),
             _ => Ok(BTreeSet::new()),
         }
     }
 
-    /// Reads documents, and once more when it turns out that a table was altered.
-    pub(crate) fn again(
+    /// Reads documents of an index, and again with a new plan where a table was altered.
+    pub(crate) fn with_replan(
         &mut self,
         number: u32,
         mut read: impl FnMut(&mut Session, &Index) -> Result<()>,
@@ -177,19 +170,19 @@ impl DocumentBuilder {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            if !matches!(failed, Error::Server(_) | Error::Transient(_)) || !self.freshen(number)? {
+            if !matches!(failed, Error::Server(_) | Error::Transient(_)) || !self.replan_if_altered(number)? {
                 return Err(failed);
             }
         }
         Err(Error::Transient("the tables change their shape faster than they can be read; it is tried again".into()))
     }
 
-    /// Looks whether the tables still have the columns the documents were planned with, and plans again if not; whether
-    /// they had changed.
-    pub(crate) fn freshen(&mut self, number: u32) -> Result<bool> {
+    /// Compares the tables' columns with those the documents were planned with, and plans again where they differ. Returns
+    /// whether they did.
+    pub(crate) fn replan_if_altered(&mut self, number: u32) -> Result<bool> {
         let index = usize::try_from(number).ok().and_then(|number| self.indexes.get_mut(number));
         let index = index.ok_or_else(|| unknown(number))?;
-        let look = self.session.prepare(&index.queries.shapes)?;
+        let look = self.session.prepare(&index.queries.shape_query)?;
         let found = self.session.rows(&look, &[])?;
         let found: Vec<(String, String)> = found
             .into_iter()
@@ -198,7 +191,7 @@ impl DocumentBuilder {
                 (cells.next().unwrap_or_default(), cells.next().unwrap_or_default())
             })
             .collect();
-        if found == index.queries.fingerprints {
+        if found == index.queries.expected_shapes {
             return Ok(false);
         }
         self.session.forget()?;
@@ -207,35 +200,84 @@ impl DocumentBuilder {
         Ok(true)
     }
 
-    /// Tables changed their shape: the documents that read them are built anew.
-    pub fn look_again(&mut self, tables: &[u32]) -> Result<Affected> {
-        self.session.within(CALL);
-        self.release()?;
-        self.walk = None;
-        let affected = self.resolver.reshaped(tables);
-        for number in &affected.rebuild {
-            self.freshen(*number)?;
-        }
-        self.connect()?;
-        Ok(affected)
-    }
-
-    /// Frees the session from a range that was left in the middle.
+    /// Reads the rest of a range's statement, so that the session is free for another.
     pub(crate) fn release(&mut self) -> Result<()> {
-        match &mut self.walk {
-            Some((_, walk)) => walk.abandon(&mut self.session),
+        match &mut self.scan {
+            Some((_, scan)) => scan.abandon(&mut self.session),
             None => Ok(()),
         }
     }
 }
 
-fn by_key(
+impl Builder for DocumentBuilder {
+    fn open(given: contract::Settings, indexes: Vec<IndexRequest>) -> contract::Result<Self> {
+        Ok(Self::start(&Settings::from_json(given.parse()?)?, &indexes, links::of_host())?)
+    }
+
+    fn mappings(&mut self) -> contract::Result<Vec<Mapping>> {
+        Ok(self.indexes.iter().map(describe::mapping).collect::<Result<_>>()?)
+    }
+
+    fn scopes(&mut self) -> contract::Result<Vec<Scope>> {
+        let mut scopes = self.resolver.scopes();
+        for scope in &mut scopes {
+            let index = at(&self.indexes, scope.index)?;
+            scope.remembers = describe::recorded_relations(index, &self.followed);
+        }
+        Ok(scopes)
+    }
+
+    fn interest(&mut self) -> contract::Result<Vec<TableInterest>> {
+        Ok(self.resolver.interest())
+    }
+
+    fn resolve(&mut self, changes: Vec<Change>) -> contract::Result<Affected> {
+        self.session.within(CALL_LIMIT);
+        self.release()?;
+        let (indexes, session) = (&self.indexes, &mut self.session);
+        let mut lookup = PgLookup { session, tables: &|name| resolve::table(indexes, name) };
+        let table = self.links.as_mut().map(|table| &mut **table as &mut dyn LinkTable);
+        let mut parents = ParentLookup { table, relations: &self.followed };
+        let touched = self.resolver.resolve(&changes, FIRST_DOCUMENTS, &mut lookup, &mut parents)?;
+        let Touched { mut affected, ended } = touched;
+        links::put_ended(&mut affected, ended, &self.followed);
+        Ok(affected)
+    }
+
+    fn resolve_more(&mut self, cursor: Cursor, max: u32) -> contract::Result<Affected> {
+        self.session.within(CALL_LIMIT);
+        self.release()?;
+        let (indexes, session) = (&self.indexes, &mut self.session);
+        let mut lookup = PgLookup { session, tables: &|name| resolve::table(indexes, name) };
+        Ok(self.resolver.resolve_more(&cursor, usize::try_from(max).unwrap_or(usize::MAX), &mut lookup)?)
+    }
+
+    fn reshaped(&mut self, tables: Vec<TableNumber>) -> contract::Result<Affected> {
+        self.session.within(CALL_LIMIT);
+        self.release()?;
+        self.scan = None;
+        let affected = self.resolver.reshaped(&tables);
+        for number in &affected.rebuild {
+            self.replan_if_altered(*number)?;
+        }
+        self.connect()?;
+        Ok(affected)
+    }
+
+    fn build_many(&mut self, ids: Vec<DocumentId>) -> contract::Result<Vec<Outcome>> {
+        self.release()?;
+        Ok(self.build_current(&ids, usize::MAX)?)
+    }
+}
+
+/// Reads the documents at some places of a list, all of one index, chunk by chunk; `record` gets each chunk's rows and places.
+fn read_by_key(
     session: &mut Session,
     index: &Index,
     places: &[usize],
     ids: &[DocumentId],
     outcomes: &mut [Outcome],
-    taken: &mut dyn FnMut(&Assembly<'_>, Vec<usize>),
+    record: &mut dyn FnMut(&Assembly<'_>, Vec<usize>),
 ) -> Result<()> {
     // A key asked for twice is read once and answered twice.
     let mut wanted: HashMap<Vec<u8>, usize> = HashMap::with_capacity(places.len());
@@ -268,9 +310,9 @@ fn by_key(
     let mut body = Vec::new();
     read(session, index, |executor| {
         executor.begin()?;
-        build(&index.plan, executor, AHEAD, next, |number, assembly| {
+        build(&index.plan, executor, CHUNKS_IN_FLIGHT, next, |number, assembly| {
             let here = keys.iter().skip(number * CHUNK).take(assembly.len());
-            taken(assembly, here.flat_map(|(_, places)| places).copied().collect());
+            record(assembly, here.flat_map(|(_, places)| places).copied().collect());
             for (document, (key, places)) in keys.iter().skip(number * CHUNK).take(assembly.len()).enumerate() {
                 // What is equal to the server alone (citext) is another document.
                 let same = assembly.key(document).is_some_and(|texts| index.queries.roots.is(key, texts));

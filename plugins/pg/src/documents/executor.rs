@@ -12,7 +12,7 @@ use flusso_documents::{Fetch, Links, Malformed, Rows};
 use std::collections::VecDeque;
 
 /// Bytes of questions under way at most, beyond a single one.
-const WINDOW: usize = 48 * 1024;
+const PIPELINE_BYTES: usize = 48 * 1024;
 
 /// One reading of documents.
 pub(crate) struct Executor<'s> {
@@ -30,7 +30,7 @@ pub(crate) struct Executor<'s> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expected {
     /// An answer without rows.
-    Nothing,
+    NoShapeStore,
     /// The tables' shapes.
     Shapes,
     /// The rows of a question of so many bytes.
@@ -69,11 +69,11 @@ impl<'s> Executor<'s> {
 
     /// Lines up the beginning.
     pub(crate) fn begin(&mut self) -> Result<()> {
-        let shapes = self.session.prepare(&self.queries.shapes)?;
+        let shapes = self.session.prepare(&self.queries.shape_query)?;
         if self.statements.len() > 1 {
             let begin = self.session.prepare("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
             self.session.line_up(&begin, &[]);
-            self.expected.push_back(Expected::Nothing);
+            self.expected.push_back(Expected::NoShapeStore);
             self.transaction = Transaction::Open;
         }
         self.session.line_up(&shapes, &[]);
@@ -103,15 +103,15 @@ impl<'s> Executor<'s> {
         self.session.send()?;
         loop {
             match self.expected.front() {
-                Some(Expected::Nothing) => {
+                Some(Expected::NoShapeStore) => {
                     self.expected.pop_front();
                     self.session.rest()?;
                 }
                 Some(Expected::Shapes) => {
                     self.expected.pop_front();
                     let found = self.session.rest()?;
-                    let same = found.len() == self.queries.fingerprints.len()
-                        && found.iter().zip(&self.queries.fingerprints).all(|(row, (oid, shape))| {
+                    let same = found.len() == self.queries.expected_shapes.len()
+                        && found.iter().zip(&self.queries.expected_shapes).all(|(row, (oid, shape))| {
                             matches!(row.as_slice(), [Some(found_oid), Some(found)] if found_oid == oid && found == shape)
                         });
                     if !same {
@@ -164,7 +164,7 @@ impl<'s> Executor<'s> {
     /// Lines up what has waited, as far as there is room.
     fn pump(&mut self) -> Result<()> {
         while let Some((_, arrays)) = self.waiting.front() {
-            if self.under_way > 0 && self.under_way + size(arrays) > WINDOW {
+            if self.under_way > 0 && self.under_way + size(arrays) > PIPELINE_BYTES {
                 return Ok(());
             }
             if let Some((node, arrays)) = self.waiting.pop_front() {

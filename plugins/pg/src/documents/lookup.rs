@@ -1,6 +1,6 @@
 //! The resolver's questions as SQL: a statement a question, all of a round on their way together.
 
-use crate::catalog::key_columns::Keyed;
+use crate::catalog::key_columns::KeyColumns;
 use crate::catalog::table::Table;
 use crate::documents::reader::{by_key, key_arrays};
 use crate::error::{Error, Result};
@@ -12,7 +12,7 @@ use flusso_resolve::{ColumnFacts, Hop, Identity, Lookup, Pair, TableFacts, Unrea
 
 /// Bytes of questions under way at most, beyond a single one: a server that waits for us to read, while we wait for it to
 /// read, would wait for ever.
-const WINDOW: usize = 48 * 1024;
+const PIPELINE_BYTES: usize = 48 * 1024;
 
 /// Asks through a session.
 pub(crate) struct PgLookup<'a> {
@@ -49,7 +49,7 @@ impl Lookup for PgLookup<'_> {
             let mut size = first.size();
             let more = rest.iter().skip(1).take_while(|question| {
                 size += question.size();
-                size <= WINDOW
+                size <= PIPELINE_BYTES
             });
             let (together, later) = rest.split_at(1 + more.count());
             rest = later;
@@ -83,8 +83,8 @@ impl PgLookup<'_> {
                 hop.table.schema, hop.table.name
             ))
         })?;
-        let by = Keyed::selecting(table, "t", hop.by, String::new(), |at| at)?;
-        let to = Keyed::selecting(table, "t", hop.select, String::new(), |at| at)?;
+        let by = KeyColumns::selecting(table, "t", hop.by, String::new(), |at| at)?;
+        let to = KeyColumns::selecting(table, "t", hop.select, String::new(), |at| at)?;
         let fitting: Vec<&[Value]> =
             hop.values.iter().map(Vec::as_slice).filter(|values| fits(table, hop.by, values)).collect();
         let mut parameters = key_arrays(&by, &fitting);

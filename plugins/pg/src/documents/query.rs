@@ -8,9 +8,9 @@
 //! of a million children costs no more than one of ten; without an index that would read the table once a link, and the rows
 //! of all links are numbered instead.
 
-use crate::catalog::key_columns::Keyed;
-use crate::catalog::table::{Column, Table, fingerprints};
-use crate::catalog::table_catalog::Known;
+use crate::catalog::key_columns::KeyColumns;
+use crate::catalog::table::{Column, Table, shape_query};
+use crate::catalog::table_catalog::TableCatalog;
 use crate::documents::filter;
 use crate::error::{Error, Result};
 use crate::protocol::sql;
@@ -23,15 +23,15 @@ pub(crate) struct Queries {
     /// By node.
     pub(crate) by_links: Vec<String>,
     /// The root's rows along their key; the first cell is null where a row is no document.
-    pub(crate) roots: Keyed,
+    pub(crate) roots: KeyColumns,
     /// What asks for the tables' shapes, and its answer while they are the same.
-    pub(crate) shapes: String,
-    pub(crate) fingerprints: Vec<(String, String)>,
+    pub(crate) shape_query: String,
+    pub(crate) expected_shapes: Vec<(String, String)>,
 }
 
 impl Queries {
     /// Writes them.
-    pub(crate) fn of(plan: &Plan, known: &Known) -> Result<Self> {
+    pub(crate) fn of(plan: &Plan, known: &TableCatalog) -> Result<Self> {
         let by_links = plan.nodes.iter().map(|node| by_links(node, known)).collect::<Result<Vec<_>>>()?;
         let root = plan.nodes.first().ok_or_else(|| Error::Fatal("a plan without a root".into()))?;
         let table = known.of_plan(&root.table)?;
@@ -42,19 +42,19 @@ impl Queries {
         }];
         select.extend(cells((table, ROOT), (table, ROOT), &root.content)?);
         let place = |at: usize| plan.key.get(at).copied().unwrap_or(0);
-        let roots = Keyed::selecting(table, ROOT, &root.key, select.join(", "), place)?;
+        let roots = KeyColumns::selecting(table, ROOT, &root.key, select.join(", "), place)?;
         let mut tables = plan.tables().into_iter().map(|table| known.of_plan(table)).collect::<Result<Vec<_>>>()?;
         tables.sort_by_key(|table| table.oid);
-        let shapes = fingerprints(&tables.iter().map(|table| table.oid).collect::<Vec<_>>());
-        let fingerprints = tables.iter().map(|table| (table.oid.to_string(), table.fingerprint.clone())).collect();
-        Ok(Self { by_links, roots, shapes, fingerprints })
+        let statement = shape_query(&tables.iter().map(|table| table.oid).collect::<Vec<_>>());
+        let expected_shapes = tables.iter().map(|table| (table.oid.to_string(), table.shape.clone())).collect();
+        Ok(Self { by_links, roots, shape_query: statement, expected_shapes })
     }
 }
 
 /// What raw conditions on root rows may call them; the ancestor did.
 const ROOT: &str = "root";
 
-fn by_links(node: &Node, known: &Known) -> Result<String> {
+fn by_links(node: &Node, known: &TableCatalog) -> Result<String> {
     let table = known.of_plan(&node.table)?;
     let alias = if node.path.is_empty() { ROOT } else { "t" };
     let mut from = format!("{} AS {alias}", table.sql());

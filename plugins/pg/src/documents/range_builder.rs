@@ -5,57 +5,59 @@
 //! the socket. Where documents have more rows, nothing is read ahead: a transaction held open while nobody asks would keep
 //! the server from cleaning up.
 
-use crate::documents::builder::{self, DocumentBuilder, Index};
+use crate::documents::builder::{self, DocumentBuilder, Index, OVERTAKEN_CHUNK};
 use crate::documents::executor::{Executor, push};
 use crate::error::Result;
-use crate::links::{Named, Seen};
-use crate::protocol::session::{CALL, Session};
-use crate::snapshot::range_scan::Walk;
+use crate::links::{LinkRecorder, LinkRelation};
+use crate::protocol::session::{CALL_LIMIT, Session};
+use crate::snapshot::range_scan::RangeScan;
 use flusso_documents::{Assembly, CHUNK, Chunk, Rows, build};
-use flusso_plugin::{DocumentId, Outcome, Ranged, RangedPage};
+use flusso_plugin as contract;
+use flusso_plugin::{Cursor, DocumentId, IndexNumber, Outcome, RangeBuilder, Ranged, RangedPage};
 use std::ops::Range;
 
 /// Root rows of a first page: nothing is known yet of how large documents are.
-const FIRST: usize = 256;
+const FIRST_PAGE_ROWS: usize = 256;
 /// Root rows of any page.
-const MOST: usize = 4096;
+const MAX_PAGE_ROWS: usize = 4096;
 
-impl DocumentBuilder {
-    /// The next documents of a range: at most `max`, and about `max_bytes` of bodies.
-    pub fn range(
+impl RangeBuilder for DocumentBuilder {
+    fn build_range(
         &mut self,
-        index: u32,
-        range: &[u8],
-        cursor: Option<&[u8]>,
-        max: usize,
-        max_bytes: usize,
-    ) -> Result<RangedPage> {
-        self.session.within(CALL);
-        let most = max.clamp(1, MOST);
-        let current = self.walk.as_ref().is_some_and(|(number, walk)| *number == index && walk.is_at(range, cursor));
+        index: IndexNumber,
+        range: contract::Range,
+        cursor: Option<Cursor>,
+        max: u32,
+        max_bytes: u32,
+    ) -> contract::Result<RangedPage> {
+        self.session.within(CALL_LIMIT);
+        let (range, cursor) = (range.as_slice(), cursor.as_deref());
+        let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let (most, max_bytes) = (size(max).clamp(1, MAX_PAGE_ROWS), size(max_bytes));
+        let current = self.scan.as_ref().is_some_and(|(number, scan)| *number == index && scan.is_at(range, cursor));
         if !current {
             self.release()?;
-            self.walk = None;
+            self.scan = None;
         }
-        let mut walk = match self.walk.take() {
-            Some((_, walk)) => walk,
+        let mut scan = match self.scan.take() {
+            Some((_, scan)) => scan,
             None => {
-                self.freshen(index)?;
-                Walk::new(range, cursor, most.min(FIRST))?
+                self.replan_if_altered(index)?;
+                RangeScan::new(range, cursor, most.min(FIRST_PAGE_ROWS))?
             }
         };
         let since = self.moment();
         let followed = self.followed.clone();
         let mut page = Page::default();
-        self.again(index, |session, index| {
+        self.with_replan(index, |session, index| {
             page = Page::default();
-            page.read(session, index, &followed, &mut walk, most, max_bytes.max(1))
+            page.read(session, index, &followed, &mut scan, most, max_bytes.max(1))
         })?;
-        let (rows, cursor) = (page.used as u64, walk.cursor());
-        self.walk = Some((index, walk));
-        let Page { mut documents, seen, places, .. } = page;
+        let (rows, cursor) = (page.used as u64, scan.cursor());
+        self.scan = Some((index, scan));
+        let Page { mut documents, recorder, places, .. } = page;
         let overtaken: Vec<usize> = self
-            .remember(since, seen)?
+            .record_links(since, recorder)?
             .into_iter()
             .filter_map(|chunk| places.get(usize::try_from(chunk).ok()?)?.clone())
             .flatten()
@@ -63,8 +65,7 @@ impl DocumentBuilder {
         let keys = overtaken.iter().filter_map(|at| documents.get(*at)).map(|document| document.key.clone());
         let ids: Vec<DocumentId> = keys.map(|key| DocumentId { index, key }).collect();
         if !ids.is_empty() {
-            // Each few of them with a moment of its own.
-            for (at, outcome) in overtaken.into_iter().zip(self.build_few(&ids)?) {
+            for (at, outcome) in overtaken.into_iter().zip(self.build_current(&ids, OVERTAKEN_CHUNK)?) {
                 if let Some(document) = documents.get_mut(at) {
                     document.outcome = outcome;
                 }
@@ -86,7 +87,7 @@ struct Page {
     early: Vec<Option<Part>>,
     next: usize,
     /// Links, chunk by chunk as they were finished; and where the documents of each of these are, if they are part of the page.
-    seen: Seen,
+    recorder: LinkRecorder,
     places: Vec<Option<Range<usize>>>,
 }
 
@@ -104,26 +105,26 @@ impl Page {
         &mut self,
         session: &mut Session,
         index: &Index,
-        followed: &[Named],
-        walk: &mut Walk,
+        followed: &[LinkRelation],
+        scan: &mut RangeScan,
         most: usize,
         max_bytes: usize,
     ) -> Result<()> {
-        walk.at_most(session, most)?;
+        scan.at_most(session, most)?;
         // What is read ahead would be older than the moment that the links are remembered with.
         let tracked = index.plan.nodes.iter().any(|node| !node.tracks.is_empty());
         let (flat, roots) = (index.plan.is_flat() && !tracked, &index.queries.roots);
         let width = index.plan.nodes.first().map_or(0, flusso_documents::Node::width);
         let mut whole = false;
         let read = builder::read(session, index, |executor| {
-            walk.begin(executor, roots, flat)?;
+            scan.begin(executor, roots, flat)?;
             let next = |executor: &mut Executor<'_>| {
                 if whole {
                     return Ok(None);
                 }
                 let mut rows = Rows::new(width);
                 while rows.len() < CHUNK {
-                    match walk.next_row(executor.session(), roots)? {
+                    match scan.next_row(executor.session(), roots)? {
                         Some(frame) => push(executor.session().row(frame), &mut rows)?,
                         None => {
                             whole = true;
@@ -138,20 +139,20 @@ impl Page {
             // nothing to ask, a chunk is rendered while the next arrives.
             let ahead = if flat { 1 } else { usize::MAX };
             build(&index.plan, executor, ahead, next, |number, assembly| {
-                let chunk = self.seen.take(assembly, followed);
+                let chunk = self.recorder.take(assembly, followed);
                 self.take(number, Part { chunk, ..part(index, assembly) });
                 Ok(self.bytes < max_bytes)
             })
         });
         if let Err(error) = read {
-            walk.lost();
+            scan.lost();
             return Err(error);
         }
         if !self.last.is_empty() {
-            walk.passed(self.last.iter().map(Vec::as_slice));
+            scan.passed(self.last.iter().map(Vec::as_slice));
         }
-        walk.read(self.used, self.bytes < max_bytes / 2, most);
-        if flat { walk.ahead(session, roots) } else { Ok(()) }
+        scan.read(self.used, self.bytes < max_bytes / 2, most);
+        if flat { scan.ahead(session, roots) } else { Ok(()) }
     }
 
     /// Takes a finished chunk; pages hold chunks in their order, so it may have to wait.

@@ -1,14 +1,15 @@
 //! The reader: rows by key and by relation, all of one moment, for builders that are not this plugin's own.
 
-use crate::catalog::key_columns::Keyed;
+use crate::catalog::key_columns::KeyColumns;
 use crate::catalog::table::{self, Table};
 use crate::error::{Error, Result};
 use crate::protocol::codec;
-use crate::protocol::session::{CALL, Mode, Session};
+use crate::protocol::session::{CALL_LIMIT, Mode, Session};
 use crate::protocol::sql;
 use crate::protocol::wire::Cut;
 use crate::settings::Settings;
-use flusso_plugin::{Comparison, Condition, Filter, Key, Relation, Row, TableName, Value};
+use flusso_plugin as contract;
+use flusso_plugin::{Comparison, Condition, Filter, Key, Reader, Relation, Row, TableName, Value};
 use std::collections::HashMap;
 
 /// A reader, opened.
@@ -34,38 +35,61 @@ impl PgReader {
         Ok(table)
     }
 
-    /// The primary key's columns.
-    pub fn key_of(&mut self, table: &TableName) -> Result<Vec<String>> {
-        self.session.within(CALL);
-        Ok(self.table(table)?.key)
+    fn read(&mut self, table: &Table, wanted: &[String], text: &str, parameters: &[String]) -> Result<Vec<Row>> {
+        let kinds =
+            wanted.iter().map(|name| Ok(codec::Kind::of(table.column(name)?.base))).collect::<Result<Vec<_>>>()?;
+        let statement = self.session.prepare(text)?;
+        let parameters: Vec<Option<&str>> = parameters.iter().map(|text| Some(text.as_str())).collect();
+        self.session.execute(&statement, &parameters)?;
+        let mut rows = Vec::new();
+        while let Some(frame) = self.session.next_row()? {
+            let mut cut = Cut(self.session.row(frame));
+            let _count = cut.u16()?;
+            let row = kinds
+                .iter()
+                .map(|kind| Ok(cut.column()?.map_or(Value::Null, |text| kind.decode(text))))
+                .collect::<Result<_>>()?;
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+}
+
+impl Reader for PgReader {
+    fn open(given: contract::Settings) -> contract::Result<Self> {
+        Ok(Self::start(&Settings::from_json(given.parse()?)?)?)
     }
 
-    /// A new moment: one snapshot for all reads until the next.
-    pub fn moment(&mut self) -> Result<()> {
-        self.session.within(CALL);
+    fn primary_key(&mut self, table: TableName) -> contract::Result<Vec<String>> {
+        self.session.within(CALL_LIMIT);
+        Ok(self.table(&table)?.key)
+    }
+
+    /// Begins a transaction: one snapshot for all reads until the next.
+    fn begin(&mut self) -> contract::Result<()> {
+        self.session.within(CALL_LIMIT);
         let end = if self.session.in_transaction() { "COMMIT; " } else { "" };
-        self.session.simple(&format!("{end}BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).map(|_| ())
+        self.session.simple(&format!("{end}BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).map(drop)?;
+        Ok(())
     }
 
-    /// Rows by key: the key, then the columns.
-    pub fn by_keys(&mut self, table: &TableName, columns: &[String], keys: &[Key]) -> Result<Vec<Row>> {
-        self.session.within(CALL);
-        let table = self.table(table)?;
-        let plan = Keyed::keys(&table)?;
+    fn rows(&mut self, table: TableName, columns: Vec<String>, keys: Vec<Key>) -> contract::Result<Vec<Row>> {
+        self.session.within(CALL_LIMIT);
+        let table = self.table(&table)?;
+        let plan = KeyColumns::keys(&table)?;
         let keys: Vec<&[Value]> = keys.iter().map(Vec::as_slice).collect();
-        let wanted: Vec<String> = table.key.iter().chain(columns).cloned().collect();
+        let wanted: Vec<String> = table.key.iter().chain(&columns).cloned().collect();
         let text = format!("SELECT {} FROM {} WHERE {}", select(&wanted), plan.from, by_key(&plan));
-        self.read(&table, &wanted, &text, &key_arrays(&plan, &keys))
+        Ok(self.read(&table, &wanted, &text, &key_arrays(&plan, &keys))?)
     }
 
-    /// Rows by relation: the `by` columns, then the columns.
-    pub fn by_relation(&mut self, relation: &Relation) -> Result<Vec<Row>> {
-        self.session.within(CALL);
+    fn related(&mut self, relation: Relation) -> contract::Result<Vec<Row>> {
+        self.session.within(CALL_LIMIT);
         let mut table = self.table(&relation.table)?;
         let wanted: Vec<String> = relation.by.iter().chain(&relation.columns).cloned().collect();
         // The link columns take the key's place: they are looked up the same way.
         let key = std::mem::replace(&mut table.key, relation.by.clone());
-        let plan = Keyed::keys(&table)?;
+        let plan = KeyColumns::keys(&table)?;
         let links: Vec<&[Value]> =
             relation.values.iter().filter(|link| !link.contains(&Value::Null)).map(Vec::as_slice).collect();
         let mut parameters = key_arrays(&plan, &links);
@@ -100,26 +124,7 @@ impl PgReader {
                 )
             }
         };
-        self.read(&table, &wanted, &text, &parameters)
-    }
-
-    fn read(&mut self, table: &Table, wanted: &[String], text: &str, parameters: &[String]) -> Result<Vec<Row>> {
-        let kinds =
-            wanted.iter().map(|name| Ok(codec::Kind::of(table.column(name)?.base))).collect::<Result<Vec<_>>>()?;
-        let statement = self.session.prepare(text)?;
-        let parameters: Vec<Option<&str>> = parameters.iter().map(|text| Some(text.as_str())).collect();
-        self.session.execute(&statement, &parameters)?;
-        let mut rows = Vec::new();
-        while let Some(frame) = self.session.next_row()? {
-            let mut cut = Cut(self.session.row(frame));
-            let _count = cut.u16()?;
-            let row = kinds
-                .iter()
-                .map(|kind| Ok(cut.column()?.map_or(Value::Null, |text| kind.decode(text))))
-                .collect::<Result<_>>()?;
-            rows.push(row);
-        }
-        Ok(rows)
+        Ok(self.read(&table, &wanted, &text, &parameters)?)
     }
 }
 
@@ -166,7 +171,7 @@ fn compare(table: &Table, condition: &Condition, parameters: &mut Vec<String>) -
 }
 
 /// The condition for a list of keys, given as one array a key column.
-pub(crate) fn by_key(plan: &Keyed) -> String {
+pub(crate) fn by_key(plan: &KeyColumns) -> String {
     let column = |at: usize, sql: &str, type_name: &str, listable: bool| {
         if listable {
             (sql.to_owned(), format!("${}::{type_name}[]", at + 1))
@@ -187,7 +192,7 @@ pub(crate) fn by_key(plan: &Keyed) -> String {
 }
 
 /// One array literal a key column.
-pub(crate) fn key_arrays(plan: &Keyed, keys: &[&[Value]]) -> Vec<String> {
+pub(crate) fn key_arrays(plan: &KeyColumns, keys: &[&[Value]]) -> Vec<String> {
     (0..plan.key.len())
         .map(|at| sql::array(keys.iter().filter_map(|key| key.get(at).and_then(codec::encode))))
         .collect()

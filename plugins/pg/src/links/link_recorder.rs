@@ -1,7 +1,7 @@
 //! The builder's side: the links that a build has read, and which chunk of documents read each.
 
 use crate::error::Result;
-use crate::links::{LinkTable, Named, packed};
+use crate::links::{LinkRelation, LinkTable, packed};
 use crate::protocol::codec::Kind;
 use flusso_documents::{Assembly, Rows};
 use flusso_plugin::RowLinks;
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 /// Links that a build has read.
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct LinkRecorder {
     lists: Vec<List>,
     /// Chunks so far.
     chunks: u32,
@@ -23,9 +23,9 @@ struct List {
     chunks: Vec<(u32, u32)>,
 }
 
-impl Seen {
+impl LinkRecorder {
     /// Takes the links of a chunk whose rows are all here. Returns the chunk's number.
-    pub(crate) fn take(&mut self, assembly: &Assembly<'_>, relations: &[Named]) -> u32 {
+    pub(crate) fn take(&mut self, assembly: &Assembly<'_>, relations: &[LinkRelation]) -> u32 {
         let chunk = self.chunks;
         self.chunks += 1;
         for (track, rows) in assembly.tracked() {
@@ -52,7 +52,12 @@ impl Seen {
     }
 
     /// Hands them over. Returns the chunks that were overtaken.
-    pub(crate) fn remember(self, table: &mut dyn LinkTable, since: u64, relations: &[Named]) -> Result<BTreeSet<u32>> {
+    pub(crate) fn record(
+        self,
+        table: &mut dyn LinkTable,
+        since: u64,
+        relations: &[LinkRelation],
+    ) -> Result<BTreeSet<u32>> {
         let (mut lists, mut chunks) = (Vec::with_capacity(self.lists.len()), Vec::new());
         for list in self.lists {
             let Some(relation) = relations.iter().find(|relation| relation.number == list.relation) else { continue };

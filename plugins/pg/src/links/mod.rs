@@ -5,9 +5,9 @@ pub mod packed;
 mod parents;
 mod relation_id;
 
-pub(crate) use link_recorder::Seen;
-pub(crate) use parents::{Asked, ended};
-pub(crate) use relation_id::Named;
+pub(crate) use link_recorder::LinkRecorder;
+pub(crate) use parents::{ParentLookup, put_ended};
+pub(crate) use relation_id::LinkRelation;
 
 use crate::error::{Error, Result};
 use flusso_plugin::RowLinks;

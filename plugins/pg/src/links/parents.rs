@@ -1,21 +1,21 @@
 //! The resolver's side: where rows were, and what a batch ended.
 
 use crate::error::{Error, Result};
-use crate::links::{LinkTable, Named, packed};
+use crate::links::{LinkRelation, LinkTable, packed};
 use flusso_plugin::{Affected, Key, RowLinks};
 use flusso_resolve::{Ended, Link, Links};
 
 /// Asks the table.
-pub(crate) struct Asked<'a> {
+pub(crate) struct ParentLookup<'a> {
     pub(crate) table: Option<&'a mut dyn LinkTable>,
-    pub(crate) relations: &'a [Named],
+    pub(crate) relations: &'a [LinkRelation],
 }
 
-fn named(relations: &[Named], number: u32) -> Option<&Named> {
+fn named(relations: &[LinkRelation], number: u32) -> Option<&LinkRelation> {
     relations.iter().find(|relation| relation.number == number)
 }
 
-impl Links<Error> for Asked<'_> {
+impl Links<Error> for ParentLookup<'_> {
     fn parents(&mut self, relation: u32, rows: &[Key]) -> Result<Vec<Vec<Key>>> {
         let (Some(table), Some(relation)) = (&mut self.table, named(self.relations, relation)) else {
             return Ok(Vec::new());
@@ -28,7 +28,7 @@ impl Links<Error> for Asked<'_> {
 }
 
 /// Fills in what ended.
-pub(crate) fn ended(affected: &mut Affected, ended: Ended, relations: &[Named]) {
+pub(crate) fn put_ended(affected: &mut Affected, ended: Ended, relations: &[LinkRelation]) {
     let Ended { links, emptied } = ended;
     for Link { relation, row, values } in links {
         let Some(relation) = named(relations, relation) else { continue };

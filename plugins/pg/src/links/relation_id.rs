@@ -7,7 +7,7 @@ use flusso_resolve::Relation;
 
 /// A relation that is followed through the link table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Named {
+pub(crate) struct LinkRelation {
     /// Its number to the resolver.
     pub(crate) number: u32,
     /// Its name.
@@ -18,7 +18,7 @@ pub(crate) struct Named {
     pub(crate) links: Vec<Kind>,
 }
 
-impl Named {
+impl LinkRelation {
     /// `schema.table (id integer → user_id integer)`: another key, other columns or other types are another relation, because
     /// what was remembered of it is not found any more.
     pub(crate) fn of(relation: &Relation, table: &Table) -> Result<Self> {

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// The longest any exported call waits for the server, in all. The host's own limit is longer, so that the guest answers first.
-pub const CALL: Duration = Duration::from_secs(20);
+pub const CALL_LIMIT: Duration = Duration::from_secs(20);
 /// The longest a connect takes.
 const CONNECT: Duration = Duration::from_secs(8);
 
@@ -70,7 +70,7 @@ impl Session {
     /// Connects and logs in.
     pub fn open(connection: &Connection, mode: Mode) -> Result<Self> {
         let address = connection.address();
-        let deadline = Instant::now() + CALL;
+        let deadline = Instant::now() + CALL_LIMIT;
         let mut wire = Wire::new(transport::connect(&address, CONNECT)?, deadline);
         let binding = tls::secure(&mut wire, connection)?;
         wire.put_untagged(|out| {

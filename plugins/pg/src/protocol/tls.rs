@@ -24,7 +24,7 @@ pub(crate) fn secure(wire: &mut Wire, connection: &Connection) -> Result<Option<
                 TlsMode::VerifyCa => Verification::Authority,
                 // As libpq does: an authority that was named is checked.
                 TlsMode::Require if roots.is_some() => Verification::Authority,
-                _ => Verification::Nothing,
+                _ => Verification::NoShapeStore,
             };
             wire.start_tls(&connection.host, verification, roots.as_deref())
         }

@@ -5,9 +5,9 @@ mod translate;
 
 use crate::error::{Error, Result};
 use crate::protocol::session::Session;
-use crate::replication::capture::catalog_watch::Watch;
-use crate::replication::position::{Lsn, Origin, Place};
-use crate::replication::relation::{Shape, Watched};
+use crate::replication::capture::catalog_watch::CatalogWatch;
+use crate::replication::position::{LogPosition, Lsn, Origin};
+use crate::replication::relation::{FollowedTable, Shape};
 use crate::replication::stream::{Received, Stream};
 use crate::replication::visibility::Visible;
 use flusso_plugin::{Checkpoint, Event};
@@ -27,7 +27,7 @@ pub struct Capture {
     /// The stream.
     pub stream: Stream,
     origin: Origin,
-    watched: Vec<Watched>,
+    followed: Vec<FollowedTable>,
     relations: HashMap<u32, Option<Rc<Shape>>>,
     transaction: Option<Transaction>,
     queue: VecDeque<Queued>,
@@ -40,7 +40,7 @@ pub struct Capture {
     idle: Option<Lsn>,
     idle_at: Instant,
     target: Option<Lsn>,
-    watch: Watch,
+    watch: CatalogWatch,
 }
 
 struct Transaction {
@@ -69,12 +69,12 @@ pub struct Limits {
 
 impl Capture {
     /// Over a stream that was just started.
-    pub fn new(stream: Stream, origin: Origin, watched: Vec<Watched>, watch: Watch) -> Self {
+    pub fn new(stream: Stream, origin: Origin, followed: Vec<FollowedTable>, watch: CatalogWatch) -> Self {
         Self {
             version: stream.confirmed().0,
             stream,
             origin,
-            watched,
+            followed,
             relations: HashMap::new(),
             transaction: None,
             queue: VecDeque::new(),
@@ -226,7 +226,7 @@ impl Capture {
     }
 
     fn checkpoint(&self, lsn: Lsn, at: Option<u64>) -> Event {
-        let position = Place { origin: self.origin, lsn }.to_bytes();
+        let position = LogPosition { origin: self.origin, lsn }.to_bytes();
         Event::Checkpoint(Checkpoint { position, version: self.version, committed_at: at, extra: None })
     }
 
@@ -239,7 +239,7 @@ impl Capture {
 
 /// Moves the log on, and says where to. The commit of a transactional message flushes the log up to it and wakes the walsender;
 /// where the role may not, the server's own writer does so within a fraction of a second.
-pub fn nudge(session: &mut Session) -> Result<Lsn> {
+pub fn flush_log(session: &mut Session) -> Result<Lsn> {
     let emitted = match session.one("SELECT pg_catalog.pg_logical_emit_message(true, 'flusso', '')") {
         Ok(answer) => answer,
         Err(Error::Server(_)) => session.one("SELECT pg_catalog.pg_current_wal_insert_lsn()")?,

@@ -36,14 +36,14 @@ pub struct Origin {
 
 /// A place in a history: 28 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct LogPosition {
     /// The history.
     pub origin: Origin,
     /// How far.
     pub lsn: Lsn,
 }
 
-impl Place {
+impl LogPosition {
     /// As the contract's opaque bytes.
     pub fn to_bytes(self) -> Vec<u8> {
         [
@@ -55,7 +55,7 @@ impl Place {
         .concat()
     }
 
-    /// What [`Place::to_bytes`] wrote.
+    /// What [`LogPosition::to_bytes`] wrote.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut cut = crate::protocol::wire::Cut(bytes);
         let mut read = || -> Result<Self> {
@@ -82,7 +82,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for LogPosition {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}.{}@{}:{}", self.origin.system, self.origin.database, self.origin.lsn, self.lsn)
     }
@@ -94,12 +94,12 @@ mod tests {
 
     #[test]
     fn a_position_survives_both_its_forms() {
-        let place = Place {
+        let place = LogPosition {
             origin: Origin { system: 7_300_000_000_000_000_123, database: 16_384, lsn: Lsn(0x16_0000_0001) },
             lsn: Lsn(u64::MAX),
         };
-        assert_eq!(Place::from_bytes(&place.to_bytes()), Ok(place));
-        assert_eq!(Place::parse(&place.to_string()), Ok(place));
-        assert!(matches!(Place::from_bytes(&[1, 2, 3]), Err(Error::HistoryLost(_))));
+        assert_eq!(LogPosition::from_bytes(&place.to_bytes()), Ok(place));
+        assert_eq!(LogPosition::parse(&place.to_string()), Ok(place));
+        assert!(matches!(LogPosition::from_bytes(&[1, 2, 3]), Err(Error::HistoryLost(_))));
     }
 }

@@ -1,6 +1,6 @@
-//! Which of the stream's relations are watched, where their keys and links stand, and what changed about them.
+//! The tables that are followed, as the stream describes them: where their keys and links stand in its rows.
 
-use crate::catalog::fingerprint::Outline;
+use crate::catalog::fingerprint::Fingerprint;
 use crate::catalog::shape_store::label;
 use crate::catalog::table::{self, Table};
 use crate::error::{Error, Result};
@@ -10,62 +10,63 @@ use crate::replication::capture::catalog_watch::gone;
 use crate::replication::pgoutput::{Cell, Relation, Tuple};
 use flusso_plugin::{TableInterest, Value};
 
-/// A table that the builder asked for.
-pub struct Watched {
+/// A table of the interest.
+pub struct FollowedTable {
     /// Its number in the interest.
     pub number: u32,
-    /// What is wanted of it.
+    /// Which of its columns are wanted.
     pub interest: TableInterest,
-    /// How the catalogue showed it last.
+    /// The table as the catalogue showed it last.
     pub known: Table,
-    /// The same without what only rows need; what changed since is told by comparing.
-    pub outline: Outline,
-    /// Whether the links of old rows were told when this began, or since. Whoever resolves goes by that.
-    pub told: bool,
+    /// Its fingerprint at that time; comparing with a later one finds what changed.
+    pub fingerprint: Fingerprint,
+    /// Whether the server has sent the links of old rows since the capture began. The resolver relies on it.
+    pub sends_old_links: bool,
 }
 
-/// A watched relation as it stands in the stream now: column places by purpose.
+/// A followed table as the stream describes it now: the places of its columns in a row, by purpose.
 #[derive(Debug, Clone)]
 pub struct Shape {
     /// The table's number.
     pub number: u32,
     key: Vec<(usize, Kind)>,
     links: Vec<(usize, Kind)>,
-    /// Whether the replica identity is an index that holds every link, so that they are told whenever they change.
+    /// Whether the replica identity is an index that holds every link: then the server sends them whenever they change.
     pub indexed: bool,
-    /// Whether the links of old rows are told.
-    pub told: bool,
-    /// The columns read, where it is asked which of them an update changed.
-    asked: Option<Vec<usize>>,
-    /// Every column that counts; `None`: all do.
-    counted: Option<Vec<usize>>,
+    /// Whether the server sends the links of old rows.
+    pub sends_old_links: bool,
+    /// The columns read, where the interest wants to know which of them an update changed.
+    reads: Option<Vec<usize>>,
+    /// Every column of the interest; none: all columns count.
+    interesting: Option<Vec<usize>>,
 }
 
-impl Watched {
+impl FollowedTable {
     /// Looks the tables of an interest up.
     pub fn all(session: &mut Session, publication: &str, interest: &[TableInterest]) -> Result<Vec<Self>> {
-        // A table that stands there once more is named by another key as a root; its changes come under the first number.
+        // A table that is listed again is a root under another key; its changes come under the first number.
         let first = |(number, one): &(u32, &TableInterest)| {
             !interest.iter().take(*number as usize).any(|before| before.table == one.table)
         };
         let wanted: Vec<_> = (0..).zip(interest).filter(first).collect();
-        // Outlines first: what is altered between the two is noticed by the next look.
-        let outlines = Outline::all(session, publication, wanted.iter().map(|(_, interest)| *interest))?;
+        // Fingerprints first: what is altered between the two is noticed by the next comparison.
+        let fingerprints = Fingerprint::all(session, publication, wanted.iter().map(|(_, interest)| *interest))?;
         wanted
             .into_iter()
-            .zip(outlines)
-            .map(|((number, interest), outline)| {
+            .zip(fingerprints)
+            .map(|((number, interest), fingerprint)| {
                 let known = table::find(session, &interest.table.schema, &interest.table.name)?;
-                let (Some(outline), Some(known)) = (outline, known) else { return Err(gone(&label(interest))) };
-                let mut watched = Self { number, interest: interest.clone(), known, outline, told: false };
-                watched.told = watched.tells();
-                Ok(watched)
+                let (Some(fingerprint), Some(known)) = (fingerprint, known) else { return Err(gone(&label(interest))) };
+                let mut followed =
+                    Self { number, interest: interest.clone(), known, fingerprint, sends_old_links: false };
+                followed.sends_old_links = followed.identity_covers_links();
+                Ok(followed)
             })
             .collect()
     }
 
-    /// Whether the replica identity tells the links of old rows.
-    pub fn tells(&self) -> bool {
+    /// Whether the replica identity makes the server send the links of old rows.
+    pub fn identity_covers_links(&self) -> bool {
         let covered = |link: &String| self.known.identity_columns.contains(link);
         match self.known.identity.as_str() {
             "f" => true,
@@ -94,7 +95,7 @@ impl Watched {
         Ok(())
     }
 
-    /// Where the wanted columns stand in the stream's rows; `None` when the key's are not all among them.
+    /// Where the wanted columns stand in the stream's rows; `None` when a key column is not among them.
     pub fn shape(&self, relation: &Relation<'_>) -> Option<Shape> {
         let place = |name: &String| {
             let at = relation.columns.iter().position(|(column, _)| column == name)?;
@@ -112,18 +113,18 @@ impl Watched {
         let links: Option<Vec<_>> = self.interest.links.iter().map(place).collect();
         let links = links.unwrap_or_default();
         let reads: Option<Vec<_>> = self.interest.reads.as_ref().and_then(|reads| reads.iter().map(place).collect());
-        let asked = self.interest.extra.as_deref().is_some_and(asks_what_changed);
-        let asked = reads.as_ref().filter(|_| asked).map(|reads| reads.iter().map(|(at, _)| *at).collect());
+        let wanted = self.interest.extra.as_deref().is_some_and(asks_what_changed);
+        let changed = reads.as_ref().filter(|_| wanted).map(|reads| reads.iter().map(|(at, _)| *at).collect());
         // Each partition has an identity of its own.
         let indexed = relation.identity == b'i'
             && !self.known.partitioned
             && links.iter().all(|(at, _)| relation.identifying.get(*at) == Some(&true));
-        let counted = reads.map(|reads| key.iter().chain(&links).chain(&reads).map(|(at, _)| *at).collect());
-        let told = self.interest.links.is_empty() || indexed || relation.identity == b'f';
-        Some(Shape { number: self.number, key, links, indexed, told, asked, counted })
+        let interesting = reads.map(|reads| key.iter().chain(&links).chain(&reads).map(|(at, _)| *at).collect());
+        let sends_old_links = self.interest.links.is_empty() || indexed || relation.identity == b'f';
+        Some(Shape { number: self.number, key, links, indexed, sends_old_links, reads: changed, interesting })
     }
 
-    /// Why its changes cannot be followed. A table without a key can, where the server tells whole old rows.
+    /// Why its changes cannot be followed. A table without a key can be, where the server sends whole old rows.
     pub fn obstacle(&self) -> Option<String> {
         if self.interest.key.is_empty() && self.known.identity == "f" {
             return self.known.unreadable();
@@ -131,8 +132,8 @@ impl Watched {
         self.known.obstacle()
     }
 
-    /// The stream showed a change whose key cannot be told. When the catalogue finds nothing wrong, the change is older than
-    /// the key that the table has now. Reads the catalogue.
+    /// The stream sent a change without the row's key. Where the catalogue shows no reason, the change is older than the key that the
+    /// table has now. Reads the catalogue.
     pub fn check_key(&mut self, session: &mut Session) -> Result<()> {
         self.refresh(session)?;
         let label = self.known.label();
@@ -184,14 +185,14 @@ impl Shape {
     /// Which of the columns read an update changed, by their places in the interest; as the resolver reads it.
     pub fn changed(&self, old: &Tuple<'_>, new: &Tuple<'_>) -> Option<String> {
         let differs = |at: &usize| new.get(*at) != Some(&Cell::Unchanged) && old.get(*at) != new.get(*at);
-        let places = self.asked.as_ref()?.iter().enumerate();
+        let places = self.reads.as_ref()?.iter().enumerate();
         let changed: Vec<String> = places.filter(|(_, at)| differs(at)).map(|(place, _)| place.to_string()).collect();
         Some(format!("{{\"changed\":[{}]}}", changed.join(",")))
     }
 
-    /// Whether an update, both rows of which are known, changes nothing that anybody reads.
-    pub fn is_idle(&self, old: &Tuple<'_>, new: &Tuple<'_>) -> bool {
-        self.counted.as_ref().is_some_and(|places| {
+    /// Whether an update changes none of the interest's columns, where both rows are known.
+    pub fn is_irrelevant(&self, old: &Tuple<'_>, new: &Tuple<'_>) -> bool {
+        self.interesting.as_ref().is_some_and(|places| {
             places.iter().all(|at| match (old.get(*at), new.get(*at)) {
                 (_, Some(Cell::Unchanged)) => true,
                 (Some(old), Some(new)) => old == new,

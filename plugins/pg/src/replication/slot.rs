@@ -188,11 +188,11 @@ pub(crate) fn held(session: &mut Session, name: &str, pid: u32, timeout: Duratio
 }
 
 /// A slot being made on a replication session: it waits for every transaction that is open.
-pub(crate) struct Birth {
+pub(crate) struct SlotCreation {
     session: Session,
 }
 
-impl Birth {
+impl SlotCreation {
     /// Sends the wish off.
     pub(crate) fn begin(mut session: Session, name: &str) -> Result<Self> {
         let wire = session.wire();

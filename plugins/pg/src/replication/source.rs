@@ -1,23 +1,26 @@
 //! The source: one control session for SQL, one replication session for the stream.
 
-use crate::catalog::shape_store::{self, Memory, Tables, label};
+use crate::catalog::shape_store::{self, ShapeStore, StoredShapes, label};
 use crate::error::{Error, Result};
-use crate::protocol::session::{CALL, Mode, Session};
+use crate::protocol::session::{CALL_LIMIT, Mode, Session};
 use crate::protocol::sql;
-use crate::replication::capture::catalog_watch::{Watch, mark_stale};
-use crate::replication::capture::{Capture, Limits, nudge};
-use crate::replication::position::{Lsn, Origin, Place};
+use crate::replication::capture::catalog_watch::{CatalogWatch, mark_stale};
+use crate::replication::capture::{Capture, Limits, flush_log};
+use crate::replication::position::{LogPosition, Lsn, Origin};
 use crate::replication::publication;
-use crate::replication::relation::Watched;
-use crate::replication::{replica_identity, slot_names};
-use crate::replication::slot::{self, Birth, Server, Slot};
+use crate::replication::relation::FollowedTable;
+use crate::replication::slot::{self, Server, Slot, SlotCreation};
 use crate::replication::stream::Stream;
+use crate::replication::{replica_identity, slot_names};
 use crate::settings::Settings;
-use flusso_plugin::{Continuity, Event, Inspection, PollRequest, Preparation, Prepared, TableInterest, log};
+use flusso_plugin as contract;
+use flusso_plugin::{
+    Continuity, Event, Inspection, PollRequest, Position, Preparation, Prepared, Source, TableInterest, log,
+};
 use std::time::Duration;
 
 /// `prepare` answers `pending` after so long.
-const PATIENCE: Duration = Duration::from_secs(1);
+const SLOT_CREATION_WAIT: Duration = Duration::from_secs(1);
 
 /// A source, opened.
 pub struct PgSource {
@@ -26,12 +29,12 @@ pub struct PgSource {
     control: Session,
     server: Server,
     slot: String,
-    birth: Option<Birth>,
+    slot_creation: Option<SlotCreation>,
     capture: Option<Capture>,
     /// The history that was looked at last.
     origin: Option<Origin>,
     /// Where it is remembered how the tables stood; the capture's, once there is one.
-    memory: Option<Box<dyn Memory>>,
+    memory: Option<Box<dyn ShapeStore>>,
 }
 
 impl PgSource {
@@ -40,77 +43,41 @@ impl PgSource {
         let mut control = Session::open(&settings.connection, Mode::Sql)?;
         let server = Server::read(&mut control)?;
         let slot = slot_name(&mut control, &settings, &server)?;
-        Ok(Self { settings, interest, control, server, slot, birth: None, capture: None, origin: None, memory: None })
+        Ok(Self {
+            settings,
+            interest,
+            control,
+            server,
+            slot,
+            slot_creation: None,
+            capture: None,
+            origin: None,
+            memory: None,
+        })
     }
 
-    /// Remembers there how the tables stood.
+    /// Stores the shapes of its tables there.
     #[must_use]
-    pub fn remembering(self, memory: impl Memory + 'static) -> Self {
+    pub fn with_shape_store(self, memory: impl ShapeStore + 'static) -> Self {
         Self { memory: Some(Box::new(memory)), ..self }
-    }
-
-    /// Server, database and slot, fit for a file's name.
-    pub fn name(&self) -> String {
-        slot_names::file(&format!("pg-{}-{}-{}", self.server.system, self.server.name, self.slot))
     }
 
     fn history(&self, origin: Origin) -> String {
         format!("{}/{}/{}@{}", origin.system, origin.database, self.slot, origin.lsn)
     }
 
-    /// Whether `resume` can be gone on from.
-    pub fn look(&mut self, resume: Option<&[u8]>) -> Result<Inspection> {
-        self.control.within(CALL);
-        self.server.check(&self.settings.connection.user)?;
-        let found = Slot::find(&mut self.control, &self.slot)?;
-        if let Some(slot) = &found {
-            slot.check(&self.slot, &self.server)?;
-        }
-        let Some(resume) = resume else {
-            let history = match &found {
-                Some(slot) if !slot.lost => {
-                    log::info(
-                        &format!("the slot `{}` is there already and is taken over at {}", self.slot, slot.confirmed),
-                        &[("slot", &self.slot)],
-                    );
-                    Some(self.history(self.server.origin(slot.confirmed)))
-                }
-                _ => None,
-            };
-            return Ok(Inspection { history, continuity: Continuity::Fresh, missed: Vec::new(), extra: None });
-        };
-        let place = match Place::from_bytes(resume) {
-            Ok(place) => place,
-            Err(error) => {
-                let continuity = Continuity::Lost(error.to_string());
-                return Ok(Inspection { history: None, continuity, missed: Vec::new(), extra: None });
-            }
-        };
-        self.origin = Some(place.origin);
-        let mut gap = self.gap(&place, found.as_ref());
-        if gap.is_none() && !publication::exists(&mut self.control, &self.settings.publication)? {
-            gap = Some(format!(
-                "the publication `{}` is gone, and what was written before it is made again cannot be read through it",
-                self.settings.publication
-            ));
-        }
-        let missed = if gap.is_none() { self.missed()? } else { Vec::new() };
-        let continuity = gap.map_or(Continuity::Continuous, Continuity::Lost);
-        Ok(Inspection { history: Some(self.history(place.origin)), continuity, missed, extra: None })
-    }
-
-    /// The tables that the publication does not cover: somebody took them out of it, or they are new. Not those that are
-    /// remembered: what happened to them is found by comparing, and told as events.
-    fn missed(&mut self) -> Result<Vec<u32>> {
+    /// The tables that the publication does not cover: they were taken out of it, or they are new. Not those whose shape is
+    /// stored: what happened to them is found by comparing fingerprints, and becomes events.
+    fn unrecorded(&mut self) -> Result<Vec<u32>> {
         let covered = publication::covered(&mut self.control, &self.settings.publication)?;
-        let known = self.memory.as_mut().map_or_else(|| Ok(Tables::new()), |memory| memory.load())?;
+        let known = self.memory.as_mut().map_or_else(|| Ok(StoredShapes::new()), |memory| memory.load())?;
         let unseen = |one: &TableInterest| !covered.contains(&label(one)) && !known.contains_key(&label(one));
         let missed = (0..).zip(&self.interest).filter(|(_, one)| unseen(one));
         Ok(missed.map(|(number, _)| number).collect())
     }
 
     /// Why a place cannot be gone on from; `None` when it can.
-    fn gap(&self, place: &Place, slot: Option<&Slot>) -> Option<String> {
+    fn gap(&self, place: &LogPosition, slot: Option<&Slot>) -> Option<String> {
         let (system, database) = (place.origin.system, place.origin.database);
         if (system, database) != (self.server.system, self.server.database) {
             return Some(format!(
@@ -124,80 +91,26 @@ impl PgSource {
         }
     }
 
-    /// Publication, slot, stream.
-    pub fn ready(&mut self, resume: Option<&[u8]>) -> Result<Preparation> {
-        self.control.within(CALL);
-        if let Some(birth) = self.birth.take() {
-            return self.wait_for(birth);
-        }
-        self.server.check(&self.settings.connection.user)?;
-        let publication = self.settings.publication.clone();
-        let mut watched = Watched::all(&mut self.control, &publication, &self.interest)?;
-        if let (Some(memory), true) = (self.memory.as_deref_mut(), resume.is_some()) {
-            mark_stale(memory, &watched)?;
-        }
-        let manage = self.settings.manage_replica_identity;
-        if let Some(reason) = replica_identity::ensure(&mut self.control, &mut watched, manage)? {
-            return Ok(Preparation::Pending(reason));
-        }
-        for watched in &watched {
-            if let Some(reason) = watched.obstacle() {
-                if self.settings.manage_publication {
-                    publication::release(&mut self.control, &publication)?;
-                }
-                return Err(Error::configuration(
-                    "",
-                    format!("the table {} cannot be followed: {reason}", watched.known.label()),
-                ));
-            }
-        }
-        let tables: Vec<_> = watched.iter().map(|watched| &watched.known).collect();
-        let young = publication::ensure(&mut self.control, &publication, &tables, self.settings.manage_publication)?;
-        let Some(slot) = Slot::find(&mut self.control, &self.slot)? else { return self.give_birth() };
-        slot.check(&self.slot, &self.server)?;
-        slot.check_free(&mut self.control, &self.slot, &self.server)?;
-        let place = resume.and_then(|resume| Place::from_bytes(resume).ok());
-        let gap = place.as_ref().and_then(|place| self.gap(place, Some(&slot)));
-        match (place, gap) {
-            (Some(place), None) if !young => self.follow(place, None, true),
-            // Nothing to resume: what the slot holds back is a history of its own.
-            (None, _) if resume.is_none() && !slot.lost && !young => {
-                let origin = self.server.origin(slot.confirmed);
-                self.follow(Place { origin, lsn: slot.confirmed }, None, false)
-            }
-            // A slot that does not fit would give the new history an old name.
-            _ => {
-                self.control
-                    .simple(&format!("SELECT pg_catalog.pg_drop_replication_slot({})", sql::text(&self.slot)))?;
-                log::warn(
-                    &format!("the slot `{}` no longer fits and is made again", self.slot),
-                    &[("slot", &self.slot)],
-                );
-                self.give_birth()
-            }
-        }
-    }
-
-    fn give_birth(&mut self) -> Result<Preparation> {
+    fn create_slot(&mut self) -> Result<Preparation> {
         let session = Session::open(&self.settings.connection, Mode::Replication)?;
-        self.wait_for(Birth::begin(session, &self.slot)?)
+        self.wait_for(SlotCreation::begin(session, &self.slot)?)
     }
 
-    fn wait_for(&mut self, birth: Birth) -> Result<Preparation> {
-        match birth.poll(&mut self.control, PATIENCE)? {
-            Err((birth, reason)) => {
-                self.birth = Some(birth);
+    fn wait_for(&mut self, slot_creation: SlotCreation) -> Result<Preparation> {
+        match slot_creation.poll(&mut self.control, SLOT_CREATION_WAIT)? {
+            Err((slot_creation, reason)) => {
+                self.slot_creation = Some(slot_creation);
                 Ok(Preparation::Pending(reason))
             }
             Ok((point, session)) => {
                 log::info(&format!("the slot `{}` was created at {point}", self.slot), &[("slot", &self.slot)]);
-                self.follow(Place { origin: self.server.origin(point), lsn: point }, Some(session), false)
+                self.follow(LogPosition { origin: self.server.origin(point), lsn: point }, Some(session), false)
             }
         }
     }
 
     /// Starts the stream. Documents were built of these tables before (`resumed`), or none is yet.
-    fn follow(&mut self, place: Place, session: Option<Session>, resumed: bool) -> Result<Preparation> {
+    fn follow(&mut self, place: LogPosition, session: Option<Session>, resumed: bool) -> Result<Preparation> {
         let session = match session {
             Some(session) => session,
             None => Session::open(&self.settings.connection, Mode::Replication)?,
@@ -210,9 +123,12 @@ impl PgSource {
             _ => error,
         })?;
         // As they stand now that everything is mended, and before any row is read.
-        let watched = Watched::all(&mut self.control, &self.settings.publication, &self.interest)?;
-        let watch = Watch::new(&self.settings, self.memory.take().unwrap_or_else(|| Box::new(shape_store::Nothing)));
-        let mut capture = Capture::new(stream, place.origin, watched, watch);
+        let followed = FollowedTable::all(&mut self.control, &self.settings.publication, &self.interest)?;
+        let watch = CatalogWatch::new(
+            &self.settings,
+            self.memory.take().unwrap_or_else(|| Box::new(shape_store::NoShapeStore)),
+        );
+        let mut capture = Capture::new(stream, place.origin, followed, watch);
         if resumed {
             capture.compare_with_memory(&mut self.control)?;
         } else {
@@ -234,10 +150,121 @@ impl PgSource {
         }))
     }
 
-    /// The next events.
-    pub fn events(&mut self, request: &PollRequest) -> Result<Vec<Event>> {
-        self.control.within(CALL);
-        let confirmed = request.confirmed.as_deref().map(Place::from_bytes).transpose()?;
+    /// See [`Capture::impatient`].
+    #[doc(hidden)]
+    pub fn impatient(&mut self) {
+        if let Some(capture) = &mut self.capture {
+            capture.impatient();
+        }
+    }
+}
+
+impl Source for PgSource {
+    fn open(given: contract::Settings, interest: Vec<TableInterest>) -> contract::Result<Self> {
+        let settings = Settings::from_json(given.parse()?)?;
+        Ok(Self::start(settings, interest)?.with_shape_store(shape_store::Host))
+    }
+
+    /// Server, database and slot.
+    fn identity(&mut self) -> contract::Result<String> {
+        Ok(slot_names::file(&format!("pg-{}-{}-{}", self.server.system, self.server.name, self.slot)))
+    }
+
+    fn inspect(&mut self, resume: Option<Position>) -> contract::Result<Inspection> {
+        self.control.within(CALL_LIMIT);
+        self.server.check(&self.settings.connection.user)?;
+        let found = Slot::find(&mut self.control, &self.slot)?;
+        if let Some(slot) = &found {
+            slot.check(&self.slot, &self.server)?;
+        }
+        let Some(resume) = resume else {
+            let history = match &found {
+                Some(slot) if !slot.lost => {
+                    log::info(
+                        &format!("the slot `{}` is there already and is taken over at {}", self.slot, slot.confirmed),
+                        &[("slot", &self.slot)],
+                    );
+                    Some(self.history(self.server.origin(slot.confirmed)))
+                }
+                _ => None,
+            };
+            return Ok(Inspection { history, continuity: Continuity::Fresh, missed: Vec::new(), extra: None });
+        };
+        let place = match LogPosition::from_bytes(&resume) {
+            Ok(place) => place,
+            Err(error) => {
+                let continuity = Continuity::Lost(error.to_string());
+                return Ok(Inspection { history: None, continuity, missed: Vec::new(), extra: None });
+            }
+        };
+        self.origin = Some(place.origin);
+        let mut gap = self.gap(&place, found.as_ref());
+        if gap.is_none() && !publication::exists(&mut self.control, &self.settings.publication)? {
+            gap = Some(format!(
+                "the publication `{}` is gone, and what was written before it is made again cannot be read through it",
+                self.settings.publication
+            ));
+        }
+        let missed = if gap.is_none() { self.unrecorded()? } else { Vec::new() };
+        let continuity = gap.map_or(Continuity::Continuous, Continuity::Lost);
+        Ok(Inspection { history: Some(self.history(place.origin)), continuity, missed, extra: None })
+    }
+
+    /// Publication, slot, stream.
+    fn prepare(&mut self, resume: Option<Position>) -> contract::Result<Preparation> {
+        self.control.within(CALL_LIMIT);
+        if let Some(slot_creation) = self.slot_creation.take() {
+            return Ok(self.wait_for(slot_creation)?);
+        }
+        self.server.check(&self.settings.connection.user)?;
+        let publication = self.settings.publication.clone();
+        let mut followed = FollowedTable::all(&mut self.control, &publication, &self.interest)?;
+        if let (Some(memory), true) = (self.memory.as_deref_mut(), resume.is_some()) {
+            mark_stale(memory, &followed)?;
+        }
+        let manage = self.settings.manage_replica_identity;
+        if let Some(reason) = replica_identity::ensure(&mut self.control, &mut followed, manage)? {
+            return Ok(Preparation::Pending(reason));
+        }
+        for followed in &followed {
+            if let Some(reason) = followed.obstacle() {
+                if self.settings.manage_publication {
+                    publication::release(&mut self.control, &publication)?;
+                }
+                let message = format!("the table {} cannot be followed: {reason}", followed.known.label());
+                return Err(Error::configuration("", message).into());
+            }
+        }
+        let tables: Vec<_> = followed.iter().map(|followed| &followed.known).collect();
+        let young = publication::ensure(&mut self.control, &publication, &tables, self.settings.manage_publication)?;
+        let Some(slot) = Slot::find(&mut self.control, &self.slot)? else { return Ok(self.create_slot()?) };
+        slot.check(&self.slot, &self.server)?;
+        slot.check_free(&mut self.control, &self.slot, &self.server)?;
+        let place = resume.as_deref().and_then(|resume| LogPosition::from_bytes(resume).ok());
+        let gap = place.as_ref().and_then(|place| self.gap(place, Some(&slot)));
+        match (place, gap) {
+            (Some(place), None) if !young => Ok(self.follow(place, None, true)?),
+            // Nothing to resume: what the slot holds back is a history of its own.
+            (None, _) if resume.is_none() && !slot.lost && !young => {
+                let origin = self.server.origin(slot.confirmed);
+                Ok(self.follow(LogPosition { origin, lsn: slot.confirmed }, None, false)?)
+            }
+            // A slot that does not fit would give the new history an old name.
+            _ => {
+                self.control
+                    .simple(&format!("SELECT pg_catalog.pg_drop_replication_slot({})", sql::text(&self.slot)))?;
+                log::warn(
+                    &format!("the slot `{}` no longer fits and is made again", self.slot),
+                    &[("slot", &self.slot)],
+                );
+                Ok(self.create_slot()?)
+            }
+        }
+    }
+
+    fn poll(&mut self, request: PollRequest) -> contract::Result<Vec<Event>> {
+        self.control.within(CALL_LIMIT);
+        let confirmed = request.confirmed.as_deref().map(LogPosition::from_bytes).transpose()?;
         let capture = self.capture.as_mut().ok_or_else(|| Error::Fatal("polled before it was prepared".into()))?;
         capture.confirm(confirmed.map(|place| place.lsn))?;
         if request.max == 0 {
@@ -249,49 +276,59 @@ impl PgSource {
             max_bytes: size(request.max_bytes).max(1),
             wait: Duration::from_millis(u64::from(request.wait_ms.min(1000))),
         };
-        capture.poll(&mut self.control, &limits)
+        Ok(capture.poll(&mut self.control, &limits)?)
     }
 
-    /// A position at or past everything committed, which the stream will reach.
-    pub fn latest(&mut self) -> Result<Place> {
-        self.control.within(CALL);
+    /// A position at or past everything committed. The stream reaches it, because the log is flushed up to it.
+    fn head(&mut self) -> contract::Result<Position> {
+        self.control.within(CALL_LIMIT);
         let capture =
             self.capture.as_mut().ok_or_else(|| Error::Fatal("asked for its head before it was prepared".into()))?;
-        let lsn = nudge(&mut self.control)?;
+        let lsn = flush_log(&mut self.control)?;
         capture.aim(lsn)?;
-        Ok(Place { origin: capture.origin(), lsn })
+        Ok(LogPosition { origin: capture.origin(), lsn }.to_bytes())
     }
 
-    /// Reads a position as this plugin prints it, or as the server does (`pg_current_wal_lsn()`): that one is of the history
-    /// that is followed, or was looked at last.
-    pub fn place(&self, text: &str) -> Result<Place> {
+    fn compare(&mut self, a: Position, b: Position) -> contract::Result<i32> {
+        let (a, b) = (LogPosition::from_bytes(&a)?, LogPosition::from_bytes(&b)?);
+        if a.origin != b.origin {
+            return Err(contract::Error::HistoryLost("the two positions are of different histories".into()));
+        }
+        Ok(a.lsn.cmp(&b.lsn) as i32)
+    }
+
+    /// A position as `print` writes it, or as the server does (`pg_current_wal_lsn()`): a bare one is of the history that is
+    /// followed, or was inspected last.
+    fn parse(&mut self, text: String) -> contract::Result<Position> {
         let text = text.trim();
         let origin = self.capture.as_ref().map(Capture::origin).or(self.origin);
         match (Lsn::parse(text), origin) {
-            (Ok(lsn), Some(origin)) => Ok(Place { origin, lsn }),
-            _ => Place::parse(text),
+            (Ok(lsn), Some(origin)) => Ok(LogPosition { origin, lsn }.to_bytes()),
+            _ => Ok(LogPosition::parse(text)?.to_bytes()),
         }
     }
 
-    /// Bytes written and not confirmed.
-    pub fn behind(&mut self) -> Result<Option<u64>> {
-        self.control.within(CALL);
+    fn print(&mut self, position: Position) -> contract::Result<String> {
+        Ok(LogPosition::from_bytes(&position)?.to_string())
+    }
+
+    fn lag(&mut self) -> contract::Result<Option<u64>> {
+        self.control.within(CALL_LIMIT);
         let slot = Slot::find(&mut self.control, &self.slot)?;
         Ok(slot.map(|slot| slot.current.0.saturating_sub(slot.confirmed.0)))
     }
 
-    /// Confirms and ends the stream.
-    pub fn end(&mut self, confirmed: Option<&[u8]>) -> Result<()> {
-        let confirmed = confirmed.map(Place::from_bytes).transpose()?.map(|place| place.lsn);
+    fn close(&mut self, confirmed: Option<Position>) -> contract::Result<()> {
+        let confirmed = confirmed.as_deref().map(LogPosition::from_bytes).transpose()?.map(|place| place.lsn);
         match self.capture.take() {
-            Some(capture) => capture.close(confirmed),
+            Some(capture) => Ok(capture.close(confirmed)?),
             None => Ok(()),
         }
     }
 
     /// Drops slot and publication.
-    pub fn remove(&mut self) -> Result<Vec<String>> {
-        self.control.within(CALL);
+    fn discard(&mut self) -> contract::Result<Vec<String>> {
+        self.control.within(CALL_LIMIT);
         let mut removed = Vec::new();
         if let Some(slot) = Slot::find(&mut self.control, &self.slot)? {
             slot.check(&self.slot, &self.server)?;
@@ -319,14 +356,6 @@ impl PgSource {
             }
         }
         Ok(removed)
-    }
-
-    /// See [`Capture::impatient`].
-    #[doc(hidden)]
-    pub fn impatient(&mut self) {
-        if let Some(capture) = &mut self.capture {
-            capture.impatient();
-        }
     }
 }
 

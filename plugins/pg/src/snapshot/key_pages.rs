@@ -1,25 +1,26 @@
 //! The snapshot: the keys of a table, range by range.
 
-use crate::catalog::key_columns::{KeyPlaces, Keyed};
+use crate::catalog::key_columns::{KeyColumns, KeyPositions};
 use crate::catalog::table::{self, Table};
 use crate::error::{Error, Result};
-use crate::protocol::session::{CALL, Mode, Session};
+use crate::protocol::session::{CALL_LIMIT, Mode, Session};
 use crate::settings::Settings;
-use crate::snapshot::range_scan::{KeyRange, Walk};
+use crate::snapshot::range_scan::{KeyRange, RangeScan};
 use crate::snapshot::split::split;
-use flusso_plugin::{Division, Page, TableInterest};
+use flusso_plugin as contract;
+use flusso_plugin::{Cursor, Division, Page, Range, Snapshot, TableInterest, TableNumber};
 
 /// A snapshot, opened.
 pub struct PgSnapshot {
     session: Session,
     interest: Vec<TableInterest>,
-    walk: Option<(Keyed, Walk)>,
+    scan: Option<(KeyColumns, RangeScan)>,
 }
 
 impl PgSnapshot {
     /// Connects.
     pub fn start(settings: &Settings, interest: Vec<TableInterest>) -> Result<Self> {
-        Ok(Self { session: Session::open(&settings.connection, Mode::Sql)?, interest, walk: None })
+        Ok(Self { session: Session::open(&settings.connection, Mode::Sql)?, interest, scan: None })
     }
 
     fn table(&mut self, number: u32) -> Result<Table> {
@@ -33,12 +34,17 @@ impl PgSnapshot {
         table.key.clone_from(&interest.key);
         Ok(table)
     }
+}
 
-    /// Ranges that hold every row.
-    pub fn divide(&mut self, number: u32, parts: u32) -> Result<Division> {
-        self.session.within(CALL);
+impl Snapshot for PgSnapshot {
+    fn open(given: contract::Settings, interest: Vec<TableInterest>) -> contract::Result<Self> {
+        Ok(Self::start(&Settings::from_json(given.parse()?)?, interest)?)
+    }
+
+    fn split(&mut self, number: TableNumber, parts: u32) -> contract::Result<Division> {
+        self.session.within(CALL_LIMIT);
         let table = self.table(number)?;
-        let plan = Keyed::keys(&table)?;
+        let plan = KeyColumns::keys(&table)?;
         let (ranges, rows) = split(&mut self.session, &table, &plan, usize::try_from(parts).unwrap_or(1))?;
         Ok(Division {
             ranges: ranges.iter().map(KeyRange::to_bytes).collect(),
@@ -47,33 +53,32 @@ impl PgSnapshot {
         })
     }
 
-    /// Starts a range.
-    pub fn at(&mut self, number: u32, range: &[u8], cursor: Option<&[u8]>) -> Result<()> {
-        self.session.within(CALL);
-        if let Some((_, walk)) = &mut self.walk {
-            walk.abandon(&mut self.session)?;
+    fn begin(&mut self, number: TableNumber, range: Range, cursor: Option<Cursor>) -> contract::Result<()> {
+        self.session.within(CALL_LIMIT);
+        if let Some((_, scan)) = &mut self.scan {
+            scan.abandon(&mut self.session)?;
         }
         let table = self.table(number)?;
-        self.walk = Some((Keyed::keys(&table)?, Walk::new(range, cursor, 1)?));
+        self.scan = Some((KeyColumns::keys(&table)?, RangeScan::new(&range, cursor.as_deref(), 1)?));
         Ok(())
     }
 
-    /// The next keys.
-    pub fn page(&mut self, max: usize) -> Result<Page> {
-        self.session.within(CALL);
-        let (plan, walk) = self.walk.as_mut().ok_or_else(|| Error::Fatal("no range was begun".into()))?;
-        walk.start_with(max);
-        let (mut keys, mut key) = (Vec::with_capacity(max.min(4096)), KeyPlaces::default());
-        while let Some(frame) = walk.next_row(&mut self.session, plan)? {
+    fn next(&mut self, max: u32) -> contract::Result<Page> {
+        self.session.within(CALL_LIMIT);
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        let (plan, scan) = self.scan.as_mut().ok_or_else(|| Error::Fatal("no range was begun".into()))?;
+        scan.start_with(max);
+        let (mut keys, mut key) = (Vec::with_capacity(max.min(4096)), KeyPositions::default());
+        while let Some(frame) = scan.next_row(&mut self.session, plan)? {
             let row = self.session.row(frame);
             plan.find(row, &mut key)?;
             keys.push(plan.values(key.texts(row)));
-            if keys.len() >= max.max(1) || walk.ends_page() {
-                walk.passed(key.texts(row));
+            if keys.len() >= max.max(1) || scan.ends_page() {
+                scan.passed(key.texts(row));
                 break;
             }
         }
-        walk.turn(&mut self.session, plan, keys.len(), true, max.max(1))?;
-        Ok(Page { keys, cursor: walk.cursor(), extra: None })
+        scan.turn(&mut self.session, plan, keys.len(), true, max.max(1))?;
+        Ok(Page { keys, cursor: scan.cursor(), extra: None })
     }
 }

@@ -5,7 +5,7 @@
 //! while the host flushes, and back-pressure reaches it by itself. So a page was read from the store at the end of the call
 //! before at the earliest, which is what the contract allows; a page that is cut short is asked for anew.
 
-use crate::catalog::key_columns::Keyed;
+use crate::catalog::key_columns::KeyColumns;
 use crate::documents::executor::Executor;
 use crate::error::{Error, Result};
 use crate::protocol::session::{Session, Statement};
@@ -24,7 +24,7 @@ pub struct KeyRange {
 }
 
 /// A walk in progress.
-pub struct Walk {
+pub struct RangeScan {
     range: KeyRange,
     last: Option<Vec<String>>,
     /// Rows the next statement asks for.
@@ -49,7 +49,7 @@ impl KeyRange {
     }
 }
 
-impl Walk {
+impl RangeScan {
     /// Of a range, from a cursor or from its start, in pages of at most `page` rows.
     pub fn new(range: &[u8], cursor: Option<&[u8]>, page: usize) -> Result<Self> {
         let last = cursor.map(serde_json::from_slice).transpose();
@@ -79,9 +79,9 @@ impl Walk {
             && self.cursor().as_deref() == cursor
     }
 
-    /// The next row; `None` at the range's end. The caller says by [`Walk::passed`] where it got to.
+    /// The next row; `None` at the range's end. The caller says by [`RangeScan::passed`] where it got to.
     #[inline]
-    pub fn next_row(&mut self, session: &mut Session, plan: &Keyed) -> Result<Option<Frame>> {
+    pub fn next_row(&mut self, session: &mut Session, plan: &KeyColumns) -> Result<Option<Frame>> {
         if self.done {
             return Ok(None);
         }
@@ -112,7 +112,7 @@ impl Walk {
     }
 
     /// The statement for the next page, from the last key passed.
-    fn question(&self, session: &mut Session, plan: &Keyed) -> Result<(Statement, Vec<String>)> {
+    fn question(&self, session: &mut Session, plan: &KeyColumns) -> Result<(Statement, Vec<String>)> {
         let lead = plan.key.first().ok_or_else(|| Error::Fatal("a table without a key cannot be walked".into()))?;
         let mut conditions = Vec::new();
         let mut parameters: Vec<String> = Vec::new();
@@ -148,7 +148,7 @@ impl Walk {
     }
 
     /// Sends it off.
-    fn ask(&mut self, session: &mut Session, plan: &Keyed) -> Result<()> {
+    fn ask(&mut self, session: &mut Session, plan: &KeyColumns) -> Result<()> {
         let (statement, parameters) = self.question(session, plan)?;
         self.send(session, &statement, &parameters)
     }
@@ -161,7 +161,7 @@ impl Walk {
     }
 
     /// Sends it off within a reading, if it is not on its way already.
-    pub(crate) fn begin(&mut self, executor: &mut Executor<'_>, plan: &Keyed, alone: bool) -> Result<()> {
+    pub(crate) fn begin(&mut self, executor: &mut Executor<'_>, plan: &KeyColumns, alone: bool) -> Result<()> {
         if self.asked || self.done {
             return Ok(());
         }
@@ -196,7 +196,7 @@ impl Walk {
     }
 
     /// Asks for the next page ahead of time.
-    pub(crate) fn ahead(&mut self, session: &mut Session, plan: &Keyed) -> Result<()> {
+    pub(crate) fn ahead(&mut self, session: &mut Session, plan: &KeyColumns) -> Result<()> {
         if self.done || self.asked { Ok(()) } else { self.ask(session, plan) }
     }
 
@@ -222,7 +222,14 @@ impl Walk {
 
     /// Ends a call after `used` rows, and asks for the next page ahead of time. A page that was left in the middle is dropped,
     /// and those after it are smaller; pages grow again, up to `most`, while there is room.
-    pub fn turn(&mut self, session: &mut Session, plan: &Keyed, used: usize, roomy: bool, most: usize) -> Result<()> {
+    pub fn turn(
+        &mut self,
+        session: &mut Session,
+        plan: &KeyColumns,
+        used: usize,
+        roomy: bool,
+        most: usize,
+    ) -> Result<()> {
         if self.asked && self.ends_page() {
             while self.next_row(session, plan)?.is_some() {}
         } else if self.asked {

@@ -1,6 +1,6 @@
 //! Dividing a table into ranges of about equal size, by what the planner knows about the leading key column.
 
-use crate::catalog::key_columns::Keyed;
+use crate::catalog::key_columns::KeyColumns;
 use crate::catalog::table::Table;
 use crate::error::{Error, Result};
 use crate::protocol::session::Session;
@@ -11,7 +11,7 @@ use crate::snapshot::range_scan::KeyRange;
 const SMALL: f64 = 20_000.0;
 
 /// At most `parts` ranges, and about how many rows there are.
-pub fn split(session: &mut Session, table: &Table, plan: &Keyed, parts: usize) -> Result<(Vec<KeyRange>, u64)> {
+pub fn split(session: &mut Session, table: &Table, plan: &KeyColumns, parts: usize) -> Result<(Vec<KeyRange>, u64)> {
     let rows = estimate(session, table)?;
     let bounds = if parts < 2 || rows < SMALL { Vec::new() } else { bounds(session, table, plan, parts, rows)? };
     let mut ranges = Vec::new();
@@ -38,7 +38,7 @@ fn estimate(session: &mut Session, table: &Table) -> Result<f64> {
     Ok(answer.and_then(|text| text.parse().ok()).unwrap_or(0.0))
 }
 
-fn bounds(session: &mut Session, table: &Table, plan: &Keyed, parts: usize, rows: f64) -> Result<Vec<String>> {
+fn bounds(session: &mut Session, table: &Table, plan: &KeyColumns, parts: usize, rows: f64) -> Result<Vec<String>> {
     let (Some(lead), Some(column)) = (plan.key.first(), table.key.first()) else {
         return Err(Error::Fatal("a table without a key cannot be divided".into()));
     };

@@ -15,6 +15,7 @@ pub mod own;
 use flusso_pg::protocol::session::{Mode, Session};
 use flusso_pg::replication::source::PgSource;
 use flusso_pg::settings::{Connection, Settings};
+use flusso_plugin::Source as _;
 use flusso_plugin::{Change, Event, PollRequest, Preparation, TableInterest, TableName, Value};
 use std::time::{Duration, Instant};
 
@@ -106,7 +107,7 @@ pub fn ready(
     let mut source = PgSource::start(database.settings(), interest).expect("open");
     let until = Instant::now() + Duration::from_secs(20);
     loop {
-        match source.ready(resume).expect("prepare") {
+        match source.prepare(resume.map(<[u8]>::to_vec)).expect("prepare") {
             Preparation::Ready(prepared) => return (source, prepared),
             Preparation::Pending(reason) => assert!(Instant::now() < until, "{reason}"),
         }
@@ -119,14 +120,15 @@ pub fn ask(max: u32, wait_ms: u32, confirmed: Option<Vec<u8>>) -> PollRequest {
 
 /// Everything up to a position at or past what is committed now.
 pub fn drain(source: &mut PgSource) -> Vec<Event> {
-    let head = source.latest().expect("head");
+    let head = flusso_pg::replication::position::LogPosition::from_bytes(&source.head().expect("head")).expect("head");
     let mut all = Vec::new();
     let until = Instant::now() + Duration::from_secs(60);
     loop {
         assert!(Instant::now() < until, "the head was not reached");
-        all.extend(source.events(&ask(1000, 100, None)).expect("poll"));
+        all.extend(source.poll(ask(1000, 100, None)).expect("poll"));
         if let Some(Event::Checkpoint(checkpoint)) = all.last() {
-            let place = flusso_pg::replication::position::Place::from_bytes(&checkpoint.position).expect("position");
+            let place =
+                flusso_pg::replication::position::LogPosition::from_bytes(&checkpoint.position).expect("position");
             if place.lsn >= head.lsn {
                 return all;
             }

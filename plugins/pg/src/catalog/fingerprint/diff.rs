@@ -1,13 +1,13 @@
 //! What the difference of two outlines means for documents, in words; nothing where it means nothing.
 
-use crate::catalog::fingerprint::{Column, Outline};
+use crate::catalog::fingerprint::{Column, Fingerprint};
 use flusso_plugin::TableInterest;
 use std::collections::BTreeSet;
 
 /// Partitions that are named; of more only their number.
-const NAMED: usize = 3;
+const NAMED_PARTITIONS: usize = 3;
 
-impl Outline {
+impl Fingerprint {
     /// Why documents made of the table as it was before may not be what they would be now. Looks at what the interest wants
     /// of the table and at nothing else: a column that nobody reads may come and go.
     pub fn since(&self, before: &Self, interest: &TableInterest) -> Vec<String> {
@@ -72,10 +72,10 @@ impl Outline {
         for (names, what) in
             [(gone, "is no partition any more"), (come, "was attached"), (emptied, "was truncated or rewritten")]
         {
-            if let Some(more) = names.len().checked_sub(NAMED).filter(|more| *more > 0) {
+            if let Some(more) = names.len().checked_sub(NAMED_PARTITIONS).filter(|more| *more > 0) {
                 found.push(format!(
                     "{} and {more} more: each {what}",
-                    names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ")
+                    names.iter().take(NAMED_PARTITIONS).copied().collect::<Vec<_>>().join(", ")
                 ));
             } else {
                 found.extend(names.iter().map(|name| format!("{name} {what}")));

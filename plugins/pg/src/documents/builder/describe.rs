@@ -3,50 +3,32 @@
 use crate::catalog::table::Column;
 use crate::catalog::table_catalog::form;
 use crate::documents::builder::mapping_hash;
-use crate::documents::builder::{DocumentBuilder, MadeOf};
+use crate::documents::builder::{DocumentOrigin, Index};
 use crate::error::Result;
+use crate::links::LinkRelation;
 use flusso_documents::Form;
-use flusso_plugin::{Field, Mapping, Scope, TableInterest};
+use flusso_plugin::{Field, Mapping};
 use flusso_schema::Schema;
 use std::collections::BTreeSet;
 
-impl DocumentBuilder {
-    /// The mappings.
-    pub fn describe(&self) -> Result<Vec<Mapping>> {
-        self.indexes
-            .iter()
-            .map(|index| {
-                let fields = match &index.made_of {
-                    MadeOf::Rows { schema, table } => {
-                        let table = index.known.table(schema, table);
-                        table.map(|table| table.columns.iter().map(row_field).collect()).unwrap_or_default()
-                    }
-                    MadeOf::Schema { schema, .. } => schema_fields(schema),
-                };
-                Ok(Mapping { index: index.name.clone(), hash: mapping_hash::of(index)?, fields, extra: None })
-            })
-            .collect()
-    }
-
-    /// One scope an index.
-    pub fn roots(&self) -> Vec<Scope> {
-        let mut scopes = self.resolver.scopes();
-        for scope in &mut scopes {
-            let Some(index) = usize::try_from(scope.index).ok().and_then(|number| self.indexes.get(number)) else {
-                continue;
-            };
-            let tracks = index.plan.nodes.iter().flat_map(|node| &node.tracks).map(|track| track.relation);
-            let numbers: BTreeSet<u32> = tracks.collect();
-            let names = self.followed.iter().filter(|relation| numbers.contains(&relation.number));
-            scope.remembers = names.map(|relation| relation.name.clone()).collect();
+/// The mapping of an index.
+pub(super) fn mapping(index: &Index) -> Result<Mapping> {
+    let fields = match &index.origin_of_documents {
+        DocumentOrigin::Rows { schema, table } => {
+            let table = index.known.table(schema, table);
+            table.map(|table| table.columns.iter().map(row_field).collect()).unwrap_or_default()
         }
-        scopes
-    }
+        DocumentOrigin::Schema { schema, .. } => schema_fields(schema),
+    };
+    Ok(Mapping { index: index.name.clone(), hash: mapping_hash::of(index)?, fields, extra: None })
+}
 
-    /// The tables.
-    pub fn tables(&self) -> Vec<TableInterest> {
-        self.resolver.interest()
-    }
+/// The names of the relations whose links builds of an index record.
+pub(super) fn recorded_relations(index: &Index, followed: &[LinkRelation]) -> Vec<String> {
+    let tracks = index.plan.nodes.iter().flat_map(|node| &node.tracks).map(|track| track.relation);
+    let numbers: BTreeSet<u32> = tracks.collect();
+    let names = followed.iter().filter(|relation| numbers.contains(&relation.number));
+    names.map(|relation| relation.name.clone()).collect()
 }
 
 fn schema_fields(schema: &Schema) -> Vec<Field> {

@@ -2,7 +2,7 @@
 //! was dropped and made again, or renamed into another's place, has other rows under the same name.
 
 use crate::catalog::table::Table;
-use crate::documents::builder::{Index, MadeOf};
+use crate::documents::builder::{DocumentOrigin, Index};
 use crate::error::Result;
 use flusso_documents::Content;
 
@@ -13,14 +13,14 @@ const DOCUMENTS: &str = "documents-1";
 /// An index's hash.
 pub(super) fn of(index: &Index) -> Result<String> {
     let mut hash = Hash::default();
-    match &index.made_of {
-        MadeOf::Rows { schema, table } => {
+    match &index.origin_of_documents {
+        DocumentOrigin::Rows { schema, table } => {
             hash.add(ROWS);
             if let Some(table) = index.known.table(schema, table) {
                 rows(table, &mut hash);
             }
         }
-        MadeOf::Schema { schema, .. } => {
+        DocumentOrigin::Schema { schema, .. } => {
             hash.add(DOCUMENTS);
             hash.add(&schema.hash());
             for table in index.bare.tables() {

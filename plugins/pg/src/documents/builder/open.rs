@@ -1,9 +1,9 @@
 //! From requests to indexes: schemas are read, tables looked up, documents planned, statements written and tried.
 
 use crate::catalog::table::{self, Table};
-use crate::catalog::table_catalog::{Known, described};
+use crate::catalog::table_catalog::{TableCatalog, described};
 use crate::documents::builder::table_selection;
-use crate::documents::builder::{Index, MadeOf};
+use crate::documents::builder::{DocumentOrigin, Index};
 use crate::documents::query::Queries;
 use crate::error::{Error, Result};
 use crate::protocol::session::Session;
@@ -30,11 +30,11 @@ impl Index {
         let columns: Vec<_> = table.columns.iter().map(|column| (column.name.clone(), described(column))).collect();
         let of = flusso_documents::Table { schema: table.schema.clone(), name: table.name.clone() };
         let plan = rows_of_table(of, &table.key, &columns);
-        let made_of = MadeOf::Rows { schema: table.schema.clone(), table: table.name.clone() };
-        let mut known = Known::default();
+        let origin_of_documents = DocumentOrigin::Rows { schema: table.schema.clone(), table: table.name.clone() };
+        let mut known = TableCatalog::default();
         known.add(table);
         let queries = Queries::of(&plan, &known)?;
-        Ok(Self { name, made_of, known, bare: plan.clone(), plan, queries })
+        Ok(Self { name, origin_of_documents, known, bare: plan.clone(), plan, queries })
     }
 
     fn of_schema(session: &mut Session, request: &IndexRequest, text: &str) -> Result<Self> {
@@ -45,11 +45,11 @@ impl Index {
         for note in notes {
             log::warn(&note.to_string(), &[("index", &request.name)]);
         }
-        let known = Known::of_schema(session, &schema)?;
+        let known = TableCatalog::of_schema(session, &schema)?;
         let (plan, queries) = planned(&setting, &origin, &schema, &known)?;
         try_out(session, &setting, &origin, &plan, &queries)?;
-        let made_of = MadeOf::Schema { schema: Box::new(schema), origin };
-        Ok(Self { name: request.name.clone(), made_of, known, bare: plan.clone(), plan, queries })
+        let origin_of_documents = DocumentOrigin::Schema { schema: Box::new(schema), origin };
+        Ok(Self { name: request.name.clone(), origin_of_documents, known, bare: plan.clone(), plan, queries })
     }
 
     /// Reads the links of these relations beside the documents from now on, and of no others.
@@ -65,20 +65,20 @@ impl Index {
 
     /// Looks the tables up once more, and plans what they are now.
     pub(super) fn plan_again(&mut self, session: &mut Session) -> Result<()> {
-        let fresh = match &self.made_of {
-            MadeOf::Rows { schema, table } => {
+        let fresh = match &self.origin_of_documents {
+            DocumentOrigin::Rows { schema, table } => {
                 let found = table::find(session, schema, table)?.ok_or_else(|| {
                     Error::Transient(format!("the table {schema}.{table} is gone: the tables are looked up again"))
                 })?;
                 Self::of_rows(self.name.clone(), found)?
             }
-            MadeOf::Schema { schema, origin } => {
+            DocumentOrigin::Schema { schema, origin } => {
                 let setting = format!("index.{}", self.name);
-                let known = Known::of_schema(session, schema)?;
+                let known = TableCatalog::of_schema(session, schema)?;
                 let (plan, queries) = planned(&setting, origin, schema, &known)?;
                 try_out(session, &setting, origin, &plan, &queries)?;
-                let made_of = MadeOf::Schema { schema: schema.clone(), origin: origin.clone() };
-                Self { name: self.name.clone(), made_of, known, bare: plan.clone(), plan, queries }
+                let origin_of_documents = DocumentOrigin::Schema { schema: schema.clone(), origin: origin.clone() };
+                Self { name: self.name.clone(), origin_of_documents, known, bare: plan.clone(), plan, queries }
             }
         };
         *self = fresh;
@@ -86,7 +86,12 @@ impl Index {
     }
 }
 
-fn planned(setting: &str, origin: &str, schema: &flusso_schema::Schema, known: &Known) -> Result<(Plan, Queries)> {
+fn planned(
+    setting: &str,
+    origin: &str,
+    schema: &flusso_schema::Schema,
+    known: &TableCatalog,
+) -> Result<(Plan, Queries)> {
     let plan = Plan::of_schema(schema, known).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(|problem| format!("{origin}: {problem}")).collect();
         Error::configuration(setting, lines.join("\n"))

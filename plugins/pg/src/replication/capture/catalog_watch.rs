@@ -1,24 +1,24 @@
 //! The look at the catalogue: every now and then, and where the stream describes a table as nobody knew it. What no change of
 //! the stream tells becomes a `table-changed`, and is forgotten only when that is confirmed.
 
-use crate::catalog::fingerprint::Outline;
-use crate::catalog::shape_store::{Memory, Remembered, label};
+use crate::catalog::fingerprint::Fingerprint;
+use crate::catalog::shape_store::{ShapeStore, StoredShape, label};
 use crate::error::{Error, Result};
 use crate::protocol::session::Session;
-use crate::replication::capture::{Capture, nudge};
-use crate::replication::position::{Lsn, Place};
-use crate::replication::relation::Watched;
+use crate::replication::capture::{Capture, flush_log};
+use crate::replication::position::{LogPosition, Lsn};
+use crate::replication::relation::FollowedTable;
 use crate::settings::Settings;
 use flusso_plugin::{Event, TableChanged, log};
 use std::time::{Duration, Instant};
 
 /// What is watched for, and what is on its way to be durable.
-pub struct Watch {
+pub struct CatalogWatch {
     publication: String,
     manage_replica_identity: bool,
     every: Duration,
     looked: Instant,
-    memory: Box<dyn Memory>,
+    memory: Box<dyn ShapeStore>,
     noted: Vec<Noted>,
     /// The last checkpoint that was handed out.
     last: Lsn,
@@ -28,7 +28,7 @@ pub struct Watch {
 struct Noted {
     table: u32,
     name: String,
-    outline: Outline,
+    fingerprint: Fingerprint,
     way: Way,
 }
 
@@ -42,9 +42,9 @@ enum Way {
     Until(Lsn),
 }
 
-impl Watch {
+impl CatalogWatch {
     /// Begins now.
-    pub fn new(settings: &Settings, memory: Box<dyn Memory>) -> Self {
+    pub fn new(settings: &Settings, memory: Box<dyn ShapeStore>) -> Self {
         Self {
             publication: settings.publication.clone(),
             manage_replica_identity: settings.manage_replica_identity,
@@ -65,7 +65,7 @@ impl Watch {
     pub(super) fn handed_out(&mut self, event: &Event) {
         match event {
             Event::Checkpoint(checkpoint) => {
-                let lsn = Place::from_bytes(&checkpoint.position).map_or(self.last, |place| place.lsn);
+                let lsn = LogPosition::from_bytes(&checkpoint.position).map_or(self.last, |place| place.lsn);
                 for noted in &mut self.noted {
                     if matches!(noted.way, Way::HandedOut(before) if before < lsn) {
                         noted.way = Way::Until(lsn);
@@ -91,7 +91,7 @@ impl Watch {
         if durable.is_empty() {
             return Ok(());
         }
-        let remember = |it: Noted| (it.name, Some(Remembered { outline: it.outline, stale: None }));
+        let remember = |it: Noted| (it.name, Some(StoredShape { fingerprint: it.fingerprint, stale: None }));
         self.memory.store(durable.into_iter().map(remember).collect())
     }
 }
@@ -100,9 +100,9 @@ impl Capture {
     /// The tables as they stand now are what documents will be made of: nothing was built before.
     pub fn remember_all(&mut self) -> Result<()> {
         let old = self.watch.memory.load()?.into_keys().map(|name| (name, None));
-        let now = self.watched.iter().map(|watched| {
-            let outline = watched.outline.clone();
-            (label(&watched.interest), Some(Remembered { outline, stale: None }))
+        let now = self.followed.iter().map(|followed| {
+            let fingerprint = followed.fingerprint.clone();
+            (label(&followed.interest), Some(StoredShape { fingerprint, stale: None }))
         });
         let changes = old.chain(now).collect();
         self.watch.memory.store(changes)
@@ -112,18 +112,18 @@ impl Capture {
     pub fn compare_with_memory(&mut self, session: &mut Session) -> Result<()> {
         let mut known = self.watch.memory.load()?;
         let (mut quiet, mut changed) = (Vec::new(), Vec::new());
-        for watched in &self.watched {
-            let (name, outline) = (label(&watched.interest), watched.outline.clone());
+        for followed in &self.followed {
+            let (name, fingerprint) = (label(&followed.interest), followed.fingerprint.clone());
             let why = match known.remove(&name) {
-                Some(Remembered { stale: Some(why), .. }) => vec![why],
-                Some(before) if before.outline == outline => continue,
-                Some(before) => outline.since(&before.outline, &watched.interest),
+                Some(StoredShape { stale: Some(why), .. }) => vec![why],
+                Some(before) if before.fingerprint == fingerprint => continue,
+                Some(before) => fingerprint.since(&before.fingerprint, &followed.interest),
                 None => Vec::new(),
             };
             if why.is_empty() {
-                quiet.push((name, Some(Remembered { outline, stale: None })));
+                quiet.push((name, Some(StoredShape { fingerprint, stale: None })));
             } else {
-                changed.push((watched.number, name, outline, why.join(", ")));
+                changed.push((followed.number, name, fingerprint, why.join(", ")));
             }
         }
         if !quiet.is_empty() {
@@ -136,35 +136,35 @@ impl Capture {
     /// out of the publication) is remembered, and the source has to be opened again.
     pub(super) fn look(&mut self, session: &mut Session) -> Result<()> {
         self.watch.looked = Instant::now();
-        let interest = self.watched.iter().map(|watched| &watched.interest);
-        let outlines = Outline::all(session, &self.watch.publication, interest)?;
+        let interest = self.followed.iter().map(|followed| &followed.interest);
+        let fingerprints = Fingerprint::all(session, &self.watch.publication, interest)?;
         let (mut quiet, mut changed, mut broken) = (Vec::new(), Vec::new(), Vec::new());
-        for (watched, now) in self.watched.iter_mut().zip(outlines) {
-            let name = label(&watched.interest);
+        for (followed, now) in self.followed.iter_mut().zip(fingerprints) {
+            let name = label(&followed.interest);
             let now = now.ok_or_else(|| gone(&name))?;
-            if now == watched.outline {
+            if now == followed.fingerprint {
                 continue;
             }
-            let why = now.since(&watched.outline, &watched.interest).join(", ");
-            if now.is_broken_since(&watched.outline, &watched.interest, self.watch.manage_replica_identity) {
-                let outline = watched.outline.clone();
-                broken.push((name, Some(Remembered { outline, stale: Some(why) })));
+            let why = now.since(&followed.fingerprint, &followed.interest).join(", ");
+            if now.is_broken_since(&followed.fingerprint, &followed.interest, self.watch.manage_replica_identity) {
+                let fingerprint = followed.fingerprint.clone();
+                broken.push((name, Some(StoredShape { fingerprint, stale: Some(why) })));
                 continue;
             }
-            watched.refresh(session)?;
-            if let Some(reason) = watched.obstacle() {
+            followed.refresh(session)?;
+            if let Some(reason) = followed.obstacle() {
                 return Err(Error::Fatal(format!(
                     "the table {name} cannot be followed any more: {reason}; then start again"
                 )));
             }
-            watched.outline = now.clone();
+            followed.fingerprint = now.clone();
             if !why.is_empty() {
-                changed.push((watched.number, name, now, why));
+                changed.push((followed.number, name, now, why));
             } else if !self.watch.noted.iter().any(|noted| noted.name == name) {
-                quiet.push((name, Some(Remembered { outline: now, stale: None })));
+                quiet.push((name, Some(StoredShape { fingerprint: now, stale: None })));
             }
         }
-        if let Some((name, Some(Remembered { stale: Some(why), .. }))) = broken.first() {
+        if let Some((name, Some(StoredShape { stale: Some(why), .. }))) = broken.first() {
             let message = format!(
                 "the table {name} changed ({why}): the source is opened again, and what reads it is built anew"
             );
@@ -177,33 +177,33 @@ impl Capture {
         self.note(session, changed)
     }
 
-    fn note(&mut self, session: &mut Session, changed: Vec<(u32, String, Outline, String)>) -> Result<()> {
+    fn note(&mut self, session: &mut Session, changed: Vec<(u32, String, Fingerprint, String)>) -> Result<()> {
         if changed.is_empty() {
             return Ok(());
         }
-        for (table, name, outline, detail) in changed {
+        for (table, name, fingerprint, detail) in changed {
             log::warn(
                 &format!("the table {name} changed ({detail}): what reads it is built anew"),
                 &[("table", &name)],
             );
-            self.watch.noted.push(Noted { table, name, outline, way: Way::Queued });
+            self.watch.noted.push(Noted { table, name, fingerprint, way: Way::Queued });
             self.push(Event::TableChanged(TableChanged { table, detail, extra: None }), 128);
         }
         // So that a checkpoint comes behind it, however quiet the database is.
-        nudge(session).map(|_| ())
+        flush_log(session).map(|_| ())
     }
 }
 
 /// Before anything is mended: what changed since it was remembered is marked, because what is mended does not show any more.
-pub fn mark_stale(memory: &mut dyn Memory, watched: &[Watched]) -> Result<()> {
+pub fn mark_stale(memory: &mut dyn ShapeStore, followed: &[FollowedTable]) -> Result<()> {
     let mut known = memory.load()?;
     let mut stale = Vec::new();
-    for watched in watched {
-        let name = label(&watched.interest);
+    for followed in followed {
+        let name = label(&followed.interest);
         let Some(before) = known.remove(&name).filter(|before| before.stale.is_none()) else { continue };
-        let why = watched.outline.since(&before.outline, &watched.interest);
+        let why = followed.fingerprint.since(&before.fingerprint, &followed.interest);
         if !why.is_empty() {
-            stale.push((name, Some(Remembered { stale: Some(why.join(", ")), ..before })));
+            stale.push((name, Some(StoredShape { stale: Some(why.join(", ")), ..before })));
         }
     }
     if stale.is_empty() { Ok(()) } else { memory.store(stale) }

@@ -4,13 +4,13 @@ use crate::error::Result;
 use crate::protocol::session::Session;
 use crate::replication::capture::{Capture, Transaction};
 use crate::replication::pgoutput::{self, Message, Old, Relation, Tuple};
-use crate::replication::relation::{Shape, Watched};
+use crate::replication::relation::{FollowedTable, Shape};
 use flusso_plugin::{Change, Event, Key, Op, Row, TableChanged};
 use std::rc::Rc;
 
-/// What is told of a row beside its key: its links before and after, and what changed.
+/// What the stream sends of a row beside its key: its links before and after, and which columns changed.
 #[derive(Default)]
-struct Told {
+struct SentRow {
     before: Option<Row>,
     after: Option<Row>,
     extra: Option<String>,
@@ -39,8 +39,8 @@ impl Capture {
                 if let Some(shape) = self.shape(relation) {
                     match shape.key(&new, None) {
                         Some(key) => {
-                            let told = Told { after: shape.links(&new, None), ..Told::default() };
-                            self.change(&shape, Op::Upsert, key, told, bytes.len());
+                            let sent = SentRow { after: shape.links(&new, None), ..SentRow::default() };
+                            self.change(&shape, Op::Upsert, key, sent, bytes.len());
                         }
                         None => self.outgrown(session, relation, shape.number)?,
                     }
@@ -58,7 +58,7 @@ impl Capture {
                     let before = if old.whole || shape.indexed { shape.links(&old.tuple, None) } else { None };
                     match shape.key(&old.tuple, None) {
                         Some(key) => {
-                            self.change(&shape, Op::Delete, key, Told { before, ..Told::default() }, bytes.len());
+                            self.change(&shape, Op::Delete, key, SentRow { before, ..SentRow::default() }, bytes.len());
                         }
                         None => self.outgrown(session, relation, shape.number)?,
                     }
@@ -67,7 +67,7 @@ impl Capture {
             Message::Truncate { relations } => {
                 for relation in relations {
                     if let Some(shape) = self.shape(relation) {
-                        self.change(&shape, Op::Truncate, Vec::new(), Told::default(), 16);
+                        self.change(&shape, Op::Truncate, Vec::new(), SentRow::default(), 16);
                     }
                 }
             }
@@ -80,11 +80,11 @@ impl Capture {
         self.relations.get(&relation).cloned().flatten()
     }
 
-    /// `None` when the row's key cannot be told.
+    /// `None` when the stream does not send the row's key.
     fn update(&mut self, shape: &Shape, old: Option<&Old<'_>>, new: &Tuple<'_>, bytes: usize) -> Option<()> {
         let before = old.map(|old| &old.tuple);
         let whole = old.filter(|old| old.whole).map(|old| &old.tuple);
-        if whole.is_some_and(|old| shape.is_idle(old, new)) {
+        if whole.is_some_and(|old| shape.is_irrelevant(old, new)) {
             return Some(());
         }
         let after = shape.links(new, whole);
@@ -99,21 +99,21 @@ impl Capture {
         if let Some(old) = before {
             let old_key = shape.key(old, Some(new))?;
             if old_key != key {
-                self.change(shape, Op::Delete, old_key, Told { before: links_before, ..Told::default() }, bytes);
-                self.change(shape, Op::Upsert, key, Told { after, ..Told::default() }, bytes);
+                self.change(shape, Op::Delete, old_key, SentRow { before: links_before, ..SentRow::default() }, bytes);
+                self.change(shape, Op::Upsert, key, SentRow { after, ..SentRow::default() }, bytes);
                 return Some(());
             }
         }
         let extra = whole.and_then(|old| shape.changed(old, new));
-        self.change(shape, Op::Upsert, key, Told { before: links_before, after, extra }, bytes);
+        self.change(shape, Op::Upsert, key, SentRow { before: links_before, after, extra }, bytes);
         Some(())
     }
 
-    fn change(&mut self, shape: &Shape, op: Op, key: Key, told: Told, bytes: usize) {
+    fn change(&mut self, shape: &Shape, op: Op, key: Key, sent: SentRow, bytes: usize) {
         let Some(transaction) = &mut self.transaction else { return };
         transaction.changes = true;
         let version = transaction.commit.0;
-        let Told { before, after, extra } = told;
+        let SentRow { before, after, extra } = sent;
         self.push(
             Event::Change(Change { table: shape.number, op, key, before, after, version, extra }),
             64 + bytes.min(4096),
@@ -123,34 +123,34 @@ impl Capture {
     /// A relation as the stream sees it at this place; the catalogue is read again when it does not fit. It is known by its
     /// oid: the stream gives the name that it had when the change was made.
     fn relation(&mut self, session: &mut Session, relation: &Relation<'_>) -> Result<()> {
-        let named = |watched: &Watched| {
-            watched.interest.table.schema == relation.schema && watched.interest.table.name == relation.name
+        let named = |followed: &FollowedTable| {
+            followed.interest.table.schema == relation.schema && followed.interest.table.name == relation.name
         };
-        let place = self.watched.iter().position(|watched| watched.known.oid == relation.oid);
-        let place = place.or_else(|| self.watched.iter().position(named));
+        let place = self.followed.iter().position(|followed| followed.known.oid == relation.oid);
+        let place = place.or_else(|| self.followed.iter().position(named));
         let Some(place) = place else {
             self.relations.insert(relation.oid, None);
             return Ok(());
         };
-        let Some(watched) = self.watched.get(place) else { return Ok(()) };
-        // Whoever resolves trusts that old links are told. Those of changes from here on are not, whatever the catalogue says now.
-        let less = watched.told && watched.shape(relation).is_some_and(|shape| !shape.told);
-        if less || !watched.fits(relation) {
+        let Some(followed) = self.followed.get(place) else { return Ok(()) };
+        // The resolver relies on the old links. Changes from here on come without them, whatever the catalogue says now.
+        let less = followed.sends_old_links && followed.shape(relation).is_some_and(|shape| !shape.sends_old_links);
+        if less || !followed.fits(relation) {
             let queued = self.queue.len();
             self.look(session)?;
-            if let Some(watched) = self.watched.get_mut(place) {
-                watched.refresh(session)?;
+            if let Some(followed) = self.followed.get_mut(place) {
+                followed.refresh(session)?;
                 if less && self.queue.len() == queued {
-                    let (table, detail) = (watched.number, "its replica identity told less for a while".to_owned());
+                    let (table, detail) = (followed.number, "its replica identity told less for a while".to_owned());
                     self.push(Event::TableChanged(TableChanged { table, detail, extra: None }), 128);
                 }
             }
         }
-        let Some(watched) = self.watched.get_mut(place) else { return Ok(()) };
-        let number = watched.number;
-        match watched.shape(relation) {
+        let Some(followed) = self.followed.get_mut(place) else { return Ok(()) };
+        let number = followed.number;
+        match followed.shape(relation) {
             Some(shape) => {
-                watched.told = shape.told;
+                followed.sends_old_links = shape.sends_old_links;
                 self.relations.insert(relation.oid, Some(Rc::new(shape)));
                 Ok(())
             }
@@ -161,8 +161,8 @@ impl Capture {
     /// Changes of a relation have another key than the table has now: they are older than it. They are left out until the
     /// stream describes the relation anew, and everything that reads the table is built again.
     fn outgrown(&mut self, session: &mut Session, relation: u32, number: u32) -> Result<()> {
-        if let Some(watched) = self.watched.iter_mut().find(|watched| watched.number == number) {
-            watched.check_key(session)?;
+        if let Some(followed) = self.followed.iter_mut().find(|followed| followed.number == number) {
+            followed.check_key(session)?;
         }
         self.relations.insert(relation, None);
         let detail = "it changed before its primary key was what it is now".to_owned();
