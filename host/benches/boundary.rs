@@ -81,6 +81,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
             before: None,
             after: None,
             version: 1,
+            changed: None,
             extra: None,
         };
         let changes = Slice::from((0..).take(batch).map(change).collect::<Vec<_>>());

@@ -141,7 +141,16 @@ impl Capture for Stream {
             self.at += 1;
             let version = self.at.div_ceil(TRANSACTION);
             let key = Key::from(Value::Integer((self.at % self.keys).cast_signed()));
-            let change = Change { table: 0, op: Op::Upsert, key, before: None, after: None, version, extra: None };
+            let change = Change {
+                table: 0,
+                op: Op::Upsert,
+                key,
+                before: None,
+                after: None,
+                version,
+                changed: None,
+                extra: None,
+            };
             events.push(Event::Change(change));
             if self.at.is_multiple_of(TRANSACTION) || self.at == self.changes {
                 let position = position(self.at);
@@ -196,11 +205,24 @@ impl Builder for Plain {
 
     async fn describe(&self) -> Result<Description> {
         let table = TableName { schema: "public".to_owned(), name: "rows".to_owned() };
-        let interest = TableInterest { table, key: vec!["id".to_owned()], links: Vec::new(), reads: None, extra: None };
-        let mapping = Mapping { index: "rows".to_owned(), hash: "1".to_owned(), fields: Vec::new(), extra: None };
+        let interest = TableInterest {
+            table,
+            key: vec!["id".to_owned()],
+            links: Vec::new(),
+            reads: None,
+            wants_changed: false,
+            extra: None,
+        };
+        let mapping = Mapping {
+            index: "rows".to_owned(),
+            hash: "1".to_owned(),
+            fields: Vec::new(),
+            prefix: String::new(),
+            extra: None,
+        };
         Ok(Description {
             mappings: vec![mapping],
-            scopes: vec![Scope { index: 0, root: 0, remembers: Vec::new() }],
+            scopes: vec![Scope { index: 0, root: 0, recorded_relations: Vec::new() }],
             interest: vec![interest],
         })
     }

@@ -54,7 +54,7 @@ fn setup(prepared: &Prepared, settings: serde_json::Value, state: &StateFolder) 
 }
 
 fn mapping(index: &str, hash: &str) -> Mapping {
-    Mapping { index: index.to_owned(), hash: hash.to_owned(), fields: Vec::new(), extra: None }
+    Mapping { index: index.to_owned(), hash: hash.to_owned(), fields: Vec::new(), prefix: String::new(), extra: None }
 }
 
 fn documents(count: usize, target: u32) -> Documents {

@@ -25,7 +25,7 @@ fn a_component_of_another_world_or_version() {
 
     // The real plugin, built against a contract that this host does not know.
     let real = std::fs::read(format!("{}/pg.wasm", given("FLUSSO_TEST_PLUGINS"))).unwrap();
-    let (old, new) = (b"flusso:connector/source@0.1.0", b"flusso:connector/source@9.1.0");
+    let (old, new) = (b"flusso:connector/source@0.2.0", b"flusso:connector/source@9.2.0");
     let mut other = real.clone();
     let mut replaced = 0;
     let mut at = 0;
@@ -38,7 +38,21 @@ fn a_component_of_another_world_or_version() {
     let contract: &[u8] = b"\"contract\"";
     assert!(real.windows(contract.len()).any(|window| window == contract), "the manifest names the contract");
     std::fs::write(host.folder().join("future.wasm"), other).unwrap();
-    host.run(&["--plugin", "future.wasm", "--once"]).refused(3, &["future.wasm", "9.1.0", "0.1"]);
+    host.run(&["--plugin", "future.wasm", "--once"]).refused(3, &["future.wasm", "9.2.0", "0.2"]);
+
+    // And one that was built against the contract before this one: its author, or whoever has its source, builds it again.
+    let (now, before): (&[u8], &[u8]) = (b"\"contract\": \"0.2.0\"", b"\"contract\": \"0.1.0\"");
+    let mut old = real;
+    let places: Vec<usize> = (0..old.len() - now.len()).filter(|at| old[*at..].starts_with(now)).collect();
+    assert!(!places.is_empty(), "the manifest names the contract");
+    for at in places {
+        old[at..at + before.len()].copy_from_slice(before);
+    }
+    std::fs::write(host.folder().join("old.wasm"), old).unwrap();
+    let remedy = ["old.wasm", "built against version 0.1.0", "speaks 0.2.0", "flusso-host plugin build DIR"];
+    host.run(&["--plugin", "old.wasm", "--once"]).refused(3, &remedy);
+    host.run(&["check", "--plugin", "old.wasm"]).refused(3, &remedy);
+    host.run(&["plugin", "inspect", "old.wasm"]).refused(3, &remedy);
 }
 
 #[test]

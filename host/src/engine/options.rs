@@ -139,10 +139,7 @@ impl Options {
         if self.prefix.is_empty() {
             return mapping.clone();
         }
-        let extra = mapping.extra.as_deref().and_then(|extra| serde_json::from_str(extra).ok());
-        let mut extra: serde_json::Map<String, serde_json::Value> = extra.unwrap_or_default();
-        extra.insert("prefix".to_owned(), self.prefix.as_str().into());
-        let extra = serde_json::Value::Object(extra).to_string();
-        Mapping { index: format!("{}{}", self.prefix, mapping.index), extra: Some(extra), ..mapping.clone() }
+        let index = format!("{}{}", self.prefix, mapping.index);
+        Mapping { index, prefix: self.prefix.clone(), ..mapping.clone() }
     }
 }

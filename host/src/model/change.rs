@@ -77,7 +77,9 @@ pub struct Change {
     pub after: Option<Row>,
     /// The version of the transaction that made it.
     pub version: Version,
-    /// What source and builder agreed upon beside it; passed on as it is.
+    /// The columns that the update changed, as places in the interest's `reads`, where the source says so.
+    pub changed: Option<Vec<u32>>,
+    /// Room to grow; passed on as it is.
     pub extra: Option<String>,
 }
 
@@ -89,6 +91,7 @@ impl Change {
             + self.key.size()
             + row(&self.before)
             + row(&self.after)
+            + self.changed.as_ref().map_or(0, |places| places.len() * size_of::<u32>())
             + self.extra.as_ref().map_or(0, String::len)
     }
 }
@@ -124,7 +127,7 @@ pub enum Event {
     TableChanged(TableChanged),
 }
 
-/// What a builder wants to hear about one table.
+/// The changes of one table that a builder needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableInterest {
     /// The table.
@@ -135,6 +138,8 @@ pub struct TableInterest {
     pub links: Vec<String>,
     /// The other columns some document reads; none: all of them.
     pub reads: Option<Vec<String>>,
-    /// What else the builder asks of the source; passed on as it is.
+    /// Whether updates should say which columns they changed.
+    pub wants_changed: bool,
+    /// Room to grow; passed on as it is.
     pub extra: Option<String>,
 }

@@ -16,6 +16,10 @@ pub struct Field {
     pub array: bool,
     /// Options for the sink, a JSON object as text.
     pub options: String,
+    /// The values of an enum in the order in which they sort, if the field is an ordered enum.
+    pub variants: Option<Vec<String>>,
+    /// The type of the values of a map, if the field is a map.
+    pub map_values: Option<String>,
     /// Room to grow.
     pub extra: Option<String>,
 }
@@ -29,6 +33,8 @@ pub struct Mapping {
     pub hash: String,
     /// The fields, parents before children.
     pub fields: Vec<Field>,
+    /// The deployment's prefix, with which `index` begins when a sink gets the mapping.
+    pub prefix: String,
     /// Room to grow.
     pub extra: Option<String>,
 }
@@ -40,6 +46,6 @@ pub struct Scope {
     pub index: IndexNumber,
     /// The table each of whose rows may be a document.
     pub root: TableNumber,
-    /// The relations whose links its builds remember, by names that stay from run to run.
-    pub remembers: Vec<String>,
+    /// The relations whose links its builds record, by names that stay from run to run.
+    pub recorded_relations: Vec<String>,
 }

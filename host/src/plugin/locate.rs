@@ -174,9 +174,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
         for (file, name, provides) in files {
             let manifest = format!(
-                r#"{{"name":"{name}","version":"1.0.0","contract":"0.1.0","roles":["sink"],"provides":["{provides}"]}}"#
+                r#"{{"name":"{name}","version":"1.0.0","contract":"0.2.0","roles":["sink"],"provides":["{provides}"]}}"#
             );
-            let bytes = component(Some(&manifest), &["flusso:connector/sink@0.1.0"]);
+            let bytes = component(Some(&manifest), &["flusso:connector/sink@0.2.0"]);
             assert!(std::fs::write(folder.path().join(file), bytes).is_ok());
         }
         let places = Places::only([folder.path().to_path_buf()]);

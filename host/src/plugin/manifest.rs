@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::sections::{self, Sections};
 
 /// The contract that this host speaks.
-pub const CONTRACT: &str = "0.1.0";
+pub const CONTRACT: &str = "0.2.0";
 
 /// The most bytes of a manifest that are read.
 const MAX_MANIFEST: u64 = 1 << 20;
@@ -174,7 +174,7 @@ pub enum Refusal {
 fn contract_remedy(theirs: &str) -> &'static str {
     match (semver_parts(theirs), semver_parts(CONTRACT)) {
         (Some(theirs), Some(ours)) if theirs > ours => "use a newer flusso-host, or an older release of the plugin",
-        _ => "use a newer release of the plugin, or build it against the current flusso-plugin crate",
+        _ => "build it again from its source with `flusso-host plugin build DIR`, or use a newer release of the plugin",
     }
 }
 
@@ -244,7 +244,7 @@ impl Manifest {
             return Err(bad("`version` is not a semantic version such as 1.2.3"));
         }
         let (Some(theirs), ours) = (semver_parts(&self.contract), semver_parts(CONTRACT)) else {
-            return Err(bad("`contract` is not a version such as 0.1.0"));
+            return Err(bad("`contract` is not a version such as 0.2.0"));
         };
         if Some(theirs) != ours {
             return Err(Refusal::Contract {
@@ -285,7 +285,7 @@ mod tests {
     use super::*;
     use crate::plugin::sections::tests::component;
 
-    const GOOD: &str = r#"{"name":"x","version":"1.2.3","contract":"0.1.7","roles":["sink"],"later":1}"#;
+    const GOOD: &str = r#"{"name":"x","version":"1.2.3","contract":"0.2.7","roles":["sink"],"later":1}"#;
 
     fn read(manifest: Option<&str>, exports: &[&str]) -> Result<Manifest, String> {
         let bytes = component(manifest, exports);
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn reads_a_manifest_and_leaves_unknown_keys_alone() {
-        let manifest = read(Some(GOOD), &["flusso:connector/sink@0.1.0"]);
+        let manifest = read(Some(GOOD), &["flusso:connector/sink@0.2.0"]);
         assert_eq!(manifest.map(|m| (m.name, m.version, m.roles)), Ok(("x".into(), "1.2.3".into(), vec![Role::Sink])));
     }
 
@@ -310,16 +310,21 @@ mod tests {
         has(of(b"\0asm\x01\0\0\0"), "is a WebAssembly module, not a component");
         has(read(None, &[]), "without a `flusso:manifest` section");
         has(read(Some("{"), &[]), "is wrong: EOF");
-        has(read(Some(&GOOD.replace("0.1.7", "0.2.0")), &[]), "use a newer flusso-host");
-        has(read(Some(&GOOD.replace("0.1.7", "0.0.9")), &[]), "use a newer release of the plugin");
+        has(read(Some(&GOOD.replace("0.2.7", "0.3.0")), &[]), "use a newer flusso-host");
+        // As the plugins of the first contract are.
+        let old = read(Some(&GOOD.replace("0.2.7", "0.1.0")), &["flusso:connector/sink@0.1.0"]);
+        has(
+            old,
+            "built against version 0.1.0 of the plugin contract and this host speaks 0.2.0; build it again from its source with",
+        );
         has(read(Some(&GOOD.replace("\"x\"", "\"../x\"")), &[]), "`name` is");
-        has(read(Some(GOOD), &["flusso:connector/source@0.1.0"]), "does not export `flusso:connector/sink@0.1.0`");
-        has(read(Some(GOOD), &["flusso:connector/sink@0.2.0"]), "it exports `flusso:connector/sink@0.2.0`");
+        has(read(Some(GOOD), &["flusso:connector/source@0.2.0"]), "does not export `flusso:connector/sink@0.2.0`");
+        has(read(Some(GOOD), &["flusso:connector/sink@0.1.0"]), "it exports `flusso:connector/sink@0.1.0`");
     }
 
     #[test]
     fn a_cut_file_is_refused_at_every_length() {
-        let bytes = component(Some(GOOD), &["flusso:connector/sink@0.1.0"]);
+        let bytes = component(Some(GOOD), &["flusso:connector/sink@0.2.0"]);
         for length in 0..bytes.len() {
             let cut = bytes.get(..length).unwrap_or_default();
             assert!(Manifest::of_bytes(Path::new("x.wasm"), cut).is_err(), "{length}");

@@ -121,7 +121,7 @@ impl Sink for Ndjson {
     fn flush(&mut self, _caught_up: bool, _deadline_ms: u64) -> Result<Report> {
         self.write_out()?;
         self.files.iter_mut().try_for_each(IndexFile::sync)?;
-        Ok(Report { rejected: Vec::new(), extra: None })
+        Ok(Report { rejected: Vec::new(), visible: true, extra: None })
     }
 }
 

@@ -145,8 +145,8 @@ impl Sink for OpenSearch {
             self.refresh();
             self.indexes.sweep(&mut self.client);
         }
-        let extra = (!self.unseen(|one| one.seeded).is_empty()).then(|| r#"{"visible":false}"#.to_owned());
-        Ok(Report { rejected, extra })
+        let visible = self.unseen(|one| one.seeded).is_empty();
+        Ok(Report { rejected, visible, extra: None })
     }
 
     fn begin_rebuild(&mut self, mapping: Mapping, resume: bool) -> Result<Target> {

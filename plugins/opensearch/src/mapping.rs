@@ -4,7 +4,6 @@ use flusso_plugin::{Error, Field, Mapping, Result};
 use serde_json::{Map, Value, json};
 
 use crate::analysis::{self, CODE, LOWERCASE, PROSE, rank_name};
-use crate::names::prefix;
 use crate::settings::Settings;
 
 /// Longer values are kept and not indexed in a keyword sub-field: a term has at most 32 766 bytes.
@@ -45,7 +44,7 @@ pub(crate) fn body(mapping: &Mapping, settings: &Settings) -> Result<Value> {
         "settings": { "index": index, "analysis": analysis::definitions(settings.text_analysis, &ranks) },
         "mappings": {
             "dynamic": dynamic,
-            "_meta": { "flusso": { "index": mapping.index, "hash": mapping.hash, "prefix": prefix(mapping) } },
+            "_meta": { "flusso": { "index": mapping.index, "hash": mapping.hash, "prefix": mapping.prefix } },
             "properties": properties,
         },
     }))
@@ -62,7 +61,6 @@ fn property(
         _ => Err("its options are no JSON object".to_owned()),
     };
     let options = object(&field.options)?;
-    let extra = field.extra.as_deref().map(object).transpose()?.unwrap_or_default();
     let word = field.type_.as_str();
     let mut property = Map::new();
     property.insert("type".to_owned(), json!(type_of(word)));
@@ -84,11 +82,11 @@ fn property(
     if word == "identifier" {
         property.insert("analyzer".to_owned(), json!(CODE));
     }
-    if let Some(variants) = extra.get("variants").and_then(Value::as_array) {
+    if let Some(variants) = &field.variants {
         let name = rank_name(&field.path);
         let sort = json!({ "type": "keyword", "normalizer": name, "ignore_above": IGNORE_ABOVE });
         fields.insert("sort".to_owned(), sort);
-        ranks.push((name, variants.iter().filter_map(Value::as_str).map(str::to_owned).collect()));
+        ranks.push((name, variants.clone()));
     }
     if !fields.is_empty() {
         property.insert("fields".to_owned(), Value::Object(fields));
@@ -142,24 +140,27 @@ mod tests {
     use super::*;
     use crate::settings::TextAnalysis;
 
-    fn field(path: &str, word: &str, options: &str, extra: Option<&str>) -> Field {
+    fn field(path: &str, word: &str, options: &str, variants: Option<&[&str]>) -> Field {
         Field {
             path: path.to_owned(),
             type_: word.to_owned(),
             nullable: true,
             array: false,
             options: options.to_owned(),
-            extra: extra.map(str::to_owned),
+            variants: variants.map(|all| all.iter().map(|one| (*one).to_owned()).collect()),
+            map_values: None,
+            extra: None,
         }
     }
 
     fn made(fields: Vec<Field>, settings: &Settings) -> Value {
-        let mapping = Mapping { index: "users".into(), hash: "1a2b3c4d5e".into(), fields, extra: None };
+        let mapping =
+            Mapping { index: "users".into(), hash: "1a2b3c4d5e".into(), fields, prefix: String::new(), extra: None };
         body(&mapping, settings).unwrap_or_else(|error| panic!("{error:?}"))
     }
 
-    fn one(word: &str, options: &str, extra: Option<&str>) -> Value {
-        made(vec![field("a", word, options, extra)], &Settings::default())
+    fn one(word: &str, options: &str, variants: Option<&[&str]>) -> Value {
+        made(vec![field("a", word, options, variants)], &Settings::default())
             .pointer("/mappings/properties/a")
             .cloned()
             .unwrap_or_default()
@@ -225,18 +226,12 @@ mod tests {
         assert_eq!(one("json", "{}", None), json!({ "type": "object", "enabled": false }));
         assert_eq!(one("json", r#"{"dynamic":true}"#, None), json!({ "type": "object", "dynamic": true }));
         assert_eq!(one("json", r#"{"type":"flat_object"}"#, None), json!({ "type": "flat_object" }));
-        assert_eq!(
-            one("object", r#"{"dynamic":true}"#, Some(r#"{"values":"text"}"#)),
-            json!({ "type": "object", "dynamic": true })
-        );
+        assert_eq!(one("object", r#"{"dynamic":true}"#, None), json!({ "type": "object", "dynamic": true }));
     }
 
     #[test]
     fn an_ordered_enum_sorts_by_its_rank() {
-        let fields = vec![
-            field("o", "nested", "{}", None),
-            field("o.tier", "enum", "{}", Some(r#"{"variants":["free","paid"]}"#)),
-        ];
+        let fields = vec![field("o", "nested", "{}", None), field("o.tier", "enum", "{}", Some(&["free", "paid"]))];
         let body = made(fields, &Settings { auto_subfields: false, ..Settings::default() });
         let name = rank_name("o.tier");
         let sort = json!({ "type": "keyword", "normalizer": name, "ignore_above": 256 });
@@ -293,6 +288,7 @@ mod tests {
             index: "users".into(),
             hash: "h".into(),
             fields: vec![field("a.b", "long", "[", None)],
+            prefix: String::new(),
             extra: None,
         };
         assert!(body(&mapping, &Settings::default()).is_err_and(|error| format!("{error:?}").contains("a.b")));

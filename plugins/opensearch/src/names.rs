@@ -8,7 +8,6 @@
 //! | `users` | the alias of what serves, for readers that do not care about mappings |
 
 use flusso_plugin::{Error, Mapping, Result};
-use serde_json::Value;
 
 /// The longest name of an index, in bytes, by the cluster's rules.
 const LONGEST: usize = 255;
@@ -26,12 +25,6 @@ pub(crate) struct Names {
     pub(crate) meta: String,
 }
 
-/// The deployment's prefix, with which the index's name begins; empty where the host does not say.
-pub(crate) fn prefix(mapping: &Mapping) -> String {
-    let extra: Option<Value> = mapping.extra.as_deref().and_then(|extra| serde_json::from_str(extra).ok());
-    extra.and_then(|extra| Some(extra.get("prefix")?.as_str()?.to_owned())).unwrap_or_default()
-}
-
 /// What the meta index is called behind a deployment's prefix, where the operator gave it no other name.
 pub(crate) fn meta(prefix: &str) -> String {
     format!("{prefix}flusso_meta")
@@ -41,7 +34,7 @@ impl Names {
     /// The names of an index under a mapping; the meta index has this name, if it is given one.
     pub(crate) fn of(mapping: &Mapping, meta_index: Option<&str>) -> Result<Self> {
         let mut names = Self::from(&mapping.index, &mapping.hash)?;
-        names.meta = meta_index.map_or_else(|| meta(&prefix(mapping)), str::to_owned);
+        names.meta = meta_index.map_or_else(|| meta(&mapping.prefix), str::to_owned);
         Ok(names)
     }
 
@@ -137,16 +130,17 @@ mod tests {
 
     #[test]
     fn marks_are_kept_behind_the_prefix_unless_a_name_is_given() {
-        let mapping = |extra: Option<&str>| Mapping {
+        let mapping = |prefix: &str| Mapping {
             index: "dev_users".into(),
             hash: "1a2b3c4d".into(),
             fields: Vec::new(),
-            extra: extra.map(str::to_owned),
+            prefix: prefix.into(),
+            extra: None,
         };
-        let meta = |extra, given| Names::of(&mapping(extra), given).map(|names| names.meta).unwrap_or_default();
-        assert_eq!(meta(Some(r#"{"prefix":"dev_"}"#), None), "dev_flusso_meta");
-        assert_eq!((meta(None, None), meta(Some("{}"), None)), ("flusso_meta".into(), "flusso_meta".into()));
-        assert_eq!(meta(Some(r#"{"prefix":"dev_"}"#), Some("mine")), "mine");
+        let meta = |prefix, given| Names::of(&mapping(prefix), given).map(|names| names.meta).unwrap_or_default();
+        assert_eq!(meta("dev_", None), "dev_flusso_meta");
+        assert_eq!(meta("", None), "flusso_meta");
+        assert_eq!(meta("dev_", Some("mine")), "mine");
     }
 
     #[test]

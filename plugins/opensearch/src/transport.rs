@@ -65,7 +65,7 @@ pub(crate) use native::connect;
 mod guest {
     //! Over the host's `net`.
 
-    use flusso_plugin::net::{self, Connection, NetError, TlsOptions, Verification};
+    use flusso_plugin::net::{self, ClientIdentity, Connection, NetError, TlsOptions, Verification};
 
     use super::{Broken, Duration, Error, Result, Tls, Transport, away, unknown};
 
@@ -82,9 +82,11 @@ mod guest {
                 server_name: name.to_owned(),
                 verification: if tls.verify { Verification::Full } else { Verification::None },
                 roots: tls.authorities.clone(),
-                extra: tls.identity.as_ref().map(|one| {
-                    serde_json::json!({ "client-certificate": one.certificate, "client-key": one.key }).to_string()
-                }),
+                client: tls
+                    .identity
+                    .as_ref()
+                    .map(|one| ClientIdentity { certificate: one.certificate.clone(), key: one.key.clone() }),
+                extra: None,
             };
             connection.start_tls(&options).map_err(|error| match error {
                 NetError::Invalid(text) if tls.identity.is_some() => Error::configuration("client_certificate", text),

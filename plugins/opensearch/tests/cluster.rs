@@ -281,7 +281,7 @@ fn every_word_of_the_language_can_be_indexed_and_searched() {
         ("many.tier", "enum"),
     ];
     let mut fields: Vec<_> = fields.iter().map(|(path, word)| field(path, word)).collect();
-    fields[19].extra = Some(json!({ "variants": ["low level", "high=>x"] }).to_string());
+    fields[19].variants = Some(vec!["low level".to_owned(), "high=>x".to_owned()]);
     let target = sink.ensure_index(mapping(&cluster.name("all"), "cccccccc", fields)).unwrap().target;
     let body = json!({
         "prose": "Crème brûlée for Ada", "code": "C-01234", "word": "MiXed", "id": "6f1c1c9e-6b3b-4f44-9a52-0f7c4f6c5b1a",

@@ -21,7 +21,7 @@ fn says<T>(result: Result<T, impl Into<Error>>, words: &[&str]) {
     let Err(error) = result.map_err(Into::into) else { panic!("expected an error with {words:?}") };
     let text = match error {
         Error::Transient(transient) => transient.message,
-        Error::Configuration(error) => error.message,
+        Error::Configuration(error) => format!("{}: {}", error.setting, error.message),
         Error::Busy(text) | Error::HistoryLost(text) | Error::Denied(text) | Error::Fatal(text) => text,
         error => panic!("{error:?}"),
     };

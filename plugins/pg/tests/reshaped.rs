@@ -114,9 +114,9 @@ fn a_table_that_left_the_publication_is_missed_until_it_is_back() {
     source.close(Some(prepared.position.clone())).unwrap();
     let look =
         || PgSource::start(database.settings(), followed()).unwrap().inspect(Some(prepared.position.clone())).unwrap();
-    assert!(look().missed.is_empty());
+    assert!(look().unrecorded.is_empty());
     session.simple("ALTER PUBLICATION flusso DROP TABLE b").unwrap();
     let found = look();
     assert!(matches!(found.continuity, Continuity::Continuous));
-    assert_eq!(found.missed, [1]);
+    assert_eq!(found.unrecorded, [1]);
 }

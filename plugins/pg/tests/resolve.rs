@@ -259,7 +259,7 @@ fn the_same_where_the_server_tells_keys_alone_and_links_are_remembered() {
     database.session().simple(TABLES).unwrap();
     let links = Links::default();
     let mut builder = DocumentBuilder::start(&database.settings(), &requests(), links.boxed()).unwrap();
-    let remembers: Vec<_> = builder.scopes().unwrap().into_iter().map(|scope| scope.remembers).collect();
+    let remembers: Vec<_> = builder.scopes().unwrap().into_iter().map(|scope| scope.recorded_relations).collect();
     let users = [
         "users (id integer → boss_id integer)",
         "orders (id integer → user_id integer)",
@@ -350,7 +350,7 @@ fn replica_identity_is_set_where_it_is_needed_and_asked_for() {
     for table in ["companies", "items", "products", "tags", "user_tags"] {
         assert_eq!(identity(&mut session, table), "d", "{table}");
     }
-    let mut builder = DocumentBuilder::start(&database.settings(), &requests(), None).unwrap();
+    let builder = DocumentBuilder::start(&database.settings(), &requests(), None).unwrap();
     assert!(builder.relations().iter().all(|relation| relation.tracing.is_exact()));
 }
 
@@ -460,8 +460,9 @@ fn a_table_that_tells_less_than_it_did_has_its_documents_built_again() {
     session.simple(TABLES).unwrap();
     let links = Links::default();
     let open = |settings| DocumentBuilder::start(&settings, &requests(), links.boxed()).unwrap();
-    let remembers_nothing =
-        |builder: &mut DocumentBuilder| builder.scopes().unwrap().iter().all(|scope| scope.remembers.is_empty());
+    let remembers_nothing = |builder: &mut DocumentBuilder| {
+        builder.scopes().unwrap().iter().all(|scope| scope.recorded_relations.is_empty())
+    };
     let mut builder = open(managed(&database));
     assert!(remembers_nothing(&mut builder), "what will be set is not remembered");
     let mut source = follow(&database, &mut builder);
@@ -482,19 +483,19 @@ fn a_table_that_tells_less_than_it_did_has_its_documents_built_again() {
         .filter_map(|event| if let Event::TableChanged(changed) = event { Some(changed.table) } else { None })
         .collect();
     assert_eq!(changed.len(), 1, "{events:?}");
-    let affected = builder.reshaped(changed.clone()).unwrap();
+    let affected = builder.resolve_table_changes(changed.clone()).unwrap();
     assert!(affected.rebuild.contains(&0), "{affected:?}");
     assert!(remembers_nothing(&mut builder), "it was set again");
     // Unless it is set here, it is remembered from now on; what was remembered once, also when it is told again.
     let mut builder = open(database.settings());
     assert!(remembers_nothing(&mut builder));
     session.simple("ALTER TABLE orders REPLICA IDENTITY DEFAULT").unwrap();
-    builder.reshaped(changed.clone()).unwrap();
-    let remembers = |builder: &mut DocumentBuilder| builder.scopes().unwrap()[0].remembers.clone();
+    builder.resolve_table_changes(changed.clone()).unwrap();
+    let remembers = |builder: &mut DocumentBuilder| builder.scopes().unwrap()[0].recorded_relations.clone();
     let orders = "public.orders (id integer → user_id integer)".to_owned();
     assert_eq!(remembers(&mut builder), std::slice::from_ref(&orders));
     session.simple("ALTER TABLE orders REPLICA IDENTITY FULL").unwrap();
-    builder.reshaped(changed.clone()).unwrap();
+    builder.resolve_table_changes(changed.clone()).unwrap();
     assert_eq!(remembers(&mut builder), std::slice::from_ref(&orders));
     assert!(remembers_nothing(&mut open(database.settings())));
 }

@@ -21,12 +21,12 @@ macro_rules! role {
             export_macro_name: $export,
             default_bindings_module: $module,
             with: {
-                "flusso:connector/types@0.1.0": super::host::flusso::connector::types,
-                "flusso:connector/log@0.1.0": super::host::flusso::connector::log,
-                "flusso:connector/metrics@0.1.0": super::host::flusso::connector::metrics,
-                "flusso:connector/secrets@0.1.0": super::host::flusso::connector::secrets,
-                "flusso:connector/state@0.1.0": super::host::flusso::connector::state,
-                "flusso:connector/net@0.1.0": super::host::flusso::connector::net,
+                "flusso:connector/types@0.2.0": super::host::flusso::connector::types,
+                "flusso:connector/log@0.2.0": super::host::flusso::connector::log,
+                "flusso:connector/metrics@0.2.0": super::host::flusso::connector::metrics,
+                "flusso:connector/secrets@0.2.0": super::host::flusso::connector::secrets,
+                "flusso:connector/state@0.2.0": super::host::flusso::connector::state,
+                "flusso:connector/net@0.2.0": super::host::flusso::connector::net,
                 $($more)*
             },
         });
@@ -62,16 +62,16 @@ pub mod reader {
 /// The role `builder`.
 pub mod builder {
     role!("builder-role", "export_builder_bindings", "flusso_plugin::bindings::builder", {
-        "flusso:connector/reader@0.1.0": super::host::flusso::connector::reader,
-        "flusso:connector/links@0.1.0": super::host::flusso::connector::links,
+        "flusso:connector/reader@0.2.0": super::host::flusso::connector::reader,
+        "flusso:connector/links@0.2.0": super::host::flusso::connector::links,
     });
 }
 
 /// The role `range-builder`.
 pub mod range_builder {
     role!("range-builder-role", "export_range_builder_bindings", "flusso_plugin::bindings::range_builder", {
-        "flusso:connector/reader@0.1.0": super::host::flusso::connector::reader,
-        "flusso:connector/links@0.1.0": super::host::flusso::connector::links,
+        "flusso:connector/reader@0.2.0": super::host::flusso::connector::reader,
+        "flusso:connector/links@0.2.0": super::host::flusso::connector::links,
     });
 }
 

@@ -92,7 +92,7 @@ impl<T: Builder + Instance> b::builder::exports::flusso::connector::builder::Gue
         interest() -> Vec<TableInterest>;
         resolve(changes: Vec<Change>) -> Affected;
         resolve_more(cursor: Cursor, max: u32) -> Affected;
-        reshaped(tables: Vec<TableNumber>) -> Affected;
+        resolve_table_changes(tables: Vec<TableNumber>) -> Affected;
         build_many(ids: Vec<DocumentId>) -> Vec<Outcome>;
     }
 }

@@ -13,7 +13,7 @@
 //!     fn open(_: Settings) -> Result<Self> { Ok(Null) }
 //!     fn ensure_index(&mut self, _: Mapping) -> Result<Ensured> { Ok(Ensured { target: 0, empty: true, extra: None }) }
 //!     fn write(&mut self, _: Vec<Document>) -> Result<()> { Ok(()) }
-//!     fn flush(&mut self, _: bool, _: u64) -> Result<Report> { Ok(Report { rejected: Vec::new(), extra: None }) }
+//!     fn flush(&mut self, _: bool, _: u64) -> Result<Report> { Ok(Report { rejected: Vec::new(), visible: true, extra: None }) }
 //!     # // …
 //! }
 //!

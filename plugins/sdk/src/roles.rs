@@ -86,7 +86,7 @@ pub trait Builder: Sized + 'static {
     }
     /// Which documents change because these tables changed their shape. A builder that never looks at shapes need not
     /// write it.
-    fn reshaped(&mut self, tables: Vec<TableNumber>) -> Result<Affected> {
+    fn resolve_table_changes(&mut self, tables: Vec<TableNumber>) -> Result<Affected> {
         let _ = tables;
         Ok(affected(Vec::new()))
     }
@@ -96,8 +96,15 @@ pub trait Builder: Sized + 'static {
 
 /// An answer of [`Builder::resolve`] that names documents and nothing else.
 pub fn affected(ids: Vec<DocumentId>) -> Affected {
-    let (ended, emptied) = (Vec::new(), Vec::new());
-    Affected { ids, more: None, rebuild: Vec::new(), clear: Vec::new(), ended, emptied, extra: None }
+    Affected {
+        ids,
+        more: None,
+        rebuild: Vec::new(),
+        clear: Vec::new(),
+        ended_links: Vec::new(),
+        emptied_relations: Vec::new(),
+        extra: None,
+    }
 }
 
 /// Builds whole ranges of a root table, on the instance that the [`Builder`] opened. See `wit/range-builder.wit`.

@@ -154,9 +154,9 @@ impl OpenSinks {
         let (mut after, mut mutations, mut needed) = (RecordedRelations::default(), Vec::new(), Vec::new());
         for scope in &description.scopes {
             let (name, hash) = (context.name(scope.index), &context.mapping(scope.index)?.hash);
-            after.insert(name, hash, &scope.remembers);
-            needed.extend(scope.remembers.iter().cloned());
-            let missing = before.missing(name, hash, &scope.remembers);
+            after.insert(name, hash, &scope.recorded_relations);
+            needed.extend(scope.recorded_relations.iter().cloned());
+            let missing = before.missing(name, hash, &scope.recorded_relations);
             if missing.is_empty() {
                 continue;
             }

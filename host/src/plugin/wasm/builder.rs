@@ -102,7 +102,7 @@ impl GuestBuilder {
         let description = describe(&guest).await?;
         let offered = self.offered.get_or_init(|| description.clone());
         // What the first instance follows, all of this run go on following.
-        self.plugin.links().follow(offered.scopes.iter().flat_map(|scope| scope.remembers.iter().cloned()));
+        self.plugin.links().follow(offered.scopes.iter().flat_map(|scope| scope.recorded_relations.iter().cloned()));
         match same(offered, &description) {
             true => Ok(guest),
             false => Err(StageError::Fatal(format!(
@@ -264,8 +264,12 @@ impl stage::Builder for GuestBuilder {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let (_permit, shape, guest) = self.seat().await?;
         let asking = guest.ask(
-            "builder.reshaped",
-            move |live| Box::pin(async move { live.exports.builder()?.call_reshaped(&mut live.store, &tables).await }),
+            "builder.resolve-table-changes",
+            move |live| {
+                Box::pin(
+                    async move { live.exports.builder()?.call_resolve_table_changes(&mut live.store, &tables).await },
+                )
+            },
             |affected| Ok(convert::affected(affected, indexes, ITEMS)?.0),
         );
         let mut answer = asking.await;

@@ -159,6 +159,7 @@ pub(super) fn event(event: wit::Event, tables: usize) -> Checked<model::Event> {
             before: change.before.map(row),
             after: change.after.map(row),
             version: change.version,
+            changed: change.changed,
             extra: change.extra,
         }),
         wit::Event::Checkpoint(checkpoint) => model::Event::Checkpoint(model::Checkpoint {
@@ -189,7 +190,7 @@ pub(super) fn inspection(found: exports::source::Inspection) -> Checked<stage::I
             exports::source::Continuity::Continuous => stage::Continuity::Continuous,
             exports::source::Continuity::Lost(detail) => stage::Continuity::Lost(plain(&detail, TEXT)),
         },
-        unrecorded: found.missed,
+        unrecorded: found.unrecorded,
     })
 }
 
@@ -200,7 +201,7 @@ pub(super) fn preparation(answer: exports::source::Preparation) -> Checked<stage
             history: history(prepared.history)?,
             position: position(prepared.position)?,
             version: prepared.version,
-            resources: lines(prepared.holds)?,
+            resources: lines(prepared.resources)?,
         }),
     })
 }
@@ -227,6 +228,7 @@ pub(super) fn to_interest(interest: &model::TableInterest) -> wit::TableInterest
         key: interest.key.clone(),
         links: interest.links.clone(),
         reads: interest.reads.clone(),
+        wants_changed: interest.wants_changed,
         extra: interest.extra.clone(),
     }
 }
@@ -242,6 +244,7 @@ pub(super) fn interest(interest: wit::TableInterest) -> Checked<model::TableInte
         key: interest.key,
         links: interest.links,
         reads: interest.reads,
+        wants_changed: interest.wants_changed,
         extra: interest.extra,
     })
 }
@@ -253,12 +256,15 @@ pub(super) fn mapping(mapping: wit::Mapping) -> Checked<model::Mapping> {
         nullable: field.nullable,
         array: field.array,
         options: field.options,
+        variants: field.variants,
+        map_values: field.map_values,
         extra: field.extra,
     };
     Ok(model::Mapping {
         index: name(mapping.index, "index name")?,
         hash: name(mapping.hash, "mapping hash")?,
         fields: counted(mapping.fields, 100_000, "fields")?.into_iter().map(field).collect(),
+        prefix: mapping.prefix,
         extra: mapping.extra,
     })
 }
@@ -270,22 +276,25 @@ pub(super) fn to_mapping(mapping: &model::Mapping) -> wit::Mapping {
         nullable: field.nullable,
         array: field.array,
         options: field.options.clone(),
+        variants: field.variants.clone(),
+        map_values: field.map_values.clone(),
         extra: field.extra.clone(),
     };
     wit::Mapping {
         index: mapping.index.clone(),
         hash: mapping.hash.clone(),
         fields: mapping.fields.iter().map(field).collect(),
+        prefix: mapping.prefix.clone(),
         extra: mapping.extra.clone(),
     }
 }
 
 pub(super) fn scope(scope: &exports::builder::Scope, indexes: usize, tables: usize) -> Checked<model::Scope> {
-    let remembers = counted(scope.remembers.clone(), 10_000, "relations")?;
+    let relations = counted(scope.recorded_relations.clone(), 10_000, "relations")?;
     Ok(model::Scope {
         index: place(scope.index, indexes, "index")?,
         root: place(scope.root, tables, "table")?,
-        remembers: remembers.into_iter().map(relation).collect::<Checked<_>>()?,
+        recorded_relations: relations.into_iter().map(relation).collect::<Checked<_>>()?,
     })
 }
 
@@ -301,6 +310,7 @@ pub(super) fn to_change(change: &model::Change) -> wit::Change {
         before: change.before.as_deref().map(to_row),
         after: change.after.as_deref().map(to_row),
         version: change.version,
+        changed: change.changed.clone(),
         extra: change.extra.clone(),
     }
 }
@@ -317,7 +327,7 @@ pub(super) fn row_links(links: wit::RowLinks) -> Checked<RowLinks> {
     Ok(RowLinks { relation: relation(links.relation)?, packed: links.packed })
 }
 
-/// The remembered links that changes ended, and the relations all of whose links they ended.
+/// The recorded links that changes ended, and the relations all of whose links they ended.
 pub(super) type EndedLinks = (Vec<RowLinks>, Vec<String>);
 
 /// What is affected among `indexes` indexes: at most `max` documents. And which links ended by it.
@@ -331,8 +341,8 @@ pub(super) fn affected(
     let all = |numbers: Vec<u32>| -> Checked<Vec<u32>> {
         counted(numbers, indexes, "indexes")?.into_iter().map(|number| place(number, indexes, "index")).collect()
     };
-    let ended = affected.ended.into_iter().map(row_links).collect::<Checked<_>>()?;
-    let emptied = affected.emptied.into_iter().map(relation).collect::<Checked<_>>()?;
+    let ended = affected.ended_links.into_iter().map(row_links).collect::<Checked<_>>()?;
+    let emptied = affected.emptied_relations.into_iter().map(relation).collect::<Checked<_>>()?;
     let affected = stage::Affected {
         ids: counted(affected.ids, max, "documents")?.into_iter().map(id).collect::<Checked<_>>()?,
         more: cursor(affected.more)?,
@@ -382,24 +392,13 @@ pub(super) fn to_documents(documents: &stage::Documents) -> Vec<exports::sink::D
     documents.collect()
 }
 
-/// Whether everything that was written is found by searches, as the report says in its `extra`; saying nothing says yes.
 pub(super) fn flushed(report: exports::sink::Report) -> stage::Flushed {
-    #[derive(Default, serde::Deserialize)]
-    struct Extra {
-        visible: Option<bool>,
-    }
-    let extra: Option<Extra> = report.extra.and_then(|extra| serde_json::from_str(&extra).ok());
-    let visible = extra.unwrap_or_default().visible.unwrap_or(true);
-    stage::Flushed { rejected: rejections(report.rejected), visible }
-}
-
-fn rejections(rejected: Vec<exports::sink::Rejection>) -> Vec<model::Rejection> {
     let rejection = |rejection: exports::sink::Rejection| model::Rejection {
         target: rejection.target,
         id: rejection.id,
         failure: failure(rejection.failure),
     };
-    rejected.into_iter().map(rejection).collect()
+    stage::Flushed { rejected: report.rejected.into_iter().map(rejection).collect(), visible: report.visible }
 }
 
 // A builder's question to a reader: two instances of one interface, whose types are generated twice.
@@ -481,19 +480,5 @@ fn comparison(comparison: imported::Comparison) -> exports::reader::Comparison {
         From::Between => To::Between,
         From::IsNull => To::IsNull,
         From::IsNotNull => To::IsNotNull,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sink_that_says_nothing_of_visibility_shows_what_it_has() {
-        let visible = |extra: Option<&str>| {
-            flushed(exports::sink::Report { rejected: Vec::new(), extra: extra.map(str::to_owned) }).visible
-        };
-        assert!(visible(None) && visible(Some("{}")) && visible(Some(r#"{"visible":true,"more":1}"#)));
-        assert!(!visible(Some(r#"{"visible":false}"#)));
     }
 }

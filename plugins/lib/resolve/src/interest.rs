@@ -3,9 +3,6 @@
 use crate::network::Resolver;
 use flusso_plugin::{Affected, Scope, TableInterest, TableNumber, affected};
 
-/// Asks the source to say which of the columns read an update changed (`changed` in a change's `extra`).
-const CHANGED: &str = r#"{"changed":true}"#;
-
 impl Resolver {
     /// The tables, each once; their places are their numbers. Links that are part of the key are not listed among the
     /// links: the key tells them. Behind them stand tables once more whose documents are named by other columns than the
@@ -19,12 +16,14 @@ impl Resolver {
                 key: table.facts.key.clone(),
                 links: table.links.clone(),
                 reads: table.reads.clone(),
-                extra: several.then(|| CHANGED.to_owned()),
+                wants_changed: several,
+                extra: None,
             }
         });
         let named = self.renamed().into_iter().filter_map(|(table, key)| {
             let table = self.tables.get(table)?.facts.name.clone();
-            Some(TableInterest { table, key: key.to_vec(), links: Vec::new(), reads: Some(Vec::new()), extra: None })
+            let (links, reads) = (Vec::new(), Some(Vec::new()));
+            Some(TableInterest { table, key: key.to_vec(), links, reads, wants_changed: false, extra: None })
         });
         tables.chain(named).collect()
     }
@@ -37,7 +36,7 @@ impl Resolver {
             .map(|node| {
                 let place = renamed.iter().position(|(table, key)| (*table, *key) == (node.table, &node.from));
                 let root = place.map_or(node.table, |place| self.tables.len() + place);
-                Scope { index: node.index, root: number(root), remembers: Vec::new(), extra: None }
+                Scope { index: node.index, root: number(root), recorded_relations: Vec::new(), extra: None }
             })
             .collect()
     }
@@ -54,8 +53,8 @@ impl Resolver {
         renamed
     }
 
-    /// What changes when tables changed their shape: every index that reads one of them.
-    pub fn reshaped(&self, tables: &[TableNumber]) -> Affected {
+    /// What changes when the columns of tables change: every index that reads one of them.
+    pub fn resolve_table_changes(&self, tables: &[TableNumber]) -> Affected {
         let reads = self.nodes.iter().filter(|node| tables.contains(&number(node.table)));
         let mut rebuild: Vec<u32> = reads.map(|node| node.index).collect();
         rebuild.sort_unstable();

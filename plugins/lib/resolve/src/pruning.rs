@@ -3,26 +3,18 @@
 use crate::network::{Node, Table};
 use crate::places::Reads;
 use flusso_plugin::{Change, Op};
-use serde::Deserialize;
-
-/// Which of the columns in a table's `reads` an update changed, by their places there.
-#[derive(Deserialize)]
-struct Extra {
-    changed: Option<Vec<usize>>,
-}
 
 /// What an update changed, as far as the source says.
-pub(crate) struct Changed(Option<Vec<usize>>);
+pub(crate) struct Changed<'a>(Option<&'a [u32]>);
 
-impl Changed {
-    pub(crate) fn read(change: &Change) -> Self {
-        let extra = change.extra.as_deref().and_then(|text| serde_json::from_str::<Extra>(text).ok());
-        Self(extra.and_then(|extra| extra.changed))
+impl<'a> Changed<'a> {
+    pub(crate) fn of(change: &'a Change) -> Self {
+        Self(change.changed.as_deref())
     }
 
     /// Whether the update changed no column that documents read at this node.
     pub(crate) fn spares(&self, node: &Node, table: &Table, change: &Change) -> bool {
-        let (Some(changed), Reads::Columns(reads), Some(all)) = (&self.0, &node.reads, &table.reads) else {
+        let (Some(changed), Reads::Columns(reads), Some(all)) = (self.0, &node.reads, &table.reads) else {
             return false;
         };
         // A key that changes comes as a delete and an insert, so an update that says what it changed has kept it.
@@ -34,7 +26,10 @@ impl Changed {
                 (Some(before), Some(after)) => before.get(at) != after.get(at),
                 _ => true,
             },
-            None => all.iter().position(|read| read == column).is_some_and(|at| changed.contains(&at)),
+            None => all
+                .iter()
+                .position(|read| read == column)
+                .is_some_and(|at| u32::try_from(at).is_ok_and(|at| changed.contains(&at))),
         };
         !reads.iter().any(moved)
     }

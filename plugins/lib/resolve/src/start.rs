@@ -24,7 +24,7 @@ impl Resolver {
             let Some(table) = usize::try_from(change.table).ok().and_then(|number| self.tables.get(number)) else {
                 continue;
             };
-            let changed = Changed::read(change);
+            let changed = Changed::of(change);
             for (number, node) in table.nodes.iter().filter_map(|number| Some((*number, self.nodes.get(*number)?))) {
                 if change.op == Op::Truncate {
                     let list = if node.parent.is_none() { &mut whole.clear } else { &mut whole.rebuild };

@@ -24,14 +24,22 @@ pub struct Cluster {
 }
 
 pub fn field(path: &str, word: &str) -> Field {
-    Field { path: path.into(), type_: word.into(), nullable: true, array: false, options: "{}".into(), extra: None }
+    Field {
+        path: path.into(),
+        type_: word.into(),
+        nullable: true,
+        array: false,
+        options: "{}".into(),
+        variants: None,
+        map_values: None,
+        extra: None,
+    }
 }
 
 pub fn mapping(index: &str, hash: &str, fields: Vec<Field>) -> Mapping {
     // The prefix ends at the second underscore: that of a test.
     let prefix: String = index.split_inclusive('_').take(2).collect();
-    let extra = json!({ "prefix": prefix }).to_string();
-    Mapping { index: index.into(), hash: hash.into(), fields, extra: Some(extra) }
+    Mapping { index: index.into(), hash: hash.into(), fields, prefix, extra: None }
 }
 
 impl Cluster {

@@ -100,7 +100,7 @@ impl StandIn {
 }
 
 pub fn mapping() -> Mapping {
-    Mapping { index: "users".into(), hash: "aaaaaaaa".into(), fields: Vec::new(), extra: None }
+    Mapping { index: "users".into(), hash: "aaaaaaaa".into(), fields: Vec::new(), prefix: String::new(), extra: None }
 }
 
 pub fn document(target: u32, id: &str, version: u64, n: u64) -> Document {

@@ -87,7 +87,7 @@ impl DocumentBuilder {
         let indexes = crate::documents::builder::open::indexes(&mut session, requests)?;
         let manages = settings.manage_replica_identity;
         let resolver = crate::documents::builder::resolve::resolver(&indexes, manages)?;
-        let kept = links.as_mut().map(|links| links.followed()).unwrap_or_default().into_iter().collect();
+        let kept = links.as_mut().map(|links| links.recorded_relations()).unwrap_or_default().into_iter().collect();
         let mut builder = Self { session, indexes, resolver, scan: None, links, followed: Vec::new(), kept, manages };
         builder.connect()?;
         Ok(builder)
@@ -117,7 +117,7 @@ impl DocumentBuilder {
     /// Builds the documents at some places of a list and records the links that were read. Returns the places of those that were
     /// overtaken meanwhile.
     fn build_places(&mut self, ids: &[DocumentId], places: &[usize], outcomes: &mut [Outcome]) -> Result<Vec<usize>> {
-        let since = self.moment();
+        let since = self.clock();
         let (mut recorder, mut chunks) = (LinkRecorder::default(), Vec::new());
         let mut by_index: HashMap<u32, Vec<usize>> = HashMap::new();
         for place in places {
@@ -143,9 +143,9 @@ impl DocumentBuilder {
     }
 
     /// The link table's clock, read before anything is read from the database.
-    pub(crate) fn moment(&mut self) -> u64 {
+    pub(crate) fn clock(&mut self) -> u64 {
         match &mut self.links {
-            Some(links) if !self.followed.is_empty() => links.moment(),
+            Some(links) if !self.followed.is_empty() => links.clock(),
             _ => 0,
         }
     }
@@ -222,7 +222,7 @@ impl Builder for DocumentBuilder {
         let mut scopes = self.resolver.scopes();
         for scope in &mut scopes {
             let index = at(&self.indexes, scope.index)?;
-            scope.remembers = describe::recorded_relations(index, &self.followed);
+            scope.recorded_relations = describe::recorded_relations(index, &self.followed);
         }
         Ok(scopes)
     }
@@ -252,11 +252,11 @@ impl Builder for DocumentBuilder {
         Ok(self.resolver.resolve_more(&cursor, usize::try_from(max).unwrap_or(usize::MAX), &mut lookup)?)
     }
 
-    fn reshaped(&mut self, tables: Vec<TableNumber>) -> contract::Result<Affected> {
+    fn resolve_table_changes(&mut self, tables: Vec<TableNumber>) -> contract::Result<Affected> {
         self.session.within(CALL_LIMIT);
         self.release()?;
         self.scan = None;
-        let affected = self.resolver.reshaped(&tables);
+        let affected = self.resolver.resolve_table_changes(&tables);
         for number in &affected.rebuild {
             self.replan_if_altered(*number)?;
         }

@@ -46,7 +46,7 @@ impl RangeBuilder for DocumentBuilder {
                 RangeScan::new(range, cursor, most.min(FIRST_PAGE_ROWS))?
             }
         };
-        let since = self.moment();
+        let since = self.clock();
         let followed = self.followed.clone();
         let mut page = Page::default();
         self.with_replan(index, |session, index| {

@@ -68,7 +68,7 @@ impl LinkRecorder {
             return Ok(BTreeSet::new());
         }
         let mut overtaken = BTreeSet::new();
-        let places = table.remember(since, &lists)?;
+        let places = table.add(since, &lists)?;
         let (mut chunks, mut end) = (chunks.into_iter(), 0_u32);
         let mut current = None;
         for place in places {

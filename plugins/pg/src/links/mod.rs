@@ -15,11 +15,11 @@ use flusso_plugin::RowLinks;
 /// What keeps links.
 pub trait LinkTable {
     /// Relations that are followed, whatever the catalogue says.
-    fn followed(&mut self) -> Vec<String>;
+    fn recorded_relations(&mut self) -> Vec<String>;
     /// Now.
-    fn moment(&mut self) -> u64;
+    fn clock(&mut self) -> u64;
     /// Adds links; the places of those whose rows were asked for since the moment.
-    fn remember(&mut self, since: u64, links: &[RowLinks]) -> Result<Vec<u32>>;
+    fn add(&mut self, since: u64, links: &[RowLinks]) -> Result<Vec<u32>>;
     /// For each row its links.
     fn parents(&mut self, relation: &str, rows: &[Vec<u8>]) -> Result<Vec<Vec<Vec<u8>>>>;
 }
@@ -37,14 +37,14 @@ struct Host;
 
 #[cfg(target_family = "wasm")]
 impl LinkTable for Host {
-    fn followed(&mut self) -> Vec<String> {
-        flusso_plugin::links::followed()
+    fn recorded_relations(&mut self) -> Vec<String> {
+        flusso_plugin::links::recorded_relations()
     }
-    fn moment(&mut self) -> u64 {
-        flusso_plugin::links::moment()
+    fn clock(&mut self) -> u64 {
+        flusso_plugin::links::clock()
     }
-    fn remember(&mut self, since: u64, links: &[RowLinks]) -> Result<Vec<u32>> {
-        flusso_plugin::links::remember(since, links).map_err(told)
+    fn add(&mut self, since: u64, links: &[RowLinks]) -> Result<Vec<u32>> {
+        flusso_plugin::links::add(since, links).map_err(told)
     }
     fn parents(&mut self, relation: &str, rows: &[Vec<u8>]) -> Result<Vec<Vec<Vec<u8>>>> {
         flusso_plugin::links::parents(relation, rows).map_err(told)

@@ -32,17 +32,17 @@ pub(crate) fn put_ended(affected: &mut Affected, ended: Ended, relations: &[Link
     let Ended { links, emptied } = ended;
     for Link { relation, row, values } in links {
         let Some(relation) = named(relations, relation) else { continue };
-        let at = affected.ended.iter().position(|list| list.relation == relation.name).unwrap_or_else(|| {
+        let at = affected.ended_links.iter().position(|list| list.relation == relation.name).unwrap_or_else(|| {
             let list = RowLinks { relation: relation.name.clone(), packed: Vec::new(), extra: None };
-            affected.ended.push(list);
-            affected.ended.len() - 1
+            affected.ended_links.push(list);
+            affected.ended_links.len() - 1
         });
-        let Some(list) = affected.ended.get_mut(at) else { continue };
+        let Some(list) = affected.ended_links.get_mut(at) else { continue };
         for bytes in [packed::key(&row), packed::key(&values)] {
             packed::put_length(bytes.len(), &mut list.packed);
             list.packed.extend_from_slice(&bytes);
         }
     }
     let names = emptied.into_iter().filter_map(|number| Some(named(relations, number)?.name.clone()));
-    affected.emptied.extend(names);
+    affected.emptied_relations.extend(names);
 }

@@ -73,6 +73,7 @@ mod guest {
                     Verification::Full => net::Verification::Full,
                 },
                 roots: roots.map(str::to_owned),
+                client: None,
                 extra: None,
             };
             self.connection.start_tls(&options).map_err(|error| explain(&self.address, error))

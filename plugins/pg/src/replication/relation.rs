@@ -113,8 +113,10 @@ impl FollowedTable {
         let links: Option<Vec<_>> = self.interest.links.iter().map(place).collect();
         let links = links.unwrap_or_default();
         let reads: Option<Vec<_>> = self.interest.reads.as_ref().and_then(|reads| reads.iter().map(place).collect());
-        let wanted = self.interest.extra.as_deref().is_some_and(asks_what_changed);
-        let changed = reads.as_ref().filter(|_| wanted).map(|reads| reads.iter().map(|(at, _)| *at).collect());
+        let changed = reads
+            .as_ref()
+            .filter(|_| self.interest.wants_changed)
+            .map(|reads| reads.iter().map(|(at, _)| *at).collect());
         // Each partition has an identity of its own.
         let indexed = relation.identity == b'i'
             && !self.known.partitioned
@@ -182,12 +184,11 @@ impl Shape {
             .collect()
     }
 
-    /// Which of the columns read an update changed, by their places in the interest; as the resolver reads it.
-    pub fn changed(&self, old: &Tuple<'_>, new: &Tuple<'_>) -> Option<String> {
+    /// Which of the columns read an update changed, by their places in the interest.
+    pub fn changed(&self, old: &Tuple<'_>, new: &Tuple<'_>) -> Option<Vec<u32>> {
         let differs = |at: &usize| new.get(*at) != Some(&Cell::Unchanged) && old.get(*at) != new.get(*at);
-        let places = self.reads.as_ref()?.iter().enumerate();
-        let changed: Vec<String> = places.filter(|(_, at)| differs(at)).map(|(place, _)| place.to_string()).collect();
-        Some(format!("{{\"changed\":[{}]}}", changed.join(",")))
+        let places = (0..).zip(self.reads.as_ref()?);
+        Some(places.filter(|(_, at)| differs(at)).map(|(place, _)| place).collect())
     }
 
     /// Whether an update changes none of the interest's columns, where both rows are known.
@@ -200,10 +201,4 @@ impl Shape {
             })
         })
     }
-}
-
-/// Whether an interest asks which of the columns read an update changed.
-fn asks_what_changed(extra: &str) -> bool {
-    serde_json::from_str::<serde_json::Value>(extra)
-        .is_ok_and(|extra| extra.get("changed").and_then(serde_json::Value::as_bool) == Some(true))
 }

@@ -139,7 +139,7 @@ impl PgSource {
             history: self.history(place.origin),
             position: place.to_bytes(),
             version: place.lsn.0,
-            holds: vec![
+            resources: vec![
                 format!(
                     "replication slot `{}` in database `{}` (keeps log on the server until it is read or dropped)",
                     self.slot, self.server.name
@@ -188,13 +188,13 @@ impl Source for PgSource {
                 }
                 _ => None,
             };
-            return Ok(Inspection { history, continuity: Continuity::Fresh, missed: Vec::new(), extra: None });
+            return Ok(Inspection { history, continuity: Continuity::Fresh, unrecorded: Vec::new(), extra: None });
         };
         let place = match LogPosition::from_bytes(&resume) {
             Ok(place) => place,
             Err(error) => {
                 let continuity = Continuity::Lost(error.to_string());
-                return Ok(Inspection { history: None, continuity, missed: Vec::new(), extra: None });
+                return Ok(Inspection { history: None, continuity, unrecorded: Vec::new(), extra: None });
             }
         };
         self.origin = Some(place.origin);
@@ -205,9 +205,9 @@ impl Source for PgSource {
                 self.settings.publication
             ));
         }
-        let missed = if gap.is_none() { self.unrecorded()? } else { Vec::new() };
+        let unrecorded = if gap.is_none() { self.unrecorded()? } else { Vec::new() };
         let continuity = gap.map_or(Continuity::Continuous, Continuity::Lost);
-        Ok(Inspection { history: Some(self.history(place.origin)), continuity, missed, extra: None })
+        Ok(Inspection { history: Some(self.history(place.origin)), continuity, unrecorded, extra: None })
     }
 
     /// Publication, slot, stream.

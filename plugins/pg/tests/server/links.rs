@@ -57,12 +57,12 @@ impl Links {
     /// A batch is confirmed.
     pub fn confirm(&self, affected: &Affected) {
         let mut kept = self.0.borrow_mut();
-        for (row, link) in affected.ended.iter().flat_map(pairs) {
+        for (row, link) in affected.ended_links.iter().flat_map(pairs) {
             if let Some(links) = kept.links.get_mut(&row) {
                 links.remove(&link);
             }
         }
-        kept.links.retain(|(relation, _), links| !links.is_empty() && !affected.emptied.contains(relation));
+        kept.links.retain(|(relation, _), links| !links.is_empty() && !affected.emptied_relations.contains(relation));
     }
 
     pub fn len(&self) -> usize {
@@ -71,15 +71,15 @@ impl Links {
 }
 
 impl LinkTable for Links {
-    fn followed(&mut self) -> Vec<String> {
+    fn recorded_relations(&mut self) -> Vec<String> {
         Vec::new()
     }
 
-    fn moment(&mut self) -> u64 {
+    fn clock(&mut self) -> u64 {
         self.0.borrow().moment
     }
 
-    fn remember(&mut self, since: u64, links: &[RowLinks]) -> Result<Vec<u32>> {
+    fn add(&mut self, since: u64, links: &[RowLinks]) -> Result<Vec<u32>> {
         let before = self.0.borrow_mut().before.take();
         if let Some(mut before) = before {
             before();

@@ -94,6 +94,7 @@ pub fn interest(table: &str, key: &[&str]) -> TableInterest {
         key: key.iter().map(ToString::to_string).collect(),
         links: Vec::new(),
         reads: None,
+        wants_changed: false,
         extra: None,
     }
 }

@@ -73,7 +73,7 @@ impl Sink for Misbehave {
     }
 
     fn flush(&mut self, _: bool, _: u64) -> Result<Report> {
-        let nothing = Report { rejected: Vec::new(), extra: None };
+        let nothing = Report { rejected: Vec::new(), visible: true, extra: None };
         match self.0.how {
             How::Trap => panic!("as it was told"),
             How::Spin => loop {
@@ -94,7 +94,7 @@ impl Sink for Misbehave {
                 let reason = "x".repeat(1 << 20);
                 let failure = Failure { class: "big".to_owned(), reason, extra: None };
                 let rejection = Rejection { target: 0, id: "1".to_owned(), failure };
-                Ok(Report { rejected: vec![rejection; 64], extra: None })
+                Ok(Report { rejected: vec![rejection; 64], visible: true, extra: None })
             }
             How::Peek => Err(Error::fatal(peek(&self.0.address))),
             How::Block => {

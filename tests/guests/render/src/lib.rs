@@ -51,17 +51,17 @@ impl Builder for Render {
 
     fn mappings(&mut self) -> Result<Vec<Mapping>> {
         let (index, hash) = ("made-up".to_owned(), "1".to_owned());
-        Ok(vec![Mapping { index, hash, fields: Vec::new(), extra: None }])
+        Ok(vec![Mapping { index, hash, fields: Vec::new(), prefix: String::new(), extra: None }])
     }
 
     fn scopes(&mut self) -> Result<Vec<Scope>> {
-        Ok(vec![Scope { index: 0, root: 0, remembers: Vec::new(), extra: None }])
+        Ok(vec![Scope { index: 0, root: 0, recorded_relations: Vec::new(), extra: None }])
     }
 
     fn interest(&mut self) -> Result<Vec<TableInterest>> {
         let table = TableName { schema: "public".to_owned(), name: "made_up".to_owned() };
         let (key, links) = (vec!["id".to_owned()], Vec::new());
-        Ok(vec![TableInterest { table, key, links, reads: None, extra: None }])
+        Ok(vec![TableInterest { table, key, links, reads: None, wants_changed: false, extra: None }])
     }
 
     fn resolve(&mut self, changes: Vec<Change>) -> Result<Affected> {

@@ -34,7 +34,7 @@ pub(crate) struct BuilderSetup {
     pub(crate) hash: String,
     /// Its ranges answer the cursor that they were given.
     pub(crate) stands_still: bool,
-    /// It is not told where a deleted or moved item was, and remembers it.
+    /// The store does not tell where a deleted or moved item was, so the builder records its links.
     pub(crate) untold: bool,
     /// It was so in some run.
     pub(crate) was_untold: bool,
@@ -144,21 +144,27 @@ impl Builder for Builders {
             builder.was_untold |= builder.untold;
             (builder.hash.clone(), builder.untold)
         };
-        let remembers = untold.then(|| RELATION.to_owned()).into_iter().collect();
-        let mapping =
-            |name: &&str| Mapping { index: (*name).to_owned(), hash: hash.clone(), fields: Vec::new(), extra: None };
+        let recorded_relations = untold.then(|| RELATION.to_owned()).into_iter().collect();
+        let mapping = |name: &&str| Mapping {
+            index: (*name).to_owned(),
+            hash: hash.clone(),
+            fields: Vec::new(),
+            prefix: String::new(),
+            extra: None,
+        };
         let interest = |name: &&str| TableInterest {
             table: TableName { schema: "public".to_owned(), name: (*name).to_owned() },
             key: vec!["key".to_owned()],
             links: vec!["parent".to_owned()],
             reads: None,
+            wants_changed: false,
             extra: None,
         };
         Ok(Description {
             mappings: NAMES.iter().map(mapping).collect(),
             scopes: vec![
-                Scope { index: ITEMS, root: ITEMS, remembers: Vec::new() },
-                Scope { index: GROUPS, root: GROUPS, remembers },
+                Scope { index: ITEMS, root: ITEMS, recorded_relations: Vec::new() },
+                Scope { index: GROUPS, root: GROUPS, recorded_relations },
             ],
             interest: NAMES.iter().map(interest).collect(),
         })

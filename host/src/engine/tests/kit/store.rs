@@ -128,7 +128,7 @@ impl Store {
                 left.extend(parents.map(|parent| (GROUPS, parent)));
             }
             let key = at.map_or_else(|| Key::new(Vec::new()), key);
-            events.push(Event::Change(Change { table, op, key, before, after, version, extra: None }));
+            events.push(Event::Change(Change { table, op, key, before, after, version, changed: None, extra: None }));
             apply(&mut self.latest, edit);
         }
         let after = |touch: &(u32, i64)| {

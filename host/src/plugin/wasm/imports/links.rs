@@ -24,15 +24,15 @@ impl Context {
 }
 
 impl links::Host for Context {
-    async fn followed(&mut self) -> wasmtime::Result<Vec<String>> {
+    async fn recorded_relations(&mut self) -> wasmtime::Result<Vec<String>> {
         Ok(self.setup.links.followed())
     }
 
-    async fn moment(&mut self) -> wasmtime::Result<u64> {
+    async fn clock(&mut self) -> wasmtime::Result<u64> {
         Ok(self.setup.links.get().map_or(0, |table| table.moment()))
     }
 
-    async fn remember(&mut self, since: u64, links: Vec<Given>) -> Answer<Vec<u32>> {
+    async fn add(&mut self, since: u64, links: Vec<Given>) -> Answer<Vec<u32>> {
         let links: Vec<_> =
             links.into_iter().map(|Given { relation, packed, .. }| RowLinks { relation, packed }).collect();
         self.table(move |table| table.remember(since, &links)).await

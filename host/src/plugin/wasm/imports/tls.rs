@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use tokio_rustls::TlsConnector;
 
 use super::net::Stream;
-use crate::plugin::wasm::bindings::flusso::connector::net::{NetError, TlsOptions, Verification};
+use crate::plugin::wasm::bindings::flusso::connector::net::{ClientIdentity, NetError, TlsOptions, Verification};
 
 /// Upgrades a stream. Returns it with the `tls-server-end-point` digest of the server's certificate, if it has one.
 pub(super) async fn upgrade(
@@ -32,21 +32,7 @@ pub(super) async fn upgrade(
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 fn identity(options: &TlsOptions) -> Result<Option<Identity>, String> {
-    #[derive(Default, serde::Deserialize)]
-    #[serde(default, rename_all = "kebab-case")]
-    struct Extra {
-        client_certificate: Option<String>,
-        client_key: Option<String>,
-    }
-    let extra: Extra = match &options.extra {
-        Some(extra) => serde_json::from_str(extra).map_err(|error| format!("`extra` is no JSON object: {error}"))?,
-        None => Extra::default(),
-    };
-    let (certificate, key) = match (extra.client_certificate, extra.client_key) {
-        (Some(certificate), Some(key)) => (certificate, key),
-        (None, None) => return Ok(None),
-        _ => return Err("a client certificate and its key are given together".to_owned()),
-    };
+    let Some(ClientIdentity { certificate, key }) = &options.client else { return Ok(None) };
     // What is wrong with a key is said without it.
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
         .map_err(|_| "the key of the client certificate is no private key in PEM, or has a passphrase".to_owned())?;
@@ -262,7 +248,13 @@ mod tests {
     const KEY: &str = include_str!("testdata/server.key");
 
     fn options(name: &str, verification: Verification, roots: Option<&str>) -> TlsOptions {
-        TlsOptions { server_name: name.to_owned(), verification, roots: roots.map(str::to_owned), extra: None }
+        TlsOptions {
+            server_name: name.to_owned(),
+            verification,
+            roots: roots.map(str::to_owned),
+            client: None,
+            extra: None,
+        }
     }
 
     /// What a guest gets from a server with that certificate.
@@ -286,7 +278,7 @@ mod tests {
     const CLIENT_KEY: &str = include_str!("testdata/client.key");
 
     /// Whether a server that wants to know takes a client.
-    async fn introduced(extra: Option<serde_json::Value>) -> Result<bool, String> {
+    async fn introduced(client: Option<(&str, &str)>) -> Result<bool, String> {
         let (near, far) = tokio::io::duplex(64 << 10);
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let mut roots = RootCertStore::empty();
@@ -303,8 +295,9 @@ mod tests {
             .with_single_cert(vec![certificate], key)
             .map_err(|error| text(&error))?;
         let serving = tokio::spawn(tokio_rustls::TlsAcceptor::from(Arc::new(config)).accept(far));
-        let extra = extra.map(|extra| extra.to_string());
-        let options = TlsOptions { extra, ..options("db.internal", Verification::Full, Some(AUTHORITY)) };
+        let client = client
+            .map(|(certificate, key)| ClientIdentity { certificate: certificate.to_owned(), key: key.to_owned() });
+        let options = TlsOptions { client, ..options("db.internal", Verification::Full, Some(AUTHORITY)) };
         let (near, _) = upgrade(Box::new(near), options).await.map_err(|error| format!("{error:?}"))?;
         let accepted = serving.await.map_err(|error| text(&error))?;
         drop(near);
@@ -313,21 +306,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_asks_is_told_who_this_is() {
-        let both = serde_json::json!({ "client-certificate": CLIENT, "client-key": CLIENT_KEY });
-        assert_eq!(introduced(Some(both)).await, Ok(true));
+        assert_eq!(introduced(Some((CLIENT, CLIENT_KEY))).await, Ok(true));
         assert_eq!(introduced(None).await, Ok(false), "nobody came in without");
     }
 
     #[tokio::test]
     async fn a_client_certificate_that_cannot_be_used_is_said_without_its_key() {
         for (certificate, key, why) in [
-            (CLIENT, None, "together"),
-            (CLIENT, Some("SECRET"), "no private key"),
-            (CLIENT, Some(KEY), "another key"),
-            ("SECRET", Some(CLIENT_KEY), "no certificate"),
+            (CLIENT, "SECRET", "no private key"),
+            (CLIENT, KEY, "another key"),
+            ("SECRET", CLIENT_KEY, "no certificate"),
         ] {
-            let extra = serde_json::json!({ "client-certificate": certificate, "client-key": key });
-            let answer = introduced(Some(extra)).await;
+            let answer = introduced(Some((certificate, key))).await;
             let said = answer.err().unwrap_or_default();
             assert!(said.starts_with("NetError::Invalid") && said.contains(why) && !said.contains("SECRET"), "{said}");
         }

@@ -130,18 +130,18 @@ impl Teller<'_> {
     fn updated(&mut self, table: usize, key: &[i64], old: Option<Cells>, new: Cells) {
         let number = self.facts[table].name.clone();
         let Some(interest) = self.interest.iter().find(|interest| interest.table == number) else { return };
-        let mut extra = None;
+        let mut told = None;
         if let (Some(old), Identity::Full, Some(reads)) = (&old, &self.facts[table].identity, &interest.reads) {
             // What the store computes is not in its stream.
             let differs = |column: &String| column != "g" && cell(old, column) != cell(&new, column);
-            let changed: Vec<usize> = (0..reads.len()).filter(|at| differs(&reads[*at])).collect();
+            let changed: Vec<u32> = (0..).zip(reads).filter(|(_, read)| differs(read)).map(|(at, _)| at).collect();
             let moved = interest.links.iter().any(|link| cell(old, link) != cell(&new, link));
             if changed.is_empty() && !moved {
                 return;
             }
-            extra = interest.extra.as_ref().map(|_| format!("{{\"changed\":{changed:?}}}"));
+            told = interest.wants_changed.then_some(changed);
         }
-        self.push(table, Op::Upsert, integer_key(key), old.as_ref(), Some(&new), extra);
+        self.push(table, Op::Upsert, integer_key(key), old.as_ref(), Some(&new), told);
     }
 
     fn push(
@@ -151,17 +151,17 @@ impl Teller<'_> {
         key: Key,
         old: Option<&Cells>,
         new: Option<&Cells>,
-        extra: Option<String>,
+        changed: Option<Vec<u32>>,
     ) {
         let facts = &self.facts[table];
         let Some(number) = self.interest.iter().position(|interest| interest.table == facts.name) else { return };
         let links = &self.interest[number].links;
         let told = links.iter().all(|column| facts.tells(column));
         let before = old.filter(|_| told && !links.is_empty()).map(|old| values(old, links));
-        let left_out = self.toast && extra.is_none() && self.version.is_multiple_of(3);
+        let left_out = self.toast && changed.is_none() && self.version.is_multiple_of(3);
         let after = new.filter(|_| !links.is_empty() && !left_out).map(|new| values(new, links));
         let table = u32::try_from(number).unwrap();
-        self.changes.push(Change { table, op, key, before, after, version: self.version, extra });
+        self.changes.push(Change { table, op, key, before, after, version: self.version, changed, extra: None });
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::constant::{Inferred, constant_type};
 use crate::model::{AggregateOp, Field, FieldKind, ScalarType, Schema};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
 /// One field of a mapping, member by member the record `field` of `wit/types.wit`.
@@ -19,9 +19,10 @@ pub struct MappedField {
     pub array: bool,
     /// Options for the sink, a JSON object as text; `{}` when there are none.
     pub options: String,
-    /// What more a sink may want to know, a JSON object as text: `variants` (the order of an enum), `values` (the type of a
-    /// map's values).
-    pub extra: Option<String>,
+    /// The values of an ordered enum, in their order.
+    pub variants: Option<Vec<String>>,
+    /// The type of a map's values.
+    pub map_values: Option<String>,
 }
 
 impl Schema {
@@ -41,13 +42,13 @@ fn fields(prefix: &str, list: &[Field], out: &mut Vec<MappedField>) {
 
 fn field(path: &str, field: &Field, out: &mut Vec<MappedField>) {
     let mut options = field.options.clone();
-    let mut extra = None;
+    let (mut variants, mut map_values) = (None, None);
     let (ty, nullable, array) = match &field.kind {
         FieldKind::Scalar(scalar) => {
             let ty = match &scalar.ty {
                 ScalarType::Leaf(ty) => ty.word().to_owned(),
-                ScalarType::Ranked(variants) => {
-                    extra = Some(json!({ "variants": variants }).to_string());
+                ScalarType::Ranked(ranked) => {
+                    variants = Some(ranked.clone());
                     "enum".to_owned()
                 }
                 ScalarType::Custom { opensearch, .. } => opensearch.clone(),
@@ -58,7 +59,7 @@ fn field(path: &str, field: &Field, out: &mut Vec<MappedField>) {
         FieldKind::Object(_) => ("object".to_owned(), false, false),
         FieldKind::Map(map) => {
             options.entry("dynamic".to_owned()).or_insert(Json::Bool(true));
-            extra = Some(json!({ "values": map.values.word() }).to_string());
+            map_values = Some(map.values.word().to_owned());
             ("object".to_owned(), map.nullable, false)
         }
         FieldKind::Constant(value) => {
@@ -74,7 +75,7 @@ fn field(path: &str, field: &Field, out: &mut Vec<MappedField>) {
             (one.op.value_type().word().to_owned(), one.op.nullable(), array)
         }
     };
-    out.push(MappedField { path: path.to_owned(), ty, nullable, array, options: text(options), extra });
+    out.push(MappedField { path: path.to_owned(), ty, nullable, array, options: text(options), variants, map_values });
     match &field.kind {
         FieldKind::Object(members) => fields(&format!("{path}."), members, out),
         FieldKind::Join(join) => fields(&format!("{path}."), &join.fields, out),
@@ -89,7 +90,8 @@ fn constant(path: &str, inferred: &Inferred, out: &mut Vec<MappedField>) {
         nullable: inferred.nullable,
         array: inferred.array,
         options: "{}".to_owned(),
-        extra: None,
+        variants: None,
+        map_values: None,
     });
     for (key, child) in &inferred.children {
         constant(&format!("{path}.{key}"), child, out);

@@ -7,8 +7,9 @@ fn line(field: &MappedField) -> String {
     let marks = [(field.nullable, " null"), (field.array, " list")];
     let marks: String = marks.iter().filter(|(set, _)| *set).map(|(_, word)| *word).collect();
     let options = if field.options == "{}" { String::new() } else { format!(" {}", field.options) };
-    let extra = field.extra.as_ref().map(|extra| format!(" extra {extra}")).unwrap_or_default();
-    format!("{} {}{marks}{options}{extra}", field.path, field.ty)
+    let variants = field.variants.as_ref().map(|all| format!(" variants {}", all.join(","))).unwrap_or_default();
+    let values = field.map_values.as_ref().map(|ty| format!(" values {ty}")).unwrap_or_default();
+    format!("{} {}{marks}{options}{variants}{values}", field.path, field.ty)
 }
 
 #[test]
@@ -19,7 +20,7 @@ fn the_mapping_names_every_place_of_the_document() {
 email keyword
 fullName text null {"analyzer":"english"}
 customerNo identifier null
-tier enum extra {"variants":["free","paid","gold"]}
+tier enum variants free,paid,gold
 publicId uuid null
 active boolean null
 logins short null
@@ -35,7 +36,7 @@ rating scaled_float null {"scaling_factor":100}
 account object
 account.country keyword null
 account.source keyword
-title object null {"dynamic":true} extra {"values":"text"}
+title object null {"dynamic":true} values text
 location geo_point null
 home geo_point null
 company object
@@ -69,7 +70,7 @@ fn constants_are_mapped_by_their_value() {
 #[test]
 fn a_map_says_itself_whether_it_is_dynamic() {
     let schema = with_fields("  - map: a\n    values: keyword\n    options: { dynamic: strict }\n");
-    assert_eq!(line(&schema.mapping()[0]), r#"a object null {"dynamic":"strict"} extra {"values":"keyword"}"#);
+    assert_eq!(line(&schema.mapping()[0]), r#"a object null {"dynamic":"strict"} values keyword"#);
 }
 
 #[test]

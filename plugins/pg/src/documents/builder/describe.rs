@@ -20,7 +20,13 @@ pub(super) fn mapping(index: &Index) -> Result<Mapping> {
         }
         DocumentOrigin::Schema { schema, .. } => schema_fields(schema),
     };
-    Ok(Mapping { index: index.name.clone(), hash: mapping_hash::of(index)?, fields, extra: None })
+    Ok(Mapping {
+        index: index.name.clone(),
+        hash: mapping_hash::of(index)?,
+        fields,
+        prefix: String::new(),
+        extra: None,
+    })
 }
 
 /// The names of the relations whose links builds of an index record.
@@ -40,7 +46,9 @@ fn schema_fields(schema: &Schema) -> Vec<Field> {
             nullable: field.nullable,
             array: field.array,
             options: field.options,
-            extra: field.extra,
+            variants: field.variants,
+            map_values: field.map_values,
+            extra: None,
         })
         .collect()
 }
@@ -53,6 +61,8 @@ fn row_field(column: &Column) -> Field {
         nullable: !column.required,
         array,
         options: "{}".to_owned(),
+        variants: None,
+        map_values: None,
         extra: None,
     }
 }

@@ -13,7 +13,7 @@ use std::rc::Rc;
 struct SentRow {
     before: Option<Row>,
     after: Option<Row>,
-    extra: Option<String>,
+    changed: Option<Vec<u32>>,
 }
 
 impl Capture {
@@ -104,8 +104,8 @@ impl Capture {
                 return Some(());
             }
         }
-        let extra = whole.and_then(|old| shape.changed(old, new));
-        self.change(shape, Op::Upsert, key, SentRow { before: links_before, after, extra }, bytes);
+        let changed = whole.and_then(|old| shape.changed(old, new));
+        self.change(shape, Op::Upsert, key, SentRow { before: links_before, after, changed }, bytes);
         Some(())
     }
 
@@ -113,9 +113,9 @@ impl Capture {
         let Some(transaction) = &mut self.transaction else { return };
         transaction.changes = true;
         let version = transaction.commit.0;
-        let SentRow { before, after, extra } = sent;
+        let SentRow { before, after, changed } = sent;
         self.push(
-            Event::Change(Change { table: shape.number, op, key, before, after, version, extra }),
+            Event::Change(Change { table: shape.number, op, key, before, after, version, changed, extra: None }),
             64 + bytes.min(4096),
         );
     }
