@@ -243,12 +243,12 @@ impl Scope {
         let Some(links) = &self.links else { return self.apply(mutations) };
         // Held until it is done: a link that a build remembers meanwhile comes before or after.
         let mut memory = links.lock();
-        if mutations.is_empty() && ended.is_empty() && retained.is_none() && !memory.is_waiting() {
+        if mutations.is_empty() && ended.is_empty() && retained.is_none() && !memory.has_unwritten_links() {
             return Ok(());
         }
         let writing = self.database.begin_write()?;
         self.write(&writing, mutations)?;
-        links.write(&writing, &mut memory)?;
+        links.flush(&writing, &mut memory)?;
         if let Some(names) = retained {
             links.retain(&writing, &mut memory, names)?;
         }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::bulk::{Chunk, Keys};
 use crate::client::Client;
 use crate::cluster;
-use crate::http::Answer;
+use crate::http::Response;
 use crate::indexes::Generation;
 use crate::url::encode;
 
@@ -70,9 +70,9 @@ impl Clear {
                 self.end(client);
                 return Ok(None);
             }
-            let mut chunk = Chunk::new(generation.target, &generation.gate);
+            let mut chunk = Chunk::new(generation.target, &generation.write_alias);
             for hit in page.hits.hits.iter().filter(|hit| hit.version <= self.version) {
-                chunk.add(keys, generation.target, &generation.gate, &hit.id, self.version, None);
+                chunk.add(keys, generation.target, &generation.write_alias, &hit.id, self.version, None);
             }
             if !chunk.items.is_empty() {
                 return Ok(Some(chunk));
@@ -107,7 +107,7 @@ fn more(client: &mut Client, scroll: &str) -> Result<Option<Page>> {
     if answer.status == 404 { Ok(None) } else { read(client, &answer).map(Some) }
 }
 
-fn read(client: &Client, answer: &Answer) -> Result<Page> {
+fn read(client: &Client, answer: &Response) -> Result<Page> {
     if !(200..300).contains(&answer.status) {
         return Err(client.refused(answer, "looking for documents to remove"));
     }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use flusso_plugin::{Error, Result};
 
-use crate::http::{Answer, Decoder, Head, Kind, gzip};
-use crate::refusal::Refusal;
+use crate::cluster_error::ClusterError;
+use crate::http::{Decoder, Head, Kind, Response, gzip};
 use crate::settings::Settings;
 use crate::transport::{Broken, Tls, Transport, connect, unknown};
 use crate::url::Url;
@@ -116,7 +116,7 @@ impl Client {
     }
 
     /// Waits for the answer.
-    pub(crate) fn receive(&mut self, mut sent: Sent) -> Result<Answer> {
+    pub(crate) fn receive(&mut self, mut sent: Sent) -> Result<Response> {
         loop {
             if let Some(answer) = self.look(&mut sent, Duration::MAX)? {
                 self.keep(sent, &answer);
@@ -127,7 +127,7 @@ impl Client {
 
     /// Whether the answer is there; waits for it, or for a part of it, at most so long. After an answer the connection is to
     /// be given back with [`Client::keep`].
-    pub(crate) fn look(&mut self, sent: &mut Sent, wait: Duration) -> Result<Option<Answer>> {
+    pub(crate) fn look(&mut self, sent: &mut Sent, wait: Duration) -> Result<Option<Response>> {
         // What was sent during an earlier call is waited for as long as this one may take.
         let left = sent.until.min(self.until).saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -151,27 +151,27 @@ impl Client {
     }
 
     /// Takes back the connection that an answer came on.
-    pub(crate) fn keep(&mut self, sent: Sent, answer: &Answer) {
+    pub(crate) fn keep(&mut self, sent: Sent, answer: &Response) {
         if answer.keep {
             self.idle.push(sent.transport);
         }
     }
 
     /// Asks and waits for the answer, whatever it is.
-    pub(crate) fn ask(&mut self, method: &str, target: &str, body: Option<&serde_json::Value>) -> Result<Answer> {
+    pub(crate) fn ask(&mut self, method: &str, target: &str, body: Option<&serde_json::Value>) -> Result<Response> {
         let body = body.map(|body| Rc::new(body.to_string().into_bytes()));
         let sent = self.send(method, target, Kind::Json, body)?;
         self.receive(sent)
     }
 
     /// What an answer that is no success means.
-    pub(crate) fn refused(&self, answer: &Answer, doing: &str) -> Error {
-        self.explain(&Refusal::of(answer), doing)
+    pub(crate) fn refused(&self, answer: &Response, doing: &str) -> Error {
+        self.explain(&ClusterError::of(answer), doing)
     }
 
-    /// What a refusal means.
-    pub(crate) fn explain(&self, refusal: &Refusal, doing: &str) -> Error {
-        refusal.error(&format!("{doing} at {}", self.address()), self.setting)
+    /// What a error means.
+    pub(crate) fn explain(&self, error: &ClusterError, doing: &str) -> Error {
+        error.error(&format!("{doing} at {}", self.address()), self.setting)
     }
 
     fn connect(&self) -> Result<Box<dyn Transport>> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::http::Answer;
+use crate::http::Response;
 use crate::url::encode;
 
 /// An index as it is found.
@@ -65,7 +65,7 @@ impl Version {
     }
 }
 
-fn read<T: DeserializeOwned>(client: &Client, answer: &Answer, doing: &str) -> Result<T> {
+fn read<T: DeserializeOwned>(client: &Client, answer: &Response, doing: &str) -> Result<T> {
     serde_json::from_slice(&answer.body).map_err(|error| {
         Error::transient(format!(
             "{doing}: the answer of {} makes no sense ({error}); is it a search cluster?",
@@ -74,7 +74,7 @@ fn read<T: DeserializeOwned>(client: &Client, answer: &Answer, doing: &str) -> R
     })
 }
 
-fn is_fine(answer: &Answer) -> bool {
+fn is_fine(answer: &Response) -> bool {
     (200..300).contains(&answer.status)
 }
 

@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::cluster::{self, Found, Mark, Origin};
 use crate::names::{Names, meta};
 use crate::settings::Settings;
-use crate::{CALL, OpenSearch};
+use crate::{CALL_LIMIT, OpenSearch};
 
 /// A generation as it is found.
 #[derive(Clone, Debug)]
@@ -89,7 +89,7 @@ fn refuse<T>(text: String) -> Result<T> {
 fn opened(settings: &Given) -> Result<(Client, Settings)> {
     let settings: Settings = settings.parse()?;
     let mut client = Client::new(&settings)?;
-    client.within(CALL);
+    client.within(CALL_LIMIT);
     Ok((client, settings))
 }
 

@@ -1,29 +1,37 @@
 //! `opensearch`: a sink that keeps indexes of an OpenSearch or Elasticsearch cluster.
 //!
-//! | module | holds |
-//! |---|---|
-//! | `settings`, `url` | what the operator sets |
-//! | `transport`, `http`, `client` | HTTP/1.1 over the host's connections |
-//! | `refusal` | what a refusal means, in one table |
-//! | `names`, `mapping`, `analysis` | what an index is called and made of |
-//! | `cluster`, `indexes` | one function a request; which generation serves, and what is seeded |
-//! | `bulk`, `clear` | writing and removing documents |
-//! | `inventory` | what is held in the cluster, for an operator |
+//! ```text
+//! write ─▶ bulk: open chunk ─▶ queue ─▶ requests in flight ─▶ response ─▶ item results ─▶ flush: report of rejections
+//!                                ▲            (concurrency_limit)              │
+//!                                └──────── to be tried again: 429, 503 ◀───────┘
+//! ensure, begin_rebuild, promote ─▶ indexes: generations behind aliases, seed marks in the meta index
+//! ```
 //!
-//! What must survive is in the cluster: aliases say what serves, the meta index what is seeded. An instance remembers
-//! nothing that it could not find out again.
+//! | module | what it holds |
+//! |---|---|
+//! | `settings`, `url` | the settings, and the cluster's address |
+//! | `transport`, `http`, `client` | HTTP/1.1 over the host's connections |
+//! | `cluster_error` | what each error of the cluster means, in one table: wait, find the index again, correct the credentials, reject |
+//! | `names`, `mapping`, `analysis` | the names of indexes, and the body that creates one |
+//! | `cluster` | one function for each request beside bulk requests |
+//! | `indexes` | which generation of an index serves searches, which is being filled, which are marked seeded |
+//! | `bulk`, `clear` | writing and removing documents |
+//! | `inventory` | what the cluster holds for a deployment, for `flusso-host indexes` |
+//!
+//! What must survive is in the cluster: aliases say which generation serves, the meta index which is seeded. An instance keeps
+//! nothing that it could not read again.
 
 mod analysis;
 mod bulk;
 mod clear;
 mod client;
 mod cluster;
+mod cluster_error;
 mod http;
 mod indexes;
 mod inventory;
 mod mapping;
 mod names;
-mod refusal;
 mod settings;
 mod transport;
 mod url;
@@ -37,10 +45,10 @@ use client::Client;
 use indexes::{Generation, Indexes};
 use settings::Settings;
 
-/// How long everything that one call asks for may take, where the host does not say: a call has 30 seconds.
-const CALL: Duration = Duration::from_secs(25);
-/// Names in one request to refresh, so that its first line stays short.
-const REFRESHED: usize = 10;
+/// How long all requests of one call may take, where the host gives no deadline: a call has 30 seconds.
+const CALL_LIMIT: Duration = Duration::from_secs(25);
+/// Index names in one refresh request, so that its first line stays short.
+const MAX_REFRESHED_NAMES: usize = 10;
 
 /// The sink, opened.
 pub struct OpenSearch {
@@ -51,26 +59,26 @@ pub struct OpenSearch {
 }
 
 impl OpenSearch {
-    /// The client, with a call's time from now on.
-    fn asked(&mut self) -> &mut Client {
-        self.client.within(CALL);
+    /// Begins a call: its requests have [`CALL_LIMIT`] from now on.
+    fn begin_call(&mut self) -> &mut Client {
+        self.client.within(CALL_LIMIT);
         &mut self.client
     }
 
-    /// What was written and cannot be found yet, of generations that are as wanted. One that is being filled beside another
-    /// is asked by nobody.
-    fn unseen(&self, wanted: impl Fn(&Generation) -> bool) -> Vec<(Target, String)> {
+    /// The generations with documents that searches may not find yet, among those that `wanted` picks.
+    fn not_visible(&self, wanted: impl Fn(&Generation) -> bool) -> Vec<(Target, String)> {
         let dirty = self.bulk.dirty().iter().filter_map(|target| self.indexes.get(*target).ok());
         dirty.filter(|one| wanted(one)).map(|one| (one.target, one.name.clone())).collect()
     }
 
-    /// Makes what was written visible. It is durable already, and visible by itself later, so this fails nothing.
+    /// Makes written documents visible to searches. They are durable already and become visible by themselves later, so a failure
+    /// here fails nothing.
     fn refresh(&mut self) {
-        for some in self.unseen(|one| one.serves).chunks(REFRESHED) {
+        for some in self.not_visible(|one| one.serves).chunks(MAX_REFRESHED_NAMES) {
             let (targets, names): (Vec<Target>, Vec<&str>) =
                 some.iter().map(|(target, name)| (*target, name.as_str())).unzip();
             match cluster::refresh(&mut self.client, &names) {
-                Ok(()) => self.bulk.visible(&targets),
+                Ok(()) => self.bulk.set_visible(&targets),
                 Err(error) => {
                     let error = format!("{error:?}");
                     log::debug("refreshing failed; it is done again, or by the cluster", &[("error", &error)]);
@@ -85,42 +93,42 @@ impl Sink for OpenSearch {
         let settings: Settings = settings.parse()?;
         let mut client = Client::new(&settings)?;
         if !settings.tls_verify {
-            log::warn("tls_verify = false: anybody could stand in for the cluster and read everything", &[]);
-        }
-        if client.shows_credentials() {
             log::warn(
-                "credentials go to another machine over http://, readable to all in between; write https://",
+                "tls_verify = false: the cluster's certificate is not checked, so another machine could take its place and read everything",
                 &[],
             );
         }
-        client.within(CALL);
+        if client.shows_credentials() {
+            log::warn("credentials go to another machine over http://, readable on the way; use https://", &[]);
+        }
+        client.within(CALL_LIMIT);
         let version = cluster::version(&mut client)?;
         log::debug("connected", &[("distribution", &version.distribution), ("version", &version.number)]);
         if let Some(pipeline) = &settings.pipeline {
             cluster::check_pipeline(&mut client, pipeline)?;
         }
-        let gates = version.can_require_alias();
-        let (indexes, bulk) = (Indexes::new(&settings, gates), Bulk::new(&settings, gates));
+        let write_aliases = version.can_require_alias();
+        let (indexes, bulk) = (Indexes::new(&settings, write_aliases), Bulk::new(&settings, write_aliases));
         Ok(Self { settings, client, indexes, bulk })
     }
 
     fn ensure_index(&mut self, mapping: Mapping) -> Result<Ensured> {
-        self.asked();
+        self.begin_call();
         self.indexes.ensure(&mut self.client, &mapping, &self.settings)
     }
 
     fn seeded(&mut self, target: Target) -> Result<Option<HistoryId>> {
-        self.asked();
+        self.begin_call();
         self.indexes.seeded(&mut self.client, target, &self.settings)
     }
 
     fn mark_seeded(&mut self, target: Target, history: HistoryId) -> Result<()> {
-        self.asked();
+        self.begin_call();
         self.indexes.mark_seeded(&mut self.client, target, &history, &self.settings)
     }
 
     fn mark_unseeded(&mut self, target: Target) -> Result<()> {
-        self.asked();
+        self.begin_call();
         self.indexes.mark_unseeded(&mut self.client, target)
     }
 
@@ -128,7 +136,7 @@ impl Sink for OpenSearch {
         for document in &documents {
             self.bulk.add(self.indexes.get(document.target)?, document);
         }
-        self.asked();
+        self.begin_call();
         self.bulk.dispatch(&mut self.client)
     }
 
@@ -145,22 +153,22 @@ impl Sink for OpenSearch {
             self.refresh();
             self.indexes.sweep(&mut self.client);
         }
-        let visible = self.unseen(|one| one.seeded).is_empty();
+        let visible = self.not_visible(|one| one.seeded).is_empty();
         Ok(Report { rejected, visible, extra: None })
     }
 
     fn begin_rebuild(&mut self, mapping: Mapping, resume: bool) -> Result<Target> {
-        self.asked();
+        self.begin_call();
         self.indexes.begin(&mut self.client, &mapping, resume, &self.settings)
     }
 
     fn promote(&mut self, target: Target) -> Result<()> {
-        self.asked();
+        self.begin_call();
         self.indexes.promote(&mut self.client, target, &self.settings)
     }
 
     fn abandon(&mut self, target: Target) -> Result<()> {
-        self.asked();
+        self.begin_call();
         self.indexes.abandon(&mut self.client, target)
     }
 }

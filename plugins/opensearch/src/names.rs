@@ -84,7 +84,7 @@ impl Names {
 }
 
 /// The alias that a generation is written under.
-pub(crate) fn gate(generation: &str) -> String {
+pub(crate) fn write_alias(generation: &str) -> String {
     format!("{generation}_write")
 }
 
@@ -125,7 +125,7 @@ mod tests {
         let names = names();
         assert_eq!((names.index.as_str(), names.alias.as_str()), ("dev_users", "dev_users_1a2b3c4d"));
         assert_eq!(names.generation(7), "dev_users_1a2b3c4d_7");
-        assert_eq!(gate("dev_users_1a2b3c4d_7"), "dev_users_1a2b3c4d_7_write");
+        assert_eq!(write_alias("dev_users_1a2b3c4d_7"), "dev_users_1a2b3c4d_7_write");
     }
 
     #[test]

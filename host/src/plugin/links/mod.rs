@@ -1,24 +1,38 @@
-//! The link table (`wit/links.wit`): which rows a builder's documents were made of, where the store does not tell.
+//! The link table (`wit/links.wit`): the links of the rows that a builder's documents were made of, where the store does not
+//! tell the old links of a deleted or moved row. A small log-structured store in the state folder's database:
 //!
-//! Kept in the state folder's file, so that what a batch ended is removed in the very transaction that stores its
-//! confirmation. Everything that reads or changes it happens under one lock, which decides what came first:
+//! ```text
+//! build ──add──▶ memtable ──with the next transaction──▶ records on disk
+//! resolve ──parents──▶ memtable and records      resolve ──end──▶ pending_removals ──with the confirmation──▶ records removed
+//! ```
 //!
-//! * a link is added before the documents that it stands for are handed on, and found by every question after that; it is on
-//!   disk before any of these documents is written ([`young`]);
-//! * a question that came before it, but after the build's moment, makes the build do it over ([`asked`]);
-//! * what a batch ended waits in memory for the confirmation, and a build that remembers it meanwhile keeps it ([`ended`]).
-//!   After a crash nothing waits any more, the changes come again and end it again.
+//! | file | what it holds |
+//! |---|---|
+//! | `memtable` | links that are not on disk yet |
+//! | `store` | the records on disk, in the database that also holds the confirmed position |
+//! | `encoding` | the format of a record |
+//! | `link_buffer` | many links in one allocation |
+//! | `recent_lookups` | rows whose parents were looked up lately: a build that began before is overtaken |
+//! | `pending_removals` | links that a batch ended, until its confirmation |
+//!
+//! Every read and change happens under one lock, which decides what came first:
+//!
+//! * A link is added before the documents made of it are handed on, and found by every lookup after that; it is on disk before
+//!   any of these documents is written.
+//! * A lookup that came before it, but after the build read the clock, makes the build start over.
+//! * A removal waits in memory for the confirmation of its batch, in whose transaction it is carried out, and a build that
+//!   records the link again cancels it. After a crash no removal is pending: the changes come again and end the link again.
 //!
 //! So a link may be there for nothing, and none is missing.
 
-mod asked;
-mod block;
-mod ended;
-mod list;
+mod encoding;
+mod link_buffer;
+mod memtable;
+mod pending_removals;
+mod recent_lookups;
 mod store;
 #[cfg(test)]
 mod tests;
-mod young;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -28,11 +42,11 @@ use redb::ReadableDatabase as _;
 use redb::{Database, WriteTransaction};
 
 use super::state::StateError;
-use asked::Asked;
-use ended::Ended;
-use list::Links;
+use link_buffer::LinkBuffer;
+use memtable::Memtable;
+use pending_removals::PendingRemovals;
+use recent_lookups::RecentLookups;
 use store::Relations;
-use young::Young;
 
 /// Links of some rows of one relation: for each the row's and the link's bytes, each with its length before it (LEB128).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,27 +63,27 @@ pub struct LinkTable(Arc<Handle>);
 
 #[derive(Default)]
 struct Handle {
-    followed: OnceLock<Vec<String>>,
+    recorded_relations: OnceLock<Vec<String>>,
     open: OnceLock<Table>,
 }
 
 impl LinkTable {
-    /// Keeps it in a state folder from now on, of at most `limit` bytes.
+    /// Keeps the table in a database, of at most `limit` bytes.
     pub(super) fn open(&self, database: Arc<Database>, limit: u64) -> Result<Table, StateError> {
         let relations = store::relations(&database)?;
         let memory = Memory { relations, ..Memory::default() };
-        let table = Table { database, limit, moment: Arc::default(), memory: Arc::new(Mutex::new(memory)) };
+        let table = Table { database, limit, clock: Arc::default(), memory: Arc::new(Mutex::new(memory)) };
         Ok(self.0.open.get_or_init(|| table).clone())
     }
 
-    /// The table, once its folder is open.
+    /// The table, once its state folder is open.
     pub(super) fn get(&self) -> Option<Table> {
         self.0.open.get().cloned()
     }
 
-    /// What this run follows, said once, by its first instance.
-    pub(super) fn follow(&self, relations: impl Iterator<Item = String>) {
-        self.0.followed.get_or_init(|| {
+    /// Sets the relations whose links this run records; the first instance of the builder decides.
+    pub(super) fn set_recorded_relations(&self, relations: impl Iterator<Item = String>) {
+        self.0.recorded_relations.get_or_init(|| {
             let mut relations: Vec<String> = relations.collect();
             relations.sort_unstable();
             relations.dedup();
@@ -77,36 +91,36 @@ impl LinkTable {
         });
     }
 
-    /// What this run follows.
-    pub(super) fn followed(&self) -> Vec<String> {
-        self.0.followed.get().cloned().unwrap_or_default()
+    /// The relations whose links this run records.
+    pub(super) fn recorded_relations(&self) -> Vec<String> {
+        self.0.recorded_relations.get().cloned().unwrap_or_default()
     }
 }
 
 impl Memory {
-    /// Whether builds have added links that are not on disk.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.young.len() > 0
+    /// Whether the memtable holds links.
+    pub(super) fn has_unwritten_links(&self) -> bool {
+        self.memtable.len() > 0
     }
 }
 
-/// The table in an open folder. Its functions block.
+/// The table in an open database. Its functions block.
 #[derive(Clone)]
 pub struct Table {
     database: Arc<Database>,
     limit: u64,
-    /// Grows with every question. Beside the lock: whoever asks for it does not wait for what is being written.
-    moment: Arc<AtomicU64>,
+    /// Grows with every lookup. Beside the lock, so that reading it does not wait for a write to disk.
+    clock: Arc<AtomicU64>,
     memory: Arc<Mutex<Memory>>,
 }
 
-/// What is not on disk.
+/// The part of the table that is not on disk.
 #[derive(Default)]
 pub(super) struct Memory {
     relations: Relations,
-    asked: Asked,
-    ended: Ended,
-    young: Young,
+    lookups: RecentLookups,
+    removals: PendingRemovals,
+    memtable: Memtable,
 }
 
 impl Table {
@@ -114,100 +128,100 @@ impl Table {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Now.
-    pub(super) fn moment(&self) -> u64 {
-        self.moment.load(Ordering::Acquire)
+    /// The clock; read before a build's first read.
+    pub(super) fn clock(&self) -> u64 {
+        self.clock.load(Ordering::Acquire)
     }
 
-    /// A question begins, under the lock.
-    fn ask(&self) -> u64 {
-        self.moment.fetch_add(1, Ordering::AcqRel) + 1
+    /// Advances the clock for a lookup, under the lock.
+    fn tick(&self) -> u64 {
+        self.clock.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// Adds links; the places of those that were not taken, because their row was asked for since the moment.
-    pub(super) fn remember(&self, since: u64, lists: &[RowLinks]) -> Result<Vec<u32>, StateError> {
+    /// Adds links. Returns the places of those that were refused, because the parents of their row were looked up since `since`.
+    pub(super) fn add(&self, since: u64, lists: &[RowLinks]) -> Result<Vec<u32>, StateError> {
         let mut memory = self.lock();
-        let (mut refused, mut adding, mut place) = (Vec::new(), Links::default(), 0_u32);
+        let (mut refused, mut adding, mut place) = (Vec::new(), LinkBuffer::default(), 0_u32);
         for list in lists {
             let relation = memory.relations.number(&list.relation)?;
-            for link in block::links(&list.packed) {
+            for link in encoding::unpack(&list.packed) {
                 let (row, link) = link?;
-                let row = block::row(relation, row);
-                if memory.asked.since(&row, since) {
+                let row = encoding::row_key(relation, row);
+                if memory.lookups.is_after(&row, since) {
                     refused.push(place);
                 } else {
-                    memory.ended.keep(&row, link);
+                    memory.removals.cancel(&row, link);
                     adding.push((&row, link));
                 }
                 place = place.saturating_add(1);
             }
         }
         adding.sort();
-        memory.young.add(store::missing(&self.database, adding)?);
-        if memory.young.len() > young::MOST {
+        memory.memtable.add(store::missing(&self.database, adding)?);
+        if memory.memtable.len() > memtable::MAX_LINKS {
             let writing = self.database.begin_write()?;
-            self.write(&writing, &mut memory)?;
+            self.flush(&writing, &mut memory)?;
             writing.commit()?;
         }
         Ok(refused)
     }
 
-    /// For each row every link that is remembered of it.
+    /// For each row, every recorded link.
     pub(super) fn parents(&self, relation: &str, rows: &[Vec<u8>]) -> Result<Vec<Vec<Vec<u8>>>, StateError> {
         let mut memory = self.lock();
         let relation = memory.relations.number(relation)?;
-        let moment = self.ask();
-        let rows: Vec<Vec<u8>> = rows.iter().map(|row| block::row(relation, row)).collect();
-        rows.iter().for_each(|row| memory.asked.note(row, moment));
+        let now = self.tick();
+        let rows: Vec<Vec<u8>> = rows.iter().map(|row| encoding::row_key(relation, row)).collect();
+        rows.iter().for_each(|row| memory.lookups.record(row, now));
         let mut links = store::find(&self.database, &rows)?;
         for (row, links) in rows.iter().zip(&mut links) {
-            links.append(&mut memory.young.of(row));
+            links.append(&mut memory.memtable.of(row));
         }
         Ok(links)
     }
 
-    /// What a batch ended waits for its confirmation; under the number that is returned.
+    /// Removes what a batch ended once the batch is confirmed; returns the number to confirm it by.
     pub(super) fn end(&self, lists: &[RowLinks], emptied: &[String]) -> Result<u64, StateError> {
         let mut memory = self.lock();
-        let ticket = memory.ended.begin();
+        let batch = memory.removals.new_batch();
         for list in lists {
             let relation = memory.relations.number(&list.relation)?;
-            for link in block::links(&list.packed) {
+            for link in encoding::unpack(&list.packed) {
                 let (row, link) = link?;
-                memory.ended.link(ticket, &block::row(relation, row), link);
+                memory.removals.add_link(batch, &encoding::row_key(relation, row), link);
             }
         }
         for relation in emptied {
             let relation = memory.relations.number(relation)?;
-            let moment = self.ask();
-            memory.asked.all(relation, moment);
-            memory.ended.relation(ticket, relation);
+            let now = self.tick();
+            memory.lookups.record_relation(relation, now);
+            memory.removals.add_relation(batch, relation);
         }
-        Ok(ticket)
+        Ok(batch)
     }
 
-    /// Within a transaction that stores anything: what builds have added goes with it.
-    pub(super) fn write(&self, writing: &WriteTransaction, memory: &mut Memory) -> Result<(), StateError> {
-        let links = memory.young.take();
+    /// Writes the memtable within a transaction of the state.
+    pub(super) fn flush(&self, writing: &WriteTransaction, memory: &mut Memory) -> Result<(), StateError> {
+        let links = memory.memtable.drain();
         if links.is_empty() { Ok(()) } else { store::add(writing, &mut memory.relations, &links, self.limit) }
     }
 
-    /// Within the transaction that stores a confirmation: removes what these batches ended, and nothing has kept since.
+    /// Within the transaction that stores a confirmation: removes what these batches ended, except links recorded since.
     pub(super) fn confirm(
         &self,
         writing: &WriteTransaction,
         memory: &mut Memory,
-        tickets: &[u64],
+        batches: &[u64],
     ) -> Result<(), StateError> {
-        let (mut links, emptied) = memory.ended.take(tickets);
+        let (mut links, emptied) = memory.removals.take_confirmed(batches);
         links.sort();
         for (relation, kept) in emptied {
-            store::empty(writing, relation, &kept)?;
+            store::empty_relation(writing, relation, &kept)?;
         }
         store::remove(writing, &links)
     }
 
-    /// Within a transaction: forgets the links of all relations but these.
+    /// Within a transaction: removes the links of all relations but these.
     pub(super) fn retain(
         &self,
         writing: &WriteTransaction,
@@ -215,8 +229,8 @@ impl Table {
         names: &[String],
     ) -> Result<(), StateError> {
         for (name, number) in memory.relations.others(names) {
-            store::empty(writing, number, &[])?;
-            store::drop_name(writing, &name)?;
+            store::empty_relation(writing, number, &[])?;
+            store::forget_relation(writing, &name)?;
             memory.relations.forget(&name);
         }
         Ok(())

@@ -1,25 +1,25 @@
-//! The table's records in the state folder's file.
+//! The records of the link table in the state folder's database.
 
 use std::collections::HashMap;
 
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
 
-use super::block::{self, Row};
-use super::list::Links;
+use super::encoding::{self, Row};
+use super::link_buffer::LinkBuffer;
 use crate::plugin::state::StateError;
 
-/// Records; see [`block`].
+/// Records; see [`encoding`].
 const LINKS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("links");
-/// A relation's name, to its number.
+/// From a relation's name to its number.
 const RELATIONS: TableDefinition<'_, &str, u16> = TableDefinition::new("link relations");
 /// Bytes of all records together.
 const SIZE: TableDefinition<'_, (), u64> = TableDefinition::new("link size");
 
-/// The numbers of relations. One that was never written has a number in memory alone.
+/// The numbers of relations. A relation without a link on disk has its number in memory alone.
 #[derive(Default)]
 pub(super) struct Relations {
     numbers: HashMap<String, u16>,
-    fresh: Vec<String>,
+    unwritten: Vec<String>,
 }
 
 impl Relations {
@@ -31,11 +31,11 @@ impl Relations {
         let taken = |number: &u16| self.numbers.values().any(|other| other == number);
         let number = (0..=u16::MAX).find(|number| !taken(number)).ok_or(StateError::Links)?;
         self.numbers.insert(name.to_owned(), number);
-        self.fresh.push(name.to_owned());
+        self.unwritten.push(name.to_owned());
         Ok(number)
     }
 
-    /// All but these.
+    /// The relations that are not among these.
     pub(super) fn others(&self, names: &[String]) -> Vec<(String, u16)> {
         let others = self.numbers.iter().filter(|(name, _)| !names.contains(name));
         others.map(|(name, number)| (name.clone(), *number)).collect()
@@ -44,11 +44,11 @@ impl Relations {
     /// Forgets one.
     pub(super) fn forget(&mut self, name: &str) {
         self.numbers.remove(name);
-        self.fresh.retain(|fresh| fresh != name);
+        self.unwritten.retain(|unwritten| unwritten != name);
     }
 }
 
-/// What a file knows.
+/// The relations in a database.
 pub(super) fn relations(database: &Database) -> Result<Relations, StateError> {
     let mut relations = Relations::default();
     match database.begin_read()?.open_table(RELATIONS) {
@@ -83,16 +83,16 @@ pub(super) fn find(database: &Database, rows: &[Row]) -> Result<Vec<Vec<Vec<u8>>
         Err(error) => return Err(error.into()),
     };
     let links = |row: &Row| {
-        let (key, last) = block::place(row);
+        let (key, last) = encoding::record_key(row);
         let Some(record) = table.get(key)? else { return Ok(Vec::new()) };
-        let own = block::entries(record.value()).filter(|(byte, _)| *byte == last);
+        let own = encoding::entries(record.value()).filter(|(byte, _)| *byte == last);
         Ok(own.map(|(_, link)| link.to_vec()).collect())
     };
     rows.iter().map(links).collect()
 }
 
-/// Those of some sorted links that are not in the file.
-pub(super) fn missing(database: &Database, links: Links) -> Result<Links, StateError> {
+/// Of some sorted links, those that are not on disk.
+pub(super) fn missing(database: &Database, links: LinkBuffer) -> Result<LinkBuffer, StateError> {
     let reading = database.begin_read()?;
     let table = match reading.open_table(LINKS) {
         Ok(table) => table,
@@ -102,7 +102,7 @@ pub(super) fn missing(database: &Database, links: Links) -> Result<Links, StateE
     let mut missing = Vec::with_capacity(links.len());
     for (key, entries) in links.records() {
         let record = table.get(key)?;
-        let mut found = block::entries(record.as_ref().map_or(&[][..], |record| record.value())).peekable();
+        let mut found = encoding::entries(record.as_ref().map_or(&[][..], |record| record.value())).peekable();
         for entry in entries {
             while found.next_if(|other| *other < entry).is_some() {}
             missing.push(found.peek() != Some(&entry));
@@ -115,11 +115,11 @@ pub(super) fn missing(database: &Database, links: Links) -> Result<Links, StateE
 pub(super) fn add(
     writing: &WriteTransaction,
     relations: &mut Relations,
-    links: &Links,
+    links: &LinkBuffer,
     limit: u64,
 ) -> Result<(), StateError> {
     let mut names = writing.open_table(RELATIONS)?;
-    for name in relations.fresh.drain(..) {
+    for name in relations.unwritten.drain(..) {
         names.insert(name.as_str(), relations.numbers.get(&name).copied().unwrap_or_default())?;
     }
     let mut table = writing.open_table(LINKS)?;
@@ -128,7 +128,7 @@ pub(super) fn add(
         let after = {
             let record = table.get(key)?;
             let before = record.as_ref().map_or(&[][..], |record| record.value());
-            let Some(after) = block::with(before, &entries) else { continue };
+            let Some(after) = encoding::merge(before, &entries) else { continue };
             more += after.len() - before.len() + if record.is_some() { 0 } else { key.len() };
             after
         };
@@ -138,8 +138,8 @@ pub(super) fn add(
     if wanted > limit { Err(StateError::TooManyLinks { wanted, limit }) } else { Ok(()) }
 }
 
-/// Removes sorted links; also some that are not there.
-pub(super) fn remove(writing: &WriteTransaction, links: &Links) -> Result<(), StateError> {
+/// Removes sorted links; a link that is not there is no error.
+pub(super) fn remove(writing: &WriteTransaction, links: &LinkBuffer) -> Result<(), StateError> {
     if links.is_empty() {
         return Ok(());
     }
@@ -148,7 +148,7 @@ pub(super) fn remove(writing: &WriteTransaction, links: &Links) -> Result<(), St
     for (key, entries) in links.records() {
         let (before, after) = {
             let Some(record) = table.get(key)? else { continue };
-            (record.value().len(), block::without(record.value(), &entries))
+            (record.value().len(), encoding::subtract(record.value(), &entries))
         };
         fewer += before - after.len();
         if after.is_empty() {
@@ -161,13 +161,13 @@ pub(super) fn remove(writing: &WriteTransaction, links: &Links) -> Result<(), St
     shrink(writing, fewer)
 }
 
-/// Removes the records of a relation, but for those of some rows, which are in the records' order.
-pub(super) fn empty(writing: &WriteTransaction, relation: u16, kept: &[Row]) -> Result<(), StateError> {
+/// Removes the records of a relation, except those of some rows, which are in the order of the records.
+pub(super) fn empty_relation(writing: &WriteTransaction, relation: u16, kept: &[Row]) -> Result<(), StateError> {
     let mut table = writing.open_table(LINKS)?;
     let mut fewer = 0_usize;
     let stays = |key: &[u8], record: &[u8]| {
-        let from = kept.partition_point(|row| block::place(row).0 < key);
-        let found = kept.get(from).is_some_and(|row| block::place(row).0 == key);
+        let from = kept.partition_point(|row| encoding::record_key(row).0 < key);
+        let found = kept.get(from).is_some_and(|row| encoding::record_key(row).0 == key);
         if !found {
             fewer += key.len() + record.len();
         }
@@ -183,7 +183,7 @@ pub(super) fn empty(writing: &WriteTransaction, relation: u16, kept: &[Row]) -> 
 }
 
 /// Forgets a relation's name.
-pub(super) fn drop_name(writing: &WriteTransaction, name: &str) -> Result<(), StateError> {
+pub(super) fn forget_relation(writing: &WriteTransaction, name: &str) -> Result<(), StateError> {
     writing.open_table(RELATIONS)?.remove(name)?;
     Ok(())
 }
@@ -193,7 +193,7 @@ fn shrink(writing: &WriteTransaction, bytes: usize) -> Result<(), StateError> {
     resize(writing, |size| size.saturating_sub(bytes)).map(drop)
 }
 
-/// Notes how many bytes there are now.
+/// Stores the size of all records together.
 fn resize(writing: &WriteTransaction, change: impl FnOnce(u64) -> u64) -> Result<u64, StateError> {
     let mut table = writing.open_table(SIZE)?;
     let size = change(table.get(())?.map_or(0, |size| size.value()));

@@ -7,7 +7,7 @@ use crate::engine::stage::{Mutation, State, StateError};
 fn packed(links: &[(&str, &str)]) -> Vec<u8> {
     let mut out = Vec::new();
     for text in links.iter().flat_map(|(row, link)| [row, link]) {
-        block::put_number(text.len(), &mut out);
+        encoding::put_length(text.len(), &mut out);
         out.extend_from_slice(text.as_bytes());
     }
     out
@@ -44,8 +44,8 @@ impl Kept {
         Self { folder, state, table }
     }
 
-    fn remember(&self, relation: &str, links: &[(&str, &str)]) -> Vec<u32> {
-        self.table.remember(self.table.moment(), &list(relation, links)).unwrap()
+    fn add(&self, relation: &str, links: &[(&str, &str)]) -> Vec<u32> {
+        self.table.add(self.table.clock(), &list(relation, links)).unwrap()
     }
 
     fn parents(&self, relation: &str, row: &str) -> Vec<String> {
@@ -80,8 +80,8 @@ impl Kept {
 #[test]
 fn what_is_remembered_is_found_also_after_a_restart() {
     let kept = Kept::new();
-    assert_eq!(kept.remember("r", &[("1", "p"), ("2", "p"), ("1", "q"), ("10", "x"), ("1", "p")]), [0; 0]);
-    assert_eq!(kept.remember("s", &[("1", "other")]), [0; 0]);
+    assert_eq!(kept.add("r", &[("1", "p"), ("2", "p"), ("1", "q"), ("10", "x"), ("1", "p")]), [0; 0]);
+    assert_eq!(kept.add("s", &[("1", "other")]), [0; 0]);
     assert_eq!(kept.parents("r", "1"), ["p", "q"]);
     kept.store();
     let kept = kept.again();
@@ -96,7 +96,7 @@ fn what_is_remembered_is_found_also_after_a_restart() {
 fn what_is_remembered_often_is_found_once() {
     let kept = Kept::new();
     for _ in 0..40 {
-        kept.remember("r", &[("1", "p"), ("1", "q")]);
+        kept.add("r", &[("1", "p"), ("1", "q")]);
     }
     assert_eq!(kept.parents("r", "1"), ["p", "q"]);
     kept.store();
@@ -106,7 +106,7 @@ fn what_is_remembered_often_is_found_once() {
 #[test]
 fn rows_of_which_one_begins_with_another_do_not_meet() {
     let kept = Kept::new();
-    kept.remember("r", &[("abc", "1"), ("abcd", "2"), ("abd", "3")]);
+    kept.add("r", &[("abc", "1"), ("abcd", "2"), ("abd", "3")]);
     assert_eq!(["abc", "abcd", "abd"].map(|row| kept.parents("r", row)), [["1"], ["2"], ["3"]]);
     let ticket = kept.end("r", &[("abc", "1"), ("abcd", "2"), ("abd", "3")]);
     kept.confirm(&[ticket]);
@@ -116,7 +116,7 @@ fn rows_of_which_one_begins_with_another_do_not_meet() {
 #[test]
 fn what_a_batch_ended_is_removed_with_its_confirmation_and_not_before() {
     let kept = Kept::new();
-    kept.remember("r", &[("1", "p"), ("2", "p")]);
+    kept.add("r", &[("1", "p"), ("2", "p")]);
     let ticket = kept.end("r", &[("1", "p"), ("9", "never")]);
     assert_eq!(kept.parents("r", "1"), ["p"]);
     kept.confirm(&[ticket]);
@@ -127,7 +127,7 @@ fn what_a_batch_ended_is_removed_with_its_confirmation_and_not_before() {
 #[test]
 fn what_a_crash_finds_unconfirmed_stays() {
     let kept = Kept::new();
-    kept.remember("r", &[("1", "p")]);
+    kept.add("r", &[("1", "p")]);
     kept.store();
     let ticket = kept.end("r", &[("1", "p")]);
     let kept = kept.again();
@@ -138,9 +138,9 @@ fn what_a_crash_finds_unconfirmed_stays() {
 #[test]
 fn a_link_that_is_seen_again_before_the_confirmation_stays() {
     let kept = Kept::new();
-    kept.remember("r", &[("1", "p"), ("2", "p")]);
+    kept.add("r", &[("1", "p"), ("2", "p")]);
     let ticket = kept.end("r", &[("1", "p"), ("2", "p")]);
-    kept.remember("r", &[("1", "p")]);
+    kept.add("r", &[("1", "p")]);
     kept.confirm(&[ticket]);
     assert_eq!(kept.parents("r", "1"), ["p"]);
     assert_eq!(kept.parents("r", "2"), [""; 0]);
@@ -149,9 +149,9 @@ fn a_link_that_is_seen_again_before_the_confirmation_stays() {
 #[test]
 fn a_link_that_is_ended_again_waits_for_the_later_batch() {
     let kept = Kept::new();
-    kept.remember("r", &[("1", "p")]);
+    kept.add("r", &[("1", "p")]);
     let first = kept.end("r", &[("1", "p")]);
-    kept.remember("r", &[("1", "p")]);
+    kept.add("r", &[("1", "p")]);
     let second = kept.end("r", &[("1", "p")]);
     kept.confirm(&[first]);
     assert_eq!(kept.parents("r", "1"), ["p"]);
@@ -164,12 +164,12 @@ fn a_truncated_relation_keeps_what_was_seen_since() {
     let kept = Kept::new();
     let many: Vec<(String, String)> = (0..2_000).map(|at| (format!("{at:05}"), "p".to_owned())).collect();
     let many: Vec<(&str, &str)> = many.iter().map(|(row, link)| (row.as_str(), link.as_str())).collect();
-    kept.remember("r", &many);
-    kept.remember("s", &many);
+    kept.add("r", &many);
+    kept.add("s", &many);
     kept.store();
     let whole = kept.table.size().unwrap();
     let ticket = kept.table.end(&[], &["r".to_owned()]).unwrap();
-    kept.remember("r", &[("00042", "p"), ("00042", "q")]);
+    kept.add("r", &[("00042", "p"), ("00042", "q")]);
     kept.confirm(&[ticket]);
     assert_eq!(kept.parents("r", "00042"), ["p", "q"]);
     assert_eq!(kept.parents("r", "01042"), [""; 0]);
@@ -180,45 +180,45 @@ fn a_truncated_relation_keeps_what_was_seen_since() {
 #[test]
 fn a_build_that_was_overtaken_is_told_so() {
     let kept = Kept::new();
-    let moment = kept.table.moment();
+    let clock = kept.table.clock();
     assert_eq!(kept.parents("r", "2"), [""; 0]);
     let links = list("r", &[("1", "p"), ("2", "p"), ("3", "p")]);
-    assert_eq!(kept.table.remember(moment, &links).unwrap(), [1]);
+    assert_eq!(kept.table.add(clock, &links).unwrap(), [1]);
     assert_eq!(kept.parents("r", "2"), [""; 0]);
-    assert_eq!(kept.table.remember(kept.table.moment(), &links).unwrap(), [0; 0]);
+    assert_eq!(kept.table.add(kept.table.clock(), &links).unwrap(), [0; 0]);
     assert_eq!(kept.parents("r", "2"), ["p"]);
     // Also by a truncate, and by more questions than are known one by one.
-    let moment = kept.table.moment();
+    let clock = kept.table.clock();
     kept.table.end(&[], &["r".to_owned()]).unwrap();
-    assert_eq!(kept.table.remember(moment, &links).unwrap(), [0, 1, 2]);
-    let moment = kept.table.moment();
+    assert_eq!(kept.table.add(clock, &links).unwrap(), [0, 1, 2]);
+    let clock = kept.table.clock();
     let rows: Vec<Vec<u8>> = (0..70_000).map(|at| format!("x{at}").into_bytes()).collect();
     kept.table.parents("r", &rows).unwrap();
-    assert_eq!(kept.table.remember(moment, &links).unwrap(), [0, 1, 2]);
-    assert_eq!(kept.remember("r", &[("4", "p")]), [0; 0]);
+    assert_eq!(kept.table.add(clock, &links).unwrap(), [0, 1, 2]);
+    assert_eq!(kept.add("r", &[("4", "p")]), [0; 0]);
 }
 
 #[test]
 fn relations_that_nobody_follows_any_more_are_forgotten() {
     let kept = Kept::new();
-    kept.remember("r", &[("1", "p")]);
-    kept.remember("s", &[("1", "p")]);
+    kept.add("r", &[("1", "p")]);
+    kept.add("s", &[("1", "p")]);
     kept.apply(vec![Mutation::RetainRelations(vec!["s".to_owned()])]);
     assert_eq!((kept.parents("r", "1"), kept.parents("s", "1")), (vec![], vec!["p".to_owned()]));
     let kept = kept.again();
     assert_eq!((kept.parents("r", "1"), kept.parents("s", "1")), (vec![], vec!["p".to_owned()]));
     // Its number may serve another.
-    kept.remember("t", &[("1", "t")]);
+    kept.add("t", &[("1", "t")]);
     assert_eq!((kept.parents("t", "1"), kept.parents("s", "1")), (vec!["t".to_owned()], vec!["p".to_owned()]));
 }
 
 #[test]
 fn links_beyond_the_limit_are_an_error_that_names_it() {
     let kept = Kept::limited(40);
-    assert_eq!(kept.remember("r", &[("1", "p")]), [0; 0]);
+    assert_eq!(kept.add("r", &[("1", "p")]), [0; 0]);
     kept.store();
     let long = "x".repeat(50);
-    assert_eq!(kept.remember("r", &[("2", &long)]), [0; 0]);
+    assert_eq!(kept.add("r", &[("2", &long)]), [0; 0]);
     let refused = kept.try_apply(Vec::new()).unwrap_err().to_string();
     assert!(refused.contains("limits.links") && refused.contains("40"), "{refused}");
     let kept = kept.again();
@@ -230,7 +230,7 @@ fn what_a_guest_packed_wrongly_is_refused() {
     let kept = Kept::new();
     for wrong in [vec![3, 1], vec![0, 1, 1], vec![0x80], vec![0xff; 9]] {
         let list = [RowLinks { relation: "r".to_owned(), packed: wrong }];
-        assert!(matches!(kept.table.remember(1, &list), Err(super::StateError::Links)));
+        assert!(matches!(kept.table.add(1, &list), Err(super::StateError::Links)));
     }
 }
 
@@ -247,7 +247,7 @@ fn neighbours_cost_few_bytes() {
         links.push(0x23);
         links.extend_from_slice(&(number / 3).to_be_bytes()[1..]);
     }
-    kept.table.remember(1, &[RowLinks { relation: "r".to_owned(), packed: links }]).unwrap();
+    kept.table.add(1, &[RowLinks { relation: "r".to_owned(), packed: links }]).unwrap();
     kept.store();
     let size = kept.table.size().unwrap();
     assert!(size < 700_000, "{size} bytes for 100 000 links");

@@ -102,7 +102,9 @@ impl GuestBuilder {
         let description = describe(&guest).await?;
         let offered = self.offered.get_or_init(|| description.clone());
         // What the first instance follows, all of this run go on following.
-        self.plugin.links().follow(offered.scopes.iter().flat_map(|scope| scope.recorded_relations.iter().cloned()));
+        self.plugin
+            .links()
+            .set_recorded_relations(offered.scopes.iter().flat_map(|scope| scope.recorded_relations.iter().cloned()));
         match same(offered, &description) {
             true => Ok(guest),
             false => Err(StageError::Fatal(format!(

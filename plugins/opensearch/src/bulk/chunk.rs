@@ -22,7 +22,7 @@ pub(crate) struct Item {
 #[derive(Clone, Debug)]
 pub(crate) struct Chunk {
     /// The name in the request's path: what is written there need not say so in its line.
-    pub(crate) gate: String,
+    pub(crate) write_alias: String,
     target: Target,
     bytes: Rc<Vec<u8>>,
     pub(crate) items: Vec<Item>,
@@ -45,9 +45,9 @@ impl Keys {
 
 impl Chunk {
     /// An empty one, for documents of `target` in the first place.
-    pub(crate) fn new(target: Target, gate: &str) -> Self {
+    pub(crate) fn new(target: Target, write_alias: &str) -> Self {
         Self {
-            gate: gate.to_owned(),
+            write_alias: write_alias.to_owned(),
             target,
             bytes: Rc::default(),
             items: Vec::new(),
@@ -70,7 +70,7 @@ impl Chunk {
         &mut self,
         keys: &Keys,
         target: Target,
-        gate: &str,
+        write_alias: &str,
         id: &str,
         version: Version,
         body: Option<&[u8]>,
@@ -82,7 +82,7 @@ impl Chunk {
         bytes.extend_from_slice(if body.is_some() { b"{\"index\":{" } else { b"{\"delete\":{" });
         if !own {
             bytes.extend_from_slice(b"\"_index\":");
-            string(bytes, gate);
+            string(bytes, write_alias);
             bytes.push(b',');
         }
         bytes.extend_from_slice(b"\"_id\":");
@@ -110,7 +110,7 @@ impl Chunk {
     /// back otherwise. They share none.
     pub(crate) fn merge(&mut self, other: Self, most: usize, most_bytes: usize) -> Option<Self> {
         let fits = self.items.len() + other.items.len() <= most && self.size() + other.size() <= most_bytes;
-        if self.gate != other.gate || !fits {
+        if self.write_alias != other.write_alias || !fits {
             return Some(other);
         }
         let bytes = Rc::make_mut(&mut self.bytes);
@@ -126,7 +126,7 @@ impl Chunk {
 
     /// Some of its documents, in the same order.
     pub(crate) fn part(&self, places: impl IntoIterator<Item = usize>) -> Self {
-        let mut part = Self { attempt: self.attempt, ..Self::new(self.target, &self.gate) };
+        let mut part = Self { attempt: self.attempt, ..Self::new(self.target, &self.write_alias) };
         let bytes = Rc::make_mut(&mut part.bytes);
         for item in places.into_iter().filter_map(|place| self.items.get(place)) {
             let start = bytes.len();
@@ -197,9 +197,9 @@ mod tests {
     #[test]
     fn merged_chunks_hold_the_documents_of_both() {
         let keys = Keys::default();
-        let one = |gate: &str, id: &str| {
-            let mut chunk = Chunk::new(1, gate);
-            chunk.add(&keys, 1, gate, id, 1, Some(b"{}"));
+        let one = |write_alias: &str, id: &str| {
+            let mut chunk = Chunk::new(1, write_alias);
+            chunk.add(&keys, 1, write_alias, id, 1, Some(b"{}"));
             chunk
         };
         let (a, b) = (one("u_w", "a"), one("u_w", "b"));

@@ -1,13 +1,20 @@
-//! Writing documents: what is buffered, what is on its way, what was refused for now.
+//! Writing documents: those that are buffered, in flight, and waiting to be tried again.
 //!
-//! Requests go out as soon as they are full and there is room; waiting happens in a flush alone, which has a time limit.
-//! Requests that are on their way together never hold the same document, and what waits to be tried again counts as on its
-//! way: so of two documents with one id the later wins, however often the earlier is tried.
+//! A request goes out as soon as it is full and the concurrency limit allows it; only a flush waits, and it has a time limit.
+//! Requests in flight never hold the same document, and a chunk that waits to be tried again counts as in flight: so of two
+//! documents with one id the later wins, however often the earlier is tried.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `chunk` | the body of one bulk request |
+//! | `item_result` | the result of each document in a response |
+//! | `response` | what a response makes of its chunk: done, rejected, tried again |
+//! | `concurrency_limit` | how many requests may be in flight, and the back-off of busy documents |
 
-mod answered;
 mod chunk;
-mod pace;
-mod verdict;
+mod concurrency_limit;
+mod item_result;
+mod response;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::RandomState;
@@ -22,22 +29,22 @@ use crate::indexes::{Generation, Indexes};
 use crate::settings::Settings;
 use crate::url::encode;
 pub(crate) use chunk::{Chunk, Keys};
-use pace::Pace;
-use verdict::FILTER;
+use concurrency_limit::ConcurrencyLimit;
+use item_result::FILTER;
 
-/// How long the oldest answer is waited for before the others are looked at.
-const LATE: Duration = Duration::from_millis(20);
-/// Bytes after which a request goes out, though more might: what one flush holds is on its way in several at a time.
-const ENOUGH: usize = 1 << 20;
-/// The longest id, in bytes, by the cluster's rules. One that is longer would have its whole request refused.
-const ID: usize = 512;
+/// How long the oldest response is waited for before the others are read.
+const OLDEST_RESPONSE_WAIT: Duration = Duration::from_millis(20);
+/// Bytes at which a request goes out although it could hold more, so that one flush has several requests in flight.
+const REQUEST_BYTES: usize = 1 << 20;
+/// The longest id that the cluster takes, in bytes. A longer one would have its whole request refused.
+const MAX_ID_BYTES: usize = 512;
 
 enum Step {
     Write(Chunk),
     Clear(Clear),
 }
 
-/// The writer.
+/// The bulk writer of one sink.
 pub(crate) struct Bulk {
     batch_size: usize,
     max_bytes: usize,
@@ -45,24 +52,24 @@ pub(crate) struct Bulk {
     query: String,
     keys: Keys,
     random: RandomState,
-    /// Being filled.
+    /// The chunk that is being filled.
     open: Option<Chunk>,
     queue: VecDeque<Step>,
-    flying: VecDeque<(Sent, Chunk)>,
-    /// To be tried again, and when.
+    in_flight: VecDeque<(Sent, Chunk)>,
+    /// Chunks to be tried again, and when.
     waiting: Vec<(Instant, Chunk)>,
-    pace: Pace,
-    /// Requests that failed as a whole since one did not.
+    concurrency: ConcurrencyLimit,
+    /// Consecutive requests that failed as a whole.
     failures: u32,
     rejected: Vec<Rejection>,
-    /// Written since their last refresh.
+    /// Targets that were written to since their last refresh.
     dirty: BTreeSet<Target>,
 }
 
 impl Bulk {
-    pub(crate) fn new(settings: &Settings, gates: bool) -> Self {
+    pub(crate) fn new(settings: &Settings, write_aliases: bool) -> Self {
         let mut query = format!("filter_path={FILTER}");
-        if gates {
+        if write_aliases {
             query.push_str("&require_alias=true");
         }
         if let Some(pipeline) = &settings.pipeline {
@@ -76,44 +83,44 @@ impl Bulk {
             random: RandomState::new(),
             open: None,
             queue: VecDeque::new(),
-            flying: VecDeque::new(),
+            in_flight: VecDeque::new(),
             waiting: Vec::new(),
-            pace: Pace::new(settings.requests_in_flight),
+            concurrency: ConcurrencyLimit::new(settings.requests_in_flight),
             failures: 0,
             rejected: Vec::new(),
             dirty: BTreeSet::new(),
         }
     }
 
-    /// Takes a document.
+    /// Buffers a document.
     pub(crate) fn add(&mut self, generation: &Generation, document: &Document) {
         let Document { target, id, version, body } = document;
-        if id.is_empty() || id.len() > ID {
-            let reason = format!("its id has {} bytes; the cluster takes ids of 1 to {ID}", id.len());
+        if id.is_empty() || id.len() > MAX_ID_BYTES {
+            let reason = format!("its id has {} bytes; the cluster takes ids of 1 to {MAX_ID_BYTES}", id.len());
             self.reject(*target, id, "id", reason);
             return;
         }
-        let more = id.len() + generation.gate.len() + body.as_ref().map_or(0, Vec::len) + 128;
+        let more = id.len() + generation.write_alias.len() + body.as_ref().map_or(0, Vec::len) + 128;
         if self.open.as_ref().is_some_and(|open| open.size() + more > self.max_bytes) {
             self.seal();
         }
-        let open = self.open.get_or_insert_with(|| Chunk::new(*target, &generation.gate));
-        open.add(&self.keys, *target, &generation.gate, id, *version, body.as_deref());
-        if open.items.len() >= self.batch_size || open.size() >= ENOUGH {
+        let open = self.open.get_or_insert_with(|| Chunk::new(*target, &generation.write_alias));
+        open.add(&self.keys, *target, &generation.write_alias, id, *version, body.as_deref());
+        if open.items.len() >= self.batch_size || open.size() >= REQUEST_BYTES {
             self.seal();
         }
     }
 
-    /// Takes the wish that everything before it is removed.
+    /// Buffers a clear: everything before it is removed.
     pub(crate) fn clear(&mut self, target: Target, version: Version) {
         self.seal();
         self.queue.push_back(Step::Clear(Clear::new(target, version)));
     }
 
-    /// Sends what is full, as far as there is room; waits for nothing.
+    /// Sends full chunks as far as the concurrency limit allows; does not wait.
     pub(crate) fn dispatch(&mut self, client: &mut Client) -> Result<()> {
         let now = Instant::now();
-        while self.pace.has_room(self.flying.len()) {
+        while self.concurrency.has_room(self.in_flight.len()) {
             let due = self.waiting.iter().position(|(due, _)| *due <= now);
             let chunk = match (due, self.queue.front()) {
                 (Some(place), _) => self.waiting.swap_remove(place).1,
@@ -128,7 +135,7 @@ impl Bulk {
         Ok(())
     }
 
-    /// Makes everything durable that was taken, or says what is rejected. `show`: searches had better find it at once.
+    /// Makes every buffered document durable, and returns what is rejected. `show`: documents should be visible at once.
     pub(crate) fn flush(&mut self, client: &mut Client, indexes: &Indexes, show: bool) -> Result<Vec<Rejection>> {
         self.seal();
         if show {
@@ -136,7 +143,7 @@ impl Bulk {
         }
         loop {
             self.dispatch(client)?;
-            if !self.flying.is_empty() {
+            if !self.in_flight.is_empty() {
                 self.collect(client)?;
             } else if let Some(due) = self.waiting.iter().map(|(due, _)| *due).min() {
                 let wait = due.saturating_duration_since(Instant::now());
@@ -153,7 +160,7 @@ impl Bulk {
                             self.queue.push_front(Step::Write(deletions));
                         }
                     }
-                    // It was not sent although nothing is underway: there is always room for one.
+                    // Nothing is in flight, so the limit allows one request.
                     Some(Step::Write(chunk)) => self.send(client, chunk)?,
                     None => return Ok(std::mem::take(&mut self.rejected)),
                 }
@@ -161,20 +168,20 @@ impl Bulk {
         }
     }
 
-    /// What was written and, as far as is known, cannot be found by searches yet.
+    /// Targets with documents that searches may not find yet.
     pub(crate) fn dirty(&self) -> &BTreeSet<Target> {
         &self.dirty
     }
 
-    /// What was written there can be found.
-    pub(crate) fn visible(&mut self, targets: &[Target]) {
+    /// Everything that was written to these targets is visible now.
+    pub(crate) fn set_visible(&mut self, targets: &[Target]) {
         self.dirty.retain(|target| !targets.contains(target));
     }
 
-    /// All there is, in one request, is shown by that request: a lone change does not wait for a second one. The cluster
-    /// refreshes the shards that are written to, so nothing may be hidden there from before.
+    /// A lone request refreshes what it writes, so that a lone change does not wait for a second request. The cluster refreshes
+    /// the shards that are written to, so no earlier document may be invisible there.
     fn show_at_once(&mut self, indexes: &Indexes) {
-        let alone = self.flying.is_empty() && self.waiting.is_empty() && self.queue.len() == 1;
+        let alone = self.in_flight.is_empty() && self.waiting.is_empty() && self.queue.len() == 1;
         if let (true, Some(Step::Write(chunk))) = (alone, self.queue.front_mut()) {
             let serves = |target| indexes.get(target).is_ok_and(|one| one.serves) && !self.dirty.contains(&target);
             chunk.shows = chunk.items.iter().all(|item| serves(item.target));
@@ -188,27 +195,27 @@ impl Bulk {
     }
 
     fn is_underway(&self, next: &Chunk) -> bool {
-        let flying = self.flying.iter().map(|(_, chunk)| chunk);
-        flying.chain(self.waiting.iter().map(|(_, chunk)| chunk)).any(|other| other.shares(next))
+        let in_flight = self.in_flight.iter().map(|(_, chunk)| chunk);
+        in_flight.chain(self.waiting.iter().map(|(_, chunk)| chunk)).any(|other| other.shares(next))
     }
 
     fn send(&mut self, client: &mut Client, chunk: Chunk) -> Result<()> {
         let shows = if chunk.shows { "&refresh=true" } else { "" };
-        let target = format!("/{}/_bulk?{}{shows}", encode(&chunk.gate), self.query);
+        let target = format!("/{}/_bulk?{}{shows}", encode(&chunk.write_alias), self.query);
         let sent = client.send("POST", &target, Kind::Lines, Some(chunk.bytes()))?;
-        self.flying.push_back((sent, chunk));
+        self.in_flight.push_back((sent, chunk));
         Ok(())
     }
 
-    /// Takes the answers that are there. Waits a little for the oldest, and not for ever: one that is late must not keep the
-    /// others from being followed by more.
+    /// Takes the responses that have arrived. Waits a little for the oldest: one that is late must not keep the others from
+    /// being followed by more requests.
     fn collect(&mut self, client: &mut Client) -> Result<()> {
-        let (mut place, mut wait) = (0, LATE);
-        while let Some((sent, _)) = self.flying.get_mut(place) {
+        let (mut place, mut wait) = (0, OLDEST_RESPONSE_WAIT);
+        while let Some((sent, _)) = self.in_flight.get_mut(place) {
             match client.look(sent, wait) {
                 Ok(None) => place += 1,
                 answer => {
-                    let Some((sent, chunk)) = self.flying.remove(place) else { return Ok(()) };
+                    let Some((sent, chunk)) = self.in_flight.remove(place) else { return Ok(()) };
                     match answer {
                         Ok(Some(answer)) => {
                             client.keep(sent, &answer);

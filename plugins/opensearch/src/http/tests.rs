@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use super::{Answer, Decoder, Malformed};
+use super::{Decoder, Malformed, Response};
 
 /// The same answer, in every two pieces it can come in, and byte by byte.
-fn decode(text: &str) -> Result<Option<Answer>, Malformed> {
+fn decode(text: &str) -> Result<Option<Response>, Malformed> {
     let bytes = text.as_bytes();
     let mut whole = Decoder::default();
     let expected = whole.feed(bytes);
@@ -15,7 +15,7 @@ fn decode(text: &str) -> Result<Option<Answer>, Malformed> {
             other => other,
         };
         // What comes behind a whole answer is seen only if it came together with it.
-        let same = |one: &Result<Option<Answer>, Malformed>| {
+        let same = |one: &Result<Option<Response>, Malformed>| {
             one.clone().map(|one| one.map(|one| (one.status, one.body, one.retry_after)))
         };
         assert_eq!(same(&answer), same(&expected), "cut at {cut}");

@@ -4,9 +4,9 @@
 //! the one that serves and has a higher number; one with a lower number was replaced. A target is made of the number that
 //! the cluster gives an index when it is made, so two generations never share one, over restarts and restored backups.
 
-mod plain;
+mod plain_alias;
 mod rebuild;
-mod seeded;
+mod seed_marks;
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::cluster::{self, Found};
 use crate::mapping;
-use crate::names::{Names, fold, gate};
+use crate::names::{Names, fold, write_alias};
 use crate::settings::Settings;
 
 /// One generation that this instance has seen.
@@ -25,7 +25,7 @@ pub(crate) struct Generation {
     pub(crate) target: Target,
     pub(crate) name: String,
     /// What documents are written under.
-    pub(crate) gate: String,
+    pub(crate) write_alias: String,
     token: String,
     names: Names,
     number: u64,
@@ -41,8 +41,8 @@ pub(crate) struct Indexes {
     meta: Option<String>,
     /// The meta indexes that are known to be there.
     metas: Vec<String>,
-    /// Whether documents are written under their gates.
-    gates: bool,
+    /// Whether documents are written under their write_aliases.
+    write_aliases: bool,
     known: Vec<Generation>,
     /// Replaced generations, and when they may go.
     replaced: Vec<(String, Instant)>,
@@ -50,12 +50,12 @@ pub(crate) struct Indexes {
 }
 
 impl Indexes {
-    pub(crate) fn new(settings: &Settings, gates: bool) -> Self {
+    pub(crate) fn new(settings: &Settings, write_aliases: bool) -> Self {
         let keep = Duration::from_secs(settings.keep_replaced_secs);
         Self {
             meta: settings.meta_index.clone(),
             metas: Vec::new(),
-            gates,
+            write_aliases,
             known: Vec::new(),
             replaced: Vec::new(),
             keep,
@@ -109,9 +109,9 @@ impl Indexes {
         self.known.retain(|one| one.names != *names);
         for (name, found) in found {
             let Some(number) = names.number(&name) else { continue };
-            if self.gates && !found.aliases.contains(&gate(&name)) {
+            if self.write_aliases && !found.aliases.contains(&write_alias(&name)) {
                 // Taken away by somebody; without it nothing could be written.
-                cluster::aliases(client, &[json!({ "add": { "index": name, "alias": gate(&name) } })])?;
+                cluster::aliases(client, &[json!({ "add": { "index": name, "alias": write_alias(&name) } })])?;
             }
             self.learn(names, name, number, &found)?;
         }
@@ -136,9 +136,9 @@ impl Indexes {
             return Err(Error::fatal(message));
         }
         let serves = found.aliases.contains(&names.alias);
-        let gate = if self.gates { gate(&name) } else { name.clone() };
+        let write_alias = if self.write_aliases { write_alias(&name) } else { name.clone() };
         let (token, names) = (found.token.clone(), names.clone());
-        let one = Generation { target, name, gate, token, names, number, serves, seeded: false };
+        let one = Generation { target, name, write_alias, token, names, number, serves, seeded: false };
         self.known.retain(|known| known.target != target);
         self.known.push(one.clone());
         Ok(one)
@@ -155,8 +155,8 @@ impl Indexes {
     ) -> Result<Generation> {
         let name = names.generation(number);
         let mut aliases = serde_json::Map::new();
-        if self.gates {
-            aliases.insert(gate(&name), json!({}));
+        if self.write_aliases {
+            aliases.insert(write_alias(&name), json!({}));
         }
         if serves {
             aliases.insert(names.alias.clone(), json!({}));

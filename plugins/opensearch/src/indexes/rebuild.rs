@@ -5,7 +5,7 @@ use std::time::Instant;
 use flusso_plugin::{Error, Mapping, Result, Target};
 use serde_json::json;
 
-use super::seeded::wake;
+use super::seed_marks::wake;
 use super::{Generation, Indexes};
 use crate::client::Client;
 use crate::cluster;

@@ -25,17 +25,17 @@ impl Context {
 
 impl links::Host for Context {
     async fn recorded_relations(&mut self) -> wasmtime::Result<Vec<String>> {
-        Ok(self.setup.links.followed())
+        Ok(self.setup.links.recorded_relations())
     }
 
     async fn clock(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.setup.links.get().map_or(0, |table| table.moment()))
+        Ok(self.setup.links.get().map_or(0, |table| table.clock()))
     }
 
     async fn add(&mut self, since: u64, links: Vec<Given>) -> Answer<Vec<u32>> {
         let links: Vec<_> =
             links.into_iter().map(|Given { relation, packed, .. }| RowLinks { relation, packed }).collect();
-        self.table(move |table| table.remember(since, &links)).await
+        self.table(move |table| table.add(since, &links)).await
     }
 
     async fn parents(&mut self, relation: String, rows: Vec<Vec<u8>>) -> Answer<Vec<Vec<Vec<u8>>>> {

@@ -11,7 +11,7 @@ const BODY: usize = 64 << 20;
 
 /// What a server answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
     /// The header `Retry-After`, where it holds seconds.
@@ -49,7 +49,7 @@ pub(crate) struct Decoder {
     buffer: Vec<u8>,
     /// Where what was not looked at begins.
     at: usize,
-    head: Option<(Answer, Framing)>,
+    head: Option<(Response, Framing)>,
 }
 
 impl Decoder {
@@ -59,7 +59,7 @@ impl Decoder {
     }
 
     /// Takes what arrived; returns the answer once it is whole.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<Option<Answer>, Malformed> {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<Option<Response>, Malformed> {
         self.buffer.extend_from_slice(bytes);
         while self.head.is_none() {
             if !self.read_head()? {
@@ -70,7 +70,7 @@ impl Decoder {
     }
 
     /// The connection ended: an answer that lasts until then is whole now.
-    pub(crate) fn ended(&mut self) -> Option<Answer> {
+    pub(crate) fn ended(&mut self) -> Option<Response> {
         match self.head.take() {
             Some((answer, Framing::Rest)) => Some(answer),
             other => {
@@ -95,7 +95,7 @@ impl Decoder {
             Err(_) => return Err(Malformed("it is no HTTP")),
         };
         let status = head.code.unwrap_or_default();
-        let mut answer = Answer { status, keep: head.version == Some(1), ..Answer::default() };
+        let mut answer = Response { status, keep: head.version == Some(1), ..Response::default() };
         let (mut content, mut chunked) = (None, false);
         for header in head.headers.iter() {
             let value = std::str::from_utf8(header.value).unwrap_or_default().trim();
@@ -133,7 +133,7 @@ impl Decoder {
         Ok(true)
     }
 
-    fn read_body(&mut self) -> Result<Option<Answer>, Malformed> {
+    fn read_body(&mut self) -> Result<Option<Response>, Malformed> {
         let Some((answer, framing)) = &mut self.head else { return Ok(None) };
         let whole = loop {
             let left = self.buffer.get(self.at..).unwrap_or_default();
@@ -185,7 +185,7 @@ impl Decoder {
         }
         let answer = self.head.take().map(|(answer, _)| answer);
         // What came behind an answer nobody asked for; the connection cannot be trusted any more.
-        Ok(answer.map(|answer| Answer { keep: answer.keep && self.buffer.is_empty(), ..answer }))
+        Ok(answer.map(|answer| Response { keep: answer.keep && self.buffer.is_empty(), ..answer }))
     }
 }
 

@@ -1,5 +1,5 @@
 //! How many requests are on their way at a time, and how long a document waits that the cluster was too busy for: a bit
-//! more after each success, half after each refusal.
+//! more after each success, half after each error.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// Requests at a time.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct ConcurrencyLimit {
     window: f64,
     most: f64,
 }
 
-impl Pace {
+impl ConcurrencyLimit {
     /// As many as may be, at first.
     pub(crate) fn new(most: usize) -> Self {
         let most = u32::try_from(most.max(1)).map_or(f64::from(u32::MAX), f64::from);
@@ -23,8 +23,8 @@ impl Pace {
     }
 
     /// Whether one more may go out beside so many.
-    pub(crate) fn has_room(&self, flying: usize) -> bool {
-        u32::try_from(flying).is_ok_and(|flying| f64::from(flying) + 1.0 <= self.window)
+    pub(crate) fn has_room(&self, in_flight: usize) -> bool {
+        u32::try_from(in_flight).is_ok_and(|in_flight| f64::from(in_flight) + 1.0 <= self.window)
     }
 
     /// A request was taken whole: one more for each round of them.
@@ -51,13 +51,13 @@ pub(crate) fn backoff(attempt: u32, random: u64) -> Duration {
 mod tests {
     use super::*;
 
-    fn room(pace: &Pace) -> usize {
-        (0..100).take_while(|flying| pace.has_room(*flying)).count()
+    fn room(pace: &ConcurrencyLimit) -> usize {
+        (0..100).take_while(|in_flight| pace.has_room(*in_flight)).count()
     }
 
     #[test]
     fn a_busy_cluster_gets_half_and_a_willing_one_slowly_more() {
-        let mut pace = Pace::new(8);
+        let mut pace = ConcurrencyLimit::new(8);
         assert_eq!(room(&pace), 8);
         pace.refused();
         assert_eq!(room(&pace), 4);

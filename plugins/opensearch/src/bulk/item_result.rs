@@ -1,34 +1,34 @@
-//! The answer to a bulk request, document by document.
+//! The response to a bulk request, document by document.
 //!
-//! Of each document only its status is asked for, and of its error the words: the answer keeps one item a document, so that
-//! its place says which one is meant, at about 26 bytes each. When nothing failed it is not even read.
+//! Of each document only its status is requested, and type and reason of its error: the response has one item a document, in
+//! order, at about 26 bytes each. Where nothing failed the items are not read.
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::refusal::{Cause, Remedy};
+use crate::cluster_error::{Cause, Remedy};
 
-/// What is asked for of the answer.
+/// The part of the response that is requested.
 pub(crate) const FILTER: &str = "errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.type,items.*.error.caused_by.reason";
 
-/// What became of one document.
+/// The result of one document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It is as it should be: written, deleted, not there in the first place, or already newer.
+pub(crate) enum ItemResult {
+    /// The index is as the document wants it: written, deleted, never there, or newer already.
     Applied,
-    /// The cluster was too busy for it.
+    /// The cluster was too busy.
     Busy(Cause),
-    /// Its index is not there any more.
+    /// The index does not exist any more.
     Gone(Cause),
-    /// We may not.
+    /// The credentials do not allow it.
     Forbidden(u16, Cause),
-    /// It will never be taken.
+    /// The cluster will never accept the document.
     Refused(Cause),
 }
 
-/// An answer that says nothing about what was asked.
+/// A response that is not one of a bulk request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Nonsense(pub(crate) String);
 
@@ -50,8 +50,8 @@ struct Item {
     error: Option<Cause>,
 }
 
-/// What became of each of so many documents, in their order; none: all is well.
-pub(crate) fn verdicts(body: &[u8], count: usize) -> Result<Option<Vec<Verdict>>, Nonsense> {
+/// The results of `count` documents, in order; none: all of them were applied.
+pub(crate) fn item_results(body: &[u8], count: usize) -> Result<Option<Vec<ItemResult>>, Nonsense> {
     let nonsense = |error: serde_json::Error| Nonsense(error.to_string());
     if !serde_json::from_slice::<Head>(body).map_err(nonsense)?.errors {
         return Ok(None);
@@ -60,36 +60,36 @@ pub(crate) fn verdicts(body: &[u8], count: usize) -> Result<Option<Vec<Verdict>>
     if items.len() != count {
         return Err(Nonsense(format!("{} documents were sent and {} answered", count, items.len())));
     }
-    let verdicts = items.into_iter().map(|item| {
+    let item_results = items.into_iter().map(|item| {
         let item = item.into_values().next().ok_or_else(|| Nonsense("a document has no answer".to_owned()))?;
-        Ok(verdict(item.status, item.error))
+        Ok(item_result(item.status, item.error))
     });
-    verdicts.collect::<Result<_, _>>().map(Some)
+    item_results.collect::<Result<_, _>>().map(Some)
 }
 
-fn verdict(status: u16, error: Option<Cause>) -> Verdict {
+fn item_result(status: u16, error: Option<Cause>) -> ItemResult {
     let Some(cause) = error else {
         // Not found is what a deletion of nothing answers.
         return match status {
-            200..300 | 404 | 409 => Verdict::Applied,
-            _ => verdict(status, Some(Cause { kind: format!("status {status}"), ..Cause::default() })),
+            200..300 | 404 | 409 => ItemResult::Applied,
+            _ => item_result(status, Some(Cause { kind: format!("status {status}"), ..Cause::default() })),
         };
     };
     if status == 409 {
-        // A newer one is there, of a write whose answer was lost or that was sent beside this one.
-        return Verdict::Applied;
+        // The index holds a newer version, of a write whose response was lost or that was in flight beside this one.
+        return ItemResult::Applied;
     }
     match cause.remedy(status) {
-        Remedy::Wait => Verdict::Busy(cause),
-        Remedy::Gone => Verdict::Gone(cause),
-        Remedy::Credentials => Verdict::Forbidden(status, cause),
+        Remedy::Wait => ItemResult::Busy(cause),
+        Remedy::Gone => ItemResult::Gone(cause),
+        Remedy::Credentials => ItemResult::Forbidden(status, cause),
         // With `require_alias` this is how a missing index shows.
-        Remedy::None if status == 404 => Verdict::Gone(cause),
-        Remedy::None => Verdict::Refused(cause),
+        Remedy::None if status == 404 => ItemResult::Gone(cause),
+        Remedy::None => ItemResult::Refused(cause),
     }
 }
 
-/// A short, stable word for a refusal.
+/// A short, stable word for a error.
 pub(crate) fn class(cause: &Cause) -> String {
     match cause.kind.as_str() {
         "mapper_parsing_exception" | "document_parsing_exception" | "strict_dynamic_mapping_exception" => {
@@ -105,8 +105,8 @@ mod tests {
 
     #[test]
     fn nothing_failed_says_so_in_one_word() {
-        assert_eq!(verdicts(br#"{"errors":false,"items":[{"index":{"status":200}}]}"#, 1), Ok(None));
-        assert_eq!(verdicts(br#"{"errors":false}"#, 3), Ok(None));
+        assert_eq!(item_results(br#"{"errors":false,"items":[{"index":{"status":200}}]}"#, 1), Ok(None));
+        assert_eq!(item_results(br#"{"errors":false}"#, 3), Ok(None));
     }
 
     #[test]
@@ -122,15 +122,15 @@ mod tests {
             {"index":{"status":404,"error":{"type":"index_not_found_exception","reason":"no such index [a]"}}},
             {"index":{"status":403,"error":{"type":"security_exception","reason":"r"}}}
         ]}"#;
-        let found = verdicts(body, 9).ok().flatten().unwrap_or_default();
+        let found = item_results(body, 9).ok().flatten().unwrap_or_default();
         let words: Vec<&str> = found
             .iter()
             .map(|one| match one {
-                Verdict::Applied => "applied",
-                Verdict::Busy(_) => "busy",
-                Verdict::Gone(_) => "gone",
-                Verdict::Forbidden(..) => "forbidden",
-                Verdict::Refused(_) => "refused",
+                ItemResult::Applied => "applied",
+                ItemResult::Busy(_) => "busy",
+                ItemResult::Gone(_) => "gone",
+                ItemResult::Forbidden(..) => "forbidden",
+                ItemResult::Refused(_) => "refused",
             })
             .collect();
         assert_eq!(words, ["applied", "applied", "applied", "busy", "busy", "busy", "refused", "gone", "forbidden"]);
@@ -144,7 +144,7 @@ mod tests {
             "{}",
             r#"{"errors":true,"items":[{},{}]}"#,
         ] {
-            assert!(verdicts(body.as_bytes(), 2).is_err(), "{body}");
+            assert!(item_results(body.as_bytes(), 2).is_err(), "{body}");
         }
     }
 

@@ -1,6 +1,6 @@
-//! How links lie in the file. Rows whose bytes differ in the last one alone share a record: its key is the relation's number
-//! and the bytes before, its value an entry a link, in order: the last byte, the link's length (LEB128), the link. A row
-//! of a dense number and its link come to about six bytes so.
+//! The format of links on disk. Rows whose bytes differ in the last one alone share a record. Its key is the relation's number
+//! and the bytes before the last; its value is one entry a link, in order: the last byte, the link's length (LEB128), the link.
+//! So a row with a dense numeric key and its link come to about six bytes.
 
 use std::cmp::Ordering;
 
@@ -9,17 +9,17 @@ use crate::plugin::state::StateError;
 /// A row of a relation: the relation's number, two bytes, and the row's bytes.
 pub(super) type Row = Vec<u8>;
 
-/// Puts a relation before a row.
-pub(super) fn row(relation: u16, row: &[u8]) -> Row {
+/// The key of a row in the whole table: the relation's number before the row's bytes.
+pub(super) fn row_key(relation: u16, row: &[u8]) -> Row {
     let mut whole = Vec::with_capacity(2 + row.len());
     whole.extend_from_slice(&relation.to_be_bytes());
     whole.extend_from_slice(row);
     whole
 }
 
-/// Where a row's links lie: the record's key, and the byte within it.
-pub(super) fn place(row: &[u8]) -> (&[u8], u8) {
-    row.split_last().map_or((row, 0), |(last, block)| (block, *last))
+/// Where a row's links are stored: the record's key, and the byte that the row's entries begin with.
+pub(super) fn record_key(row: &[u8]) -> (&[u8], u8) {
+    row.split_last().map_or((row, 0), |(last, prefix)| (prefix, *last))
 }
 
 /// A row and one of its links.
@@ -27,17 +27,17 @@ pub(super) type Link<'a> = (&'a [u8], &'a [u8]);
 
 /// The order in which links of one record stand together. Rows alone are not enough: `ab` and `abc` may both be records.
 pub(super) fn order((a, a_link): Link<'_>, (b, b_link): Link<'_>) -> Ordering {
-    (place(a), a_link).cmp(&(place(b), b_link))
+    (record_key(a), a_link).cmp(&(record_key(b), b_link))
 }
 
-/// The links of a packed list.
-pub(super) fn links(packed: &[u8]) -> impl Iterator<Item = Result<Link<'_>, StateError>> {
+/// The links of a packed list, as a builder hands them over.
+pub(super) fn unpack(packed: &[u8]) -> impl Iterator<Item = Result<Link<'_>, StateError>> {
     let mut rest = packed;
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
-        let link = piece(&mut rest).and_then(|row| Some((row, piece(&mut rest)?)));
+        let link = take_piece(&mut rest).and_then(|row| Some((row, take_piece(&mut rest)?)));
         // A row without bytes would lie in the record of a relation that does not exist.
         let link = link.filter(|(row, _)| !row.is_empty());
         if link.is_none() {
@@ -48,14 +48,14 @@ pub(super) fn links(packed: &[u8]) -> impl Iterator<Item = Result<Link<'_>, Stat
 }
 
 /// A piece with its length before it.
-fn piece<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = number(rest)?;
+fn take_piece<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = take_length(rest)?;
     let (piece, after) = rest.split_at_checked(length)?;
     *rest = after;
     Some(piece)
 }
 
-fn number(rest: &mut &[u8]) -> Option<usize> {
+fn take_length(rest: &mut &[u8]) -> Option<usize> {
     let mut value = 0_usize;
     for shift in (0..32).step_by(7) {
         let (byte, after) = rest.split_first()?;
@@ -68,8 +68,8 @@ fn number(rest: &mut &[u8]) -> Option<usize> {
     None
 }
 
-/// Appends a number.
-pub(super) fn put_number(mut value: usize, out: &mut Vec<u8>) {
+/// Appends a length (LEB128).
+pub(super) fn put_length(mut value: usize, out: &mut Vec<u8>) {
     loop {
         let byte = u8::try_from(value & 0x7f).unwrap_or(0);
         value >>= 7;
@@ -89,18 +89,18 @@ pub(super) fn entries(record: &[u8]) -> impl Iterator<Item = Entry<'_>> {
     std::iter::from_fn(move || {
         let (last, after) = rest.split_first()?;
         rest = after;
-        Some((*last, piece(&mut rest)?))
+        Some((*last, take_piece(&mut rest)?))
     })
 }
 
 fn put((last, link): Entry<'_>, out: &mut Vec<u8>) {
     out.push(last);
-    put_number(link.len(), out);
+    put_length(link.len(), out);
     out.extend_from_slice(link);
 }
 
-/// A record with more entries, which are in order; none where all are there already.
-pub(super) fn with(record: &[u8], more: &[Entry<'_>]) -> Option<Vec<u8>> {
+/// A record with more entries added, which are in order; none where the record has all of them already.
+pub(super) fn merge(record: &[u8], more: &[Entry<'_>]) -> Option<Vec<u8>> {
     let mut there = entries(record).peekable();
     let mut out = Vec::with_capacity(record.len() + more.iter().map(|(_, link)| link.len() + 2).sum::<usize>());
     let (mut grown, mut before) = (false, None);
@@ -121,8 +121,8 @@ pub(super) fn with(record: &[u8], more: &[Entry<'_>]) -> Option<Vec<u8>> {
     grown.then_some(out)
 }
 
-/// A record without some entries, which are in order.
-pub(super) fn without(record: &[u8], fewer: &[Entry<'_>]) -> Vec<u8> {
+/// A record with some entries removed, which are in order.
+pub(super) fn subtract(record: &[u8], fewer: &[Entry<'_>]) -> Vec<u8> {
     let mut out = Vec::with_capacity(record.len());
     entries(record).filter(|entry| fewer.binary_search(entry).is_err()).for_each(|entry| put(entry, &mut out));
     out

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use flusso_plugin::{Error, Result};
 
-use super::pace::backoff;
-use super::verdict::{Verdict, class, verdicts};
+use super::concurrency_limit::backoff;
+use super::item_result::{ItemResult, class, item_results};
 use super::{Bulk, Chunk, Step};
 use crate::client::Client;
-use crate::http::Answer;
-use crate::refusal::Refusal;
+use crate::cluster_error::ClusterError;
+use crate::http::Response;
 
 /// Requests that may fail as a whole, one after the other, before a flush gives up.
 const FAILURES: u32 = 5;
@@ -18,7 +18,7 @@ const FAILURES: u32 = 5;
 const SMALLEST: usize = 64 << 10;
 
 impl Bulk {
-    pub(super) fn settle(&mut self, client: &Client, answer: &Answer, chunk: Chunk) -> Result<()> {
+    pub(super) fn settle(&mut self, client: &Client, answer: &Response, chunk: Chunk) -> Result<()> {
         if answer.status == 413 {
             return self.too_large(client, chunk);
         }
@@ -30,7 +30,7 @@ impl Bulk {
                 _ => self.failed(client, chunk, error),
             };
         }
-        let said = verdicts(&answer.body, chunk.items.len()).map_err(|nonsense| {
+        let said = item_results(&answer.body, chunk.items.len()).map_err(|nonsense| {
             Error::transient(format!("the answer of {} to documents makes no sense: {}", client.address(), nonsense.0))
         })?;
         self.failures = 0;
@@ -38,27 +38,27 @@ impl Bulk {
             self.dirty.extend(chunk.items.iter().map(|item| item.target));
         }
         let Some(said) = said else {
-            self.pace.taken();
+            self.concurrency.taken();
             return Ok(());
         };
         let mut busy = Vec::new();
-        for (place, (verdict, item)) in said.into_iter().zip(&chunk.items).enumerate() {
-            match verdict {
-                Verdict::Applied => {}
-                Verdict::Busy(_) => busy.push(place),
-                Verdict::Refused(cause) => self.reject(item.target, &item.id, &class(&cause), cause.text()),
-                Verdict::Gone(cause) => {
-                    let text = format!("index {} is gone: {}; it is looked for again", chunk.gate, cause.text());
+        for (place, (item_result, item)) in said.into_iter().zip(&chunk.items).enumerate() {
+            match item_result {
+                ItemResult::Applied => {}
+                ItemResult::Busy(_) => busy.push(place),
+                ItemResult::Refused(cause) => self.reject(item.target, &item.id, &class(&cause), cause.text()),
+                ItemResult::Gone(cause) => {
+                    let text = format!("index {} is gone: {}; it is looked for again", chunk.write_alias, cause.text());
                     return Err(Error::transient(text));
                 }
-                Verdict::Forbidden(status, cause) => {
-                    let refusal = Refusal { status, cause, retry_after: None };
-                    return Err(client.explain(&refusal, "writing documents"));
+                ItemResult::Forbidden(status, cause) => {
+                    let error = ClusterError { status, cause, retry_after: None };
+                    return Err(client.explain(&error, "writing documents"));
                 }
             }
         }
         if busy.is_empty() {
-            self.pace.taken();
+            self.concurrency.taken();
         } else {
             self.put_off(&chunk, busy);
         }
@@ -69,7 +69,7 @@ impl Bulk {
     fn put_off(&mut self, chunk: &Chunk, busy: Vec<usize>) {
         // A part of it (one shard of many, say) is slowed down by its own waiting; most of it is the whole cluster.
         if busy.len() * 2 >= chunk.items.len() {
-            self.pace.refused();
+            self.concurrency.refused();
         }
         let is_part = busy.len() < chunk.items.len();
         let mut again = chunk.part(busy);
@@ -106,7 +106,7 @@ impl Bulk {
         if self.failures > FAILURES || wait >= client.left() {
             return Err(error);
         }
-        self.pace.refused();
+        self.concurrency.refused();
         Ok(wait)
     }
 

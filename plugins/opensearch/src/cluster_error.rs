@@ -6,7 +6,7 @@ use std::time::Duration;
 use flusso_plugin::Error;
 use serde::Deserialize;
 
-use crate::http::Answer;
+use crate::http::Response;
 
 /// The longest reason that is passed on, in characters.
 const REASON: usize = 400;
@@ -75,15 +75,15 @@ fn without_contents(reason: &str) -> &str {
 
 /// A whole request that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct ClusterError {
     pub(crate) status: u16,
     pub(crate) cause: Cause,
     pub(crate) retry_after: Option<Duration>,
 }
 
-impl Refusal {
+impl ClusterError {
     /// Reads the answer; something in front of the cluster may have said it in any form.
-    pub(crate) fn of(answer: &Answer) -> Self {
+    pub(crate) fn of(answer: &Response) -> Self {
         #[derive(Deserialize)]
         struct Body {
             error: Said,
@@ -128,8 +128,8 @@ impl Refusal {
 mod tests {
     use super::*;
 
-    fn refusal(status: u16, body: &str) -> Refusal {
-        Refusal::of(&Answer { status, body: body.as_bytes().to_vec(), ..Answer::default() })
+    fn error(status: u16, body: &str) -> ClusterError {
+        ClusterError::of(&Response { status, body: body.as_bytes().to_vec(), ..Response::default() })
     }
 
     fn word(error: &Error) -> &'static str {
@@ -156,13 +156,13 @@ mod tests {
             (400, r#"{"error":{"type":"illegal_argument_exception","reason":"x"}}"#, "fatal"),
             (404, r#"{"error":{"type":"index_not_found_exception","reason":"no such index [a]"}}"#, "transient"),
         ] {
-            assert_eq!(word(&refusal(status, body).error("writing", "password")), expected, "{status} {body}");
+            assert_eq!(word(&error(status, body).error("writing", "password")), expected, "{status} {body}");
         }
     }
 
     #[test]
     fn the_server_says_how_long_to_wait() {
-        let mut busy = refusal(429, "");
+        let mut busy = error(429, "");
         busy.retry_after = Some(Duration::from_secs(3));
         let Error::Transient(transient) = busy.error("writing", "") else { panic!("not transient") };
         assert_eq!(transient.retry_after_ms, Some(3_000));
@@ -171,10 +171,10 @@ mod tests {
     #[test]
     fn what_a_document_holds_is_not_passed_on() {
         let body = r#"{"error":{"type":"mapper_parsing_exception","reason":"failed to parse field [a] of type [long] in document with id '1'. Preview of field's value: 'SECRET'","caused_by":{"type":"x","reason":"For input string: SECRET"}}}"#;
-        let text = refusal(400, body).cause.text();
+        let text = error(400, body).cause.text();
         assert_eq!(text, "mapper_parsing_exception: failed to parse field [a] of type [long] in document with id '1'");
         let deep =
             r#"{"error":{"type":"illegal_argument_exception","reason":"no","caused_by":{"type":"x","reason":"why"}}}"#;
-        assert_eq!(refusal(400, deep).cause.text(), "illegal_argument_exception: no: why");
+        assert_eq!(error(400, deep).cause.text(), "illegal_argument_exception: no: why");
     }
 }
