@@ -108,14 +108,17 @@ fn an_import_that_points_the_wrong_way_is_found() {
 }
 
 /// Folders below `src` whose files must not import each other in a circle.
-const WITHOUT_CYCLES: [&str; 1] = ["engine"];
+const WITHOUT_CYCLES: [&str; 3] = ["engine", "plugin/links", "plugin/wasm"];
+
+/// Generated code names the type of a resource that the host implements, and that file names the generated trait.
+const GENERATED: &str = "bindings";
 
 /// The files of a folder that each of its files imports. A `mod.rs` only declares and re-exports; tests may import anything.
 fn imports_within(folder: &str, sources: &BTreeMap<String, String>) -> BTreeMap<String, Vec<String>> {
     let files: Vec<&str> = sources
         .keys()
         .filter_map(|file| file.strip_prefix(folder)?.strip_prefix('/')?.strip_suffix(".rs"))
-        .filter(|file| !file.contains("tests") && !file.ends_with("mod"))
+        .filter(|file| !file.contains("tests") && !file.ends_with("mod") && *file != GENERATED)
         .collect();
     let root = format!("crate::{}::", folder.replace('/', "::"));
     let mut found = BTreeMap::new();
@@ -163,7 +166,7 @@ fn no_files_of_one_room_import_each_other_in_a_circle() {
     let sources = sources();
     for folder in WITHOUT_CYCLES {
         let imports = imports_within(folder, &sources);
-        assert!(imports.values().flatten().count() > 10, "{folder}: the imports were not found");
+        assert!(imports.values().flatten().count() > 3, "{folder}: the imports were not found");
         assert_eq!(cycle(&imports), None, "{folder}");
     }
 }

@@ -15,7 +15,7 @@ use crate::plugin::manifest::Role;
 use crate::plugin::metrics::Metrics;
 use crate::plugin::settings::Schema;
 use crate::plugin::state::LateScope;
-use crate::plugin::wasm::{Checked, Limits, Plugin, Prepared, Runtime, Said, Setup};
+use crate::plugin::wasm::{Checked, Limits, LogDedup, Plugin, Prepared, Runtime, Setup};
 
 /// The plugins of one run: each file is read, and each content compiled, once.
 pub(super) struct Plugins {
@@ -163,7 +163,7 @@ impl Plugins {
             state,
             links: LinkTable::default(),
             metrics,
-            said: Said::default(),
+            log_dedup: LogDedup::default(),
         })
     }
 }

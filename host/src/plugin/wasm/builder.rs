@@ -9,10 +9,13 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::bindings::exports::flusso::connector::builder::IndexRequest;
 use super::bindings::exports::flusso::connector::diagnosis::ExaminedIndex;
+use super::convert;
 use super::convert::EndedLinks;
+use super::guest::Guest;
 use super::limits::ITEMS;
-use super::reader::Reader;
-use super::{Guest, Plugin, convert};
+use super::plugin::Plugin;
+use super::reader::GuestReader;
+use super::row_reader::RowReader;
 use crate::engine::StageError;
 use crate::engine::stage::{self, Affected, Description, RangeBuilder, RangedPage, Result, Slice};
 use crate::model::{Change, DocumentId, IndexNumber, Outcome, TableNumber};
@@ -75,8 +78,9 @@ impl GuestBuilder {
         let reader = match (&self.reader, self.plugin.prepared().reads()) {
             (_, false) => None,
             (Some(plugin), true) => {
-                let opened = Reader::open(plugin).await?;
-                Some(opened.map_err(|error| convert::refused(&plugin.origin(), "reader.open", error))?)
+                let opened = GuestReader::open(plugin).await?;
+                let opened = opened.map_err(|error| convert::refused(&plugin.origin(), "reader.open", error))?;
+                Some(Arc::new(opened) as Arc<dyn RowReader>)
             }
             (None, true) => {
                 let message = format!(
@@ -175,7 +179,7 @@ async fn describe(guest: &Guest) -> Result<Description> {
             convert::counted(mappings, 100_000, "mappings")?
                 .into_iter()
                 .map(convert::mapping)
-                .collect::<convert::Checked<Vec<_>>>()
+                .collect::<super::fault::Checked<Vec<_>>>()
         },
     );
     let mappings = mappings.await?;
@@ -186,7 +190,7 @@ async fn describe(guest: &Guest) -> Result<Description> {
             convert::counted(tables, 100_000, "tables")?
                 .into_iter()
                 .map(convert::interest)
-                .collect::<convert::Checked<Vec<_>>>()
+                .collect::<super::fault::Checked<Vec<_>>>()
         },
     );
     let interest = interest.await?;
@@ -196,7 +200,7 @@ async fn describe(guest: &Guest) -> Result<Description> {
         |live| Box::pin(async move { live.exports.builder()?.call_scopes(&mut live.store).await }),
         |scopes| {
             let scopes = convert::counted(scopes, indexes, "scopes")?;
-            scopes.iter().map(|scope| convert::scope(scope, indexes, tables)).collect::<convert::Checked<Vec<_>>>()
+            scopes.iter().map(|scope| convert::scope(scope, indexes, tables)).collect::<super::fault::Checked<Vec<_>>>()
         },
     );
     Ok(Description { scopes: scopes.await?, mappings, interest })

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 
-use super::Digest;
+use super::artifact::Digest;
 
 /// How many entries are kept; the ones used longest ago go first.
 const MAX_ENTRIES: usize = 64;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
+use super::fault::Origin;
 use super::folders::Folders;
-use super::imports::log::{Lines, Stdio, Tail};
+use super::guest_output::{LogRate, StderrTail, Stdio};
 use super::limits::{Limits, MemoryLimiter};
-use super::reader::Reader;
-use super::said::{Said, Speaker};
+use super::log_dedup::{GuestNumber, LogDedup};
+use super::row_reader::RowReader;
 use crate::plugin::capability::Grants;
 use crate::plugin::links::LinkTable;
 use crate::plugin::metrics::{self, Metrics};
@@ -34,8 +35,8 @@ pub struct Setup {
     pub links: LinkTable,
     /// Where its numbers go.
     pub metrics: Metrics,
-    /// What its guests said lately.
-    pub said: Said,
+    /// The log lines of its guests in the last minute.
+    pub log_dedup: LogDedup,
 }
 
 impl Setup {
@@ -50,20 +51,9 @@ impl Setup {
             state: LateScope::default(),
             links: LinkTable::default(),
             metrics: Metrics::default(),
-            said: Said::default(),
+            log_dedup: LogDedup::default(),
         }
     }
-}
-
-/// Whose call, log line or error it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
-    /// The plugin's name.
-    pub plugin: String,
-    /// Its version.
-    pub version: String,
-    /// The name of its use in the configuration.
-    pub instance: String,
 }
 
 /// The data of one store.
@@ -71,12 +61,12 @@ pub(super) struct Context {
     pub(super) origin: Arc<Origin>,
     pub(super) setup: Arc<Setup>,
     pub(super) memory: MemoryLimiter,
-    pub(super) lines: Lines,
-    pub(super) speaker: Speaker,
-    pub(super) tail: Tail,
+    pub(super) log_rate: LogRate,
+    pub(super) number: GuestNumber,
+    pub(super) stderr_tail: StderrTail,
     pub(super) metrics: metrics::Own,
     pub(super) connections: usize,
-    pub(super) reader: Option<Reader>,
+    pub(super) reader: Option<Arc<dyn RowReader>>,
     pub(super) table: ResourceTable,
     wasi: WasiCtx,
     _folders: Folders,
@@ -84,24 +74,28 @@ pub(super) struct Context {
 
 impl Context {
     /// Opens the granted folders; everything else of WASI is empty or refuses.
-    pub(super) fn new(origin: Arc<Origin>, setup: Arc<Setup>, reader: Option<Reader>) -> Result<Self, String> {
-        let tail = Tail::default();
+    pub(super) fn new(
+        origin: Arc<Origin>,
+        setup: Arc<Setup>,
+        reader: Option<Arc<dyn RowReader>>,
+    ) -> Result<Self, String> {
+        let stderr_tail = StderrTail::default();
         let mut wasi = WasiCtx::builder();
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
-        wasi.stdout(Stdio::new(origin.clone(), None)).stderr(Stdio::new(origin.clone(), Some(tail.clone())));
+        wasi.stdout(Stdio::new(origin.clone(), None)).stderr(Stdio::new(origin.clone(), Some(stderr_tail.clone())));
         let folders = Folders::open(&setup.grants, &mut wasi)?;
         Ok(Self {
             metrics: setup.metrics.of(&origin.plugin, &setup.name),
             memory: MemoryLimiter::new(setup.limits.memory),
-            lines: Lines::default(),
-            speaker: Speaker::new(),
+            log_rate: LogRate::default(),
+            number: GuestNumber::new(),
             connections: 0,
             table: ResourceTable::new(),
             wasi: wasi.build(),
             _folders: folders,
             origin,
             setup,
-            tail,
+            stderr_tail,
             reader,
         })
     }

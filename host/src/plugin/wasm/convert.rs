@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::bindings::exports::flusso::connector as exports;
 use super::bindings::flusso::connector::{reader as imported, types as wit};
-use super::guest::{Fault, GuestError};
+use super::fault::{Checked, Fault, GuestError, Origin, Violation};
 use super::limits::{ITEMS, TEXT, plain};
 use crate::engine::StageError;
 use crate::engine::stage;
@@ -19,23 +19,18 @@ const MAX_CURSOR: usize = 1 << 20;
 /// Characters of an index's name, a history's, a hash.
 const MAX_NAME: usize = 1_000;
 
-/// What a guest returned cannot be; the text goes on after "returned".
-pub(super) struct Lie(pub(super) String);
-
-pub(super) type Checked<T> = Result<T, Lie>;
-
 /// A list that is not longer than it may be.
 pub(super) fn counted<T>(list: Vec<T>, max: usize, what: &str) -> Checked<Vec<T>> {
     let max = max.min(ITEMS);
     match list.len() > max {
-        true => Err(Lie(format!("{} {what} where at most {max} were asked for", list.len()))),
+        true => Err(Violation::TooMany { what: what.to_owned(), found: list.len(), limit: max }),
         false => Ok(list),
     }
 }
 
 fn sized(bytes: Vec<u8>, max: usize, what: &str) -> Checked<Vec<u8>> {
     match bytes.len() > max {
-        true => Err(Lie(format!("a {what} of {} bytes; it may have {max}", bytes.len()))),
+        true => Err(Violation::TooLong { what: what.to_owned(), found: bytes.len(), limit: max }),
         false => Ok(bytes),
     }
 }
@@ -43,7 +38,7 @@ fn sized(bytes: Vec<u8>, max: usize, what: &str) -> Checked<Vec<u8>> {
 fn name(text: String, what: &str) -> Checked<String> {
     let bad = text.is_empty() || text.len() > MAX_NAME || text.chars().any(char::is_control);
     match bad {
-        true => Err(Lie(format!("a {what} that is empty, longer than {MAX_NAME} bytes or unprintable"))),
+        true => Err(Violation::Rule(format!("a {what} that is empty, longer than {MAX_NAME} bytes or unprintable"))),
         false => Ok(text),
     }
 }
@@ -52,12 +47,12 @@ fn name(text: String, what: &str) -> Checked<String> {
 fn place(number: u32, count: usize, what: &str) -> Checked<u32> {
     match usize::try_from(number).is_ok_and(|number| number < count) {
         true => Ok(number),
-        false => Err(Lie(format!("{what} number {number}, and there are {count}"))),
+        false => Err(Violation::Rule(format!("{what} number {number}, and there are {count}"))),
     }
 }
 
 /// Why a stage has no result: the guest's own answer, with plugin and call before it.
-pub(super) fn refused(origin: &super::Origin, call: &str, error: wit::Error) -> StageError {
+pub(super) fn refused(origin: &Origin, call: &str, error: wit::Error) -> StageError {
     let said = |text: &str| format!("plugin {} ({}), {call}: {}", origin.plugin, origin.instance, plain(text, TEXT));
     match error {
         wit::Error::Transient(wit::Transient { message, retry_after_ms, .. }) => {
@@ -369,7 +364,7 @@ pub(super) fn outcome(outcome: wit::Outcome) -> model::Outcome {
 pub(super) fn outcomes(outcomes: Vec<wit::Outcome>, asked: usize) -> Checked<Vec<model::Outcome>> {
     match outcomes.len() == asked {
         true => Ok(outcomes.into_iter().map(outcome).collect()),
-        false => Err(Lie(format!("{} outcomes for {asked} documents", outcomes.len()))),
+        false => Err(Violation::Rule(format!("{} outcomes for {asked} documents", outcomes.len()))),
     }
 }
 

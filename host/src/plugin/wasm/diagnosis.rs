@@ -1,8 +1,10 @@
 //! Asking a plugin to look at what it would work with, where it can.
 
 use super::bindings::exports::flusso::connector::diagnosis as wit;
+use super::builder::Request;
+use super::convert;
 use super::limits::{TEXT, plain};
-use super::{Plugin, Request, convert};
+use super::plugin::Plugin;
 use crate::engine::StageError;
 use crate::model::TableInterest;
 use crate::plugin::finding::{Finding, Level};

@@ -4,7 +4,6 @@
 //! what a guest was doing is unknown then, so it is never used again. The error names plugin, version, call and limit.
 //! (Guarded by `host/tests/misbehaviour.rs`.)
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,13 +13,14 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 use wasmtime::Store;
 
-use super::bindings::exports::flusso::connector as exports;
 use super::bindings::flusso::connector::types::Error;
-use super::context::{Context, Origin, Setup};
-use super::convert::{Checked, Lie, refused};
+use super::context::{Context, Setup};
+use super::convert::refused;
+use super::fault::{Checked, Fault, GuestError, Origin};
 use super::limits::{Limits, QUEUE};
-use super::reader::Reader;
-use super::runtime::{Prepared, Roles};
+use super::roles::Exports;
+use super::row_reader::RowReader;
+use super::runtime::Prepared;
 use crate::engine::StageError;
 
 /// A boxed future that borrows the store.
@@ -29,119 +29,10 @@ pub(super) type Running<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// What happens in the task; false: the guest is gone.
 type Job = Box<dyn for<'a> FnOnce(&'a mut Live) -> Running<'a, bool> + Send>;
 
-/// A guest did not answer, or not with anything that can be used. Its instance is gone.
-#[derive(Debug, Clone)]
-pub struct GuestError {
-    origin: Arc<Origin>,
-    call: &'static str,
-    fault: Fault,
-}
-
-/// What a guest did.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum Fault {
-    /// It stopped itself (a panic), or did what no guest may.
-    #[error("trapped: {0}")]
-    Trapped(Arc<str>),
-    /// It took too long.
-    #[error("did not answer within {} s (`limits.call_timeout`)", .0.as_secs_f64())]
-    TimedOut(Duration),
-    /// It wanted too much memory.
-    #[error("wanted {wanted} bytes of memory and may have {limit} (`limits.memory`)")]
-    Memory {
-        /// What it would have come to.
-        wanted: usize,
-        /// What it may have.
-        limit: u64,
-    },
-    /// It returned what cannot be.
-    #[error("returned {0}")]
-    Lied(Arc<str>),
-    /// A folder it was granted is not there.
-    #[error("could not be given what it was granted: {0}")]
-    Grant(Arc<str>),
-    /// It ended in an earlier call, or its caller went away.
-    #[error("is gone since an earlier call")]
-    Gone,
-}
-
-impl GuestError {
-    /// What it did.
-    pub fn fault(&self) -> &Fault {
-        &self.fault
-    }
-}
-
-impl fmt::Display for GuestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Origin { plugin, version, instance } = &*self.origin;
-        write!(f, "plugin {plugin} {version} ({instance}), call {}: the guest {}", self.call, self.fault)
-    }
-}
-
-impl std::error::Error for GuestError {}
-
-/// A store with its instance and what it exports.
+/// A store with its instance and the interfaces that it exports.
 pub(super) struct Live {
     pub(super) store: Store<Context>,
     pub(super) exports: Exports,
-}
-
-/// The exported interfaces of one instance.
-pub(super) struct Exports {
-    pub(super) plugin: exports::plugin::Guest,
-    source: Option<(exports::source::Guest, exports::snapshot::Guest)>,
-    reader: Option<exports::reader::Guest>,
-    builder: Option<exports::builder::Guest>,
-    ranges: Option<exports::range_builder::Guest>,
-    sink: Option<exports::sink::Guest>,
-    diagnosis: Option<exports::diagnosis::Guest>,
-    inventory: Option<exports::inventory::Guest>,
-}
-
-macro_rules! role {
-    ($($name:ident: $module:ident = $get:expr;)*) => {
-        $(pub(super) fn $name(&self) -> wasmtime::Result<&exports::$module::Guest> {
-            let get: fn(&Self) -> Option<&exports::$module::Guest> = $get;
-            get(self).ok_or_else(|| wasmtime::Error::msg(concat!("the plugin does not export `", stringify!($module), "`")))
-        })*
-    };
-}
-
-impl Exports {
-    fn load(
-        roles: &Roles,
-        store: &mut Store<Context>,
-        instance: &wasmtime::component::Instance,
-    ) -> wasmtime::Result<Self> {
-        let Roles { plugin, source, reader, builder, ranges, sink, diagnosis, inventory } = roles;
-        Ok(Self {
-            plugin: plugin.load(&mut *store, instance)?,
-            source: match source {
-                Some((source, snapshot)) => {
-                    Some((source.load(&mut *store, instance)?, snapshot.load(&mut *store, instance)?))
-                }
-                None => None,
-            },
-            reader: reader.as_ref().map(|reader| reader.load(&mut *store, instance)).transpose()?,
-            builder: builder.as_ref().map(|builder| builder.load(&mut *store, instance)).transpose()?,
-            ranges: ranges.as_ref().map(|ranges| ranges.load(&mut *store, instance)).transpose()?,
-            sink: sink.as_ref().map(|sink| sink.load(&mut *store, instance)).transpose()?,
-            diagnosis: diagnosis.as_ref().map(|diagnosis| diagnosis.load(&mut *store, instance)).transpose()?,
-            inventory: inventory.as_ref().map(|inventory| inventory.load(&mut *store, instance)).transpose()?,
-        })
-    }
-
-    role! {
-        source: source = |all| all.source.as_ref().map(|(source, _)| source);
-        snapshot: snapshot = |all| all.source.as_ref().map(|(_, snapshot)| snapshot);
-        reader: reader = |all| all.reader.as_ref();
-        builder: builder = |all| all.builder.as_ref();
-        ranges: range_builder = |all| all.ranges.as_ref();
-        sink: sink = |all| all.sink.as_ref();
-        diagnosis: diagnosis = |all| all.diagnosis.as_ref();
-        inventory: inventory = |all| all.inventory.as_ref();
-    }
 }
 
 /// The handle of a live guest. Dropping it ends the guest once its call is done.
@@ -156,7 +47,7 @@ impl Guest {
     pub(super) async fn spawn(
         prepared: &Prepared,
         setup: Arc<Setup>,
-        reader: Option<Reader>,
+        reader: Option<Arc<dyn RowReader>>,
     ) -> Result<Self, GuestError> {
         let manifest = prepared.manifest();
         let (plugin, version) = (manifest.name.clone(), manifest.version.clone());
@@ -214,7 +105,7 @@ impl Guest {
         answer.await.map_err(|_| gone())?.map_err(|fault| self.fault(call, fault))
     }
 
-    /// Calls a function of the contract and checks what it returned. A lie ends the guest like a trap.
+    /// Calls a function of the contract and checks what it returned. A violation ends the guest like a trap.
     pub(super) async fn ask<R, T, F>(
         &self,
         call: &'static str,
@@ -227,7 +118,7 @@ impl Guest {
     {
         let answer = self.call(call, job).await?;
         let value = answer.map_err(|error| refused(&self.origin, call, error))?;
-        Ok(check(value).map_err(|Lie(what)| self.fault(call, Fault::Lied(what.into())))?)
+        Ok(check(value).map_err(|violation| self.fault(call, Fault::Violation(violation.to_string().into())))?)
     }
 
     /// An error of this guest in a call, also one found in what it returned.
@@ -256,7 +147,7 @@ fn fault(context: &Context, error: &wasmtime::Error) -> Fault {
     if let Some(wanted) = context.memory.denied() {
         return Fault::Memory { wanted, limit: context.setup.limits.memory };
     }
-    let said = context.tail.text();
+    let said = context.stderr_tail.text();
     // The cause at the bottom is the trap; what stands above it is the guest's own backtrace.
     let cause = super::limits::plain(&error.root_cause().to_string(), super::limits::TEXT);
     Fault::Trapped(if said.is_empty() { cause.into() } else { format!("{cause} ({said})").into() })

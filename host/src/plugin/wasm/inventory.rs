@@ -1,8 +1,9 @@
 //! Asking a sink what it holds, and removing something of it, where it can.
 
 use super::bindings::exports::flusso::connector::inventory as wit;
+use super::convert;
 use super::limits::{TEXT, plain};
-use super::{Plugin, convert};
+use super::plugin::Plugin;
 use crate::engine::StageError;
 use crate::plugin::holding::{Holding, Standing};
 

@@ -1,38 +1,61 @@
 //! Plugins that are WebAssembly components: checking, compiling, linking, running.
 //!
-//! One task owns each store and takes messages ([`Guest`]); a trap, a time-out or a caller that went away ends the task
-//! and the store with it. Nothing of a guest is trusted: what it returns is counted and measured in `convert`, the only
-//! place where the contract's types meet the model.
+//! ```text
+//! file ─▶ artifact (Checked) ─▶ runtime: Compiled ─▶ Prepared ─▶ plugin ─spawn─▶ guest (a task that owns a store)
+//!         manifest, digest      cache, deserialize    roles       settings, grants   │ calls, one at a time
+//!                                                                                    ▼
+//!         engine traits ◀─ source, builder, sink ◀─ convert (checks what comes back) ◀ instance ─▶ imports
+//! ```
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `artifact`, `runtime`, `cache`, `deserialize` | from a file to a linked component; `deserialize` alone has `unsafe` |
+//! | `roles` | the table of the contract's roles: which interface, and what says whether a plugin has it |
+//! | `plugin`, `context`, `limits`, `folders` | a component as the configuration uses it: settings, grants, limits |
+//! | `guest`, `fault` | the task that owns a store, and what can go wrong in it (I9) |
+//! | `source`, `builder`, `sink`, `diagnosis`, `inventory` | the engine's traits, over guests |
+//! | `reader`, `row_reader` | rows for a builder's guest, from a guest of the source plugin |
+//! | `imports`, `guest_output`, `log_dedup` | what a guest may call, and what becomes of what it writes (I10) |
+//! | `convert` | the only place where the contract's types meet the model: what a guest returns is untrusted |
+//! | `bindings` | generated code, nothing else |
+//!
+//! One task owns each store and takes messages ([`Guest`]); a trap, a time-out or a cancelled caller ends the task and the store
+//! with it.
 
+mod artifact;
 mod bindings;
 mod builder;
 mod cache;
-mod checked;
 mod context;
 mod convert;
 mod deserialize;
 mod diagnosis;
+mod fault;
 mod folders;
 mod guest;
+mod guest_output;
 mod imports;
 mod inventory;
 pub mod limits;
+mod log_dedup;
 mod plugin;
 mod reader;
+mod roles;
+mod row_reader;
 mod runtime;
-mod said;
 mod sink;
 mod source;
 
+pub use artifact::{Checked, Digest};
 pub use builder::{GuestBuilder, Request};
-pub use checked::{Checked, Digest};
-pub use context::{Origin, Setup};
+pub use context::Setup;
 pub use diagnosis::examine;
-pub use guest::{Fault, Guest, GuestError};
+pub use fault::{Fault, GuestError, Origin};
+pub use guest::Guest;
 pub use inventory::{holdings, remove};
 pub use limits::Limits;
+pub use log_dedup::LogDedup;
 pub use plugin::Plugin;
 pub use runtime::{Compiled, PrepareError, Prepared, Runtime, default_cache};
-pub use said::Said;
 pub use sink::GuestSink;
 pub use source::GuestSource;

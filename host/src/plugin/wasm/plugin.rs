@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::context::{Origin, Setup};
-use super::guest::{Fault, Guest, GuestError};
-use super::reader::Reader;
+use super::context::Setup;
+use super::fault::{Fault, GuestError, Origin};
+use super::guest::Guest;
+use super::row_reader::RowReader;
 use super::runtime::Prepared;
 use crate::plugin::links::LinkTable;
 use crate::plugin::manifest::Manifest;
@@ -51,7 +52,7 @@ impl Plugin {
         &self.setup.links
     }
 
-    pub(super) async fn spawn(&self, reader: Option<Reader>) -> Result<Guest, GuestError> {
+    pub(super) async fn spawn(&self, reader: Option<Arc<dyn RowReader>>) -> Result<Guest, GuestError> {
         Guest::spawn(&self.prepared, self.setup.clone(), reader).await
     }
 
@@ -62,7 +63,7 @@ impl Plugin {
         let asking = guest
             .call("manifest", |live| Box::pin(async move { live.exports.plugin.call_manifest(&mut live.store).await }));
         let said = asking.await?;
-        let wrong = |what: String| guest.fault("manifest", Fault::Lied(what.into()));
+        let wrong = |what: String| guest.fault("manifest", Fault::Violation(what.into()));
         let said: Manifest =
             serde_json::from_str(&said).map_err(|error| wrong(format!("a manifest that is none: {error}")))?;
         match said == *self.manifest() {

@@ -1,63 +1,71 @@
 //! A guest of the source plugin that reads rows for one builder instance.
 
-use std::sync::Arc;
+use async_trait::async_trait;
 
-use super::Guest;
 use super::bindings::flusso::connector::reader::Relation;
-use super::bindings::flusso::connector::types::{Error, TableName, Value};
+use super::bindings::flusso::connector::types::{Error, TableName, Transient, Value};
 use super::convert::{self, RelationParts};
-use super::guest::GuestError;
+use super::fault::GuestError;
+use super::guest::Guest;
 use super::plugin::Plugin;
+use super::row_reader::RowReader;
 
-/// An opened reader. Clones share the guest.
-#[derive(Clone)]
-pub(super) struct Reader {
-    guest: Arc<Guest>,
+/// An opened reader.
+pub(super) struct GuestReader {
+    guest: Guest,
 }
 
-type Answer<T> = Result<Result<T, Error>, GuestError>;
-
-impl Reader {
+impl GuestReader {
     /// Makes a guest and opens it with the source's settings.
-    pub(super) async fn open(plugin: &Plugin) -> Answer<Self> {
-        let guest = Arc::new(plugin.spawn(None).await?);
+    pub(super) async fn open(plugin: &Plugin) -> Result<Result<Self, Error>, GuestError> {
+        let guest = plugin.spawn(None).await?;
         let settings = plugin.settings();
         let opening = guest.call("reader.open", move |live| {
             Box::pin(async move { live.exports.reader()?.call_open(&mut live.store, &settings).await })
         });
         Ok(opening.await?.map(|()| Self { guest }))
     }
+}
 
-    pub(super) async fn primary_key(&self, table: TableName) -> Answer<Vec<String>> {
+fn answer<T>(answer: Result<Result<T, Error>, GuestError>) -> Result<T, Error> {
+    let died = |error: GuestError| {
+        Error::Transient(Transient { message: error.to_string(), retry_after_ms: None, extra: None })
+    };
+    answer.unwrap_or_else(|error| Err(died(error)))
+}
+
+#[async_trait]
+impl RowReader for GuestReader {
+    async fn primary_key(&self, table: TableName) -> Result<Vec<String>, Error> {
         let call = self.guest.call("reader.primary-key", move |live| {
             Box::pin(async move { live.exports.reader()?.call_primary_key(&mut live.store, &table).await })
         });
-        call.await
+        answer(call.await)
     }
 
-    pub(super) async fn begin(&self) -> Answer<()> {
+    async fn begin(&self) -> Result<(), Error> {
         let call = self.guest.call("reader.begin", |live| {
             Box::pin(async move { live.exports.reader()?.call_begin(&mut live.store).await })
         });
-        call.await
+        answer(call.await)
     }
 
-    pub(super) async fn rows(
+    async fn rows(
         &self,
         table: TableName,
         columns: Vec<String>,
         keys: Vec<Vec<Value>>,
-    ) -> Answer<Vec<Vec<Value>>> {
+    ) -> Result<Vec<Vec<Value>>, Error> {
         let call = self.guest.call("reader.rows", move |live| {
             Box::pin(async move {
                 let keys: Vec<_> = keys.iter().collect();
                 live.exports.reader()?.call_rows(&mut live.store, &table, &convert::texts(&columns), &keys).await
             })
         });
-        call.await
+        answer(call.await)
     }
 
-    pub(super) async fn related(&self, relation: Relation) -> Answer<Vec<Vec<Value>>> {
+    async fn related(&self, relation: Relation) -> Result<Vec<Vec<Value>>, Error> {
         let call = self.guest.call("reader.related", move |live| {
             Box::pin(async move {
                 let parts = RelationParts::of(&relation);
@@ -65,6 +73,6 @@ impl Reader {
                 live.exports.reader()?.call_related(&mut live.store, parts.relation(&relation, &filters)).await
             })
         });
-        call.await
+        answer(call.await)
     }
 }

@@ -8,10 +8,11 @@ use std::time::Duration;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, Engine};
 
-use super::bindings::exports::flusso::connector as exports;
+use super::artifact::{Checked, Digest};
 use super::cache::Cache;
 use super::context::Context;
-use super::{Checked, Digest, imports};
+use super::imports;
+use super::roles::Roles;
 use crate::plugin::manifest::{Manifest, Role};
 
 /// How often the epoch ticks: how long a guest may run before it yields to the other tasks of its thread.
@@ -225,57 +226,5 @@ impl Prepared {
 
     pub(super) fn roles(&self) -> &Roles {
         &self.inner.roles
-    }
-}
-
-/// Where the functions of each exported interface are.
-#[derive(Clone)]
-pub(super) struct Roles {
-    pub(super) plugin: exports::plugin::GuestIndices,
-    pub(super) source: Option<(exports::source::GuestIndices, exports::snapshot::GuestIndices)>,
-    pub(super) reader: Option<exports::reader::GuestIndices>,
-    pub(super) builder: Option<exports::builder::GuestIndices>,
-    pub(super) ranges: Option<exports::range_builder::GuestIndices>,
-    pub(super) sink: Option<exports::sink::GuestIndices>,
-    /// No role: looked for among the exports.
-    pub(super) diagnosis: Option<exports::diagnosis::GuestIndices>,
-    /// No role either.
-    pub(super) inventory: Option<exports::inventory::GuestIndices>,
-}
-
-impl Roles {
-    fn find(
-        pre: &InstancePre<Context>,
-        manifest: &Manifest,
-        has: impl Fn(&str) -> bool,
-    ) -> Result<Self, (Role, wasmtime::Error)> {
-        let first = manifest.roles.first().copied().unwrap_or(Role::Source);
-        let wanted = |role| manifest.has(role).then_some(role);
-        let named = |role| move |error| (role, error);
-        let source = wanted(Role::Source).map(|role| {
-            let source = exports::source::GuestIndices::new(pre).map_err(named(role))?;
-            Ok((source, exports::snapshot::GuestIndices::new(pre).map_err(named(role))?))
-        });
-        let reader = wanted(Role::Reader).map(|role| exports::reader::GuestIndices::new(pre).map_err(named(role)));
-        let builder = wanted(Role::Builder).map(|role| exports::builder::GuestIndices::new(pre).map_err(named(role)));
-        let ranges =
-            wanted(Role::RangeBuilder).map(|role| exports::range_builder::GuestIndices::new(pre).map_err(named(role)));
-        let sink = wanted(Role::Sink).map(|role| exports::sink::GuestIndices::new(pre).map_err(named(role)));
-        Ok(Self {
-            plugin: exports::plugin::GuestIndices::new(pre).map_err(named(first))?,
-            source: source.transpose()?,
-            reader: reader.transpose()?,
-            builder: builder.transpose()?,
-            ranges: ranges.transpose()?,
-            sink: sink.transpose()?,
-            diagnosis: match has("diagnosis") {
-                true => Some(exports::diagnosis::GuestIndices::new(pre).map_err(named(first))?),
-                false => None,
-            },
-            inventory: match has("inventory") {
-                true => Some(exports::inventory::GuestIndices::new(pre).map_err(named(first))?),
-                false => None,
-            },
-        })
     }
 }

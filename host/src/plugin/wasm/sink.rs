@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Guest, Plugin, convert};
+use super::convert;
+use super::guest::Guest;
+use super::plugin::Plugin;
 use crate::engine::stage::{self, Documents, Ensured, Flushed, Result, Writer};
 use crate::model::{HistoryId, Mapping, Target, Version};
 

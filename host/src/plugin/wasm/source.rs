@@ -5,8 +5,10 @@ use std::cmp::Ordering;
 use async_trait::async_trait;
 
 use super::bindings::exports::flusso::connector::source::PollRequest;
+use super::convert;
+use super::guest::Guest;
 use super::limits::ITEMS;
-use super::{Guest, Plugin, convert};
+use super::plugin::Plugin;
 use crate::engine::stage::{self, Capture, Division, Inspection, Page, Poll, Preparation, Result, Snapshot};
 use crate::model::{Event, Position, TableInterest, TableNumber};
 

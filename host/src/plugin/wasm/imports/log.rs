@@ -1,67 +1,22 @@
-//! `log`, and what a guest writes to its standard output and error: lines among the host's, with the plugin's name, of a
-//! bounded length and rate, without control characters.
+//! `log`: a guest's own log lines.
 
-use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{self, Poll};
-use std::time::{Duration, Instant};
-
-use tokio::io::AsyncWrite;
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use std::time::Instant;
 
 use crate::plugin::wasm::bindings::flusso::connector::log::{self, Level};
-use crate::plugin::wasm::context::{Context, Origin};
+use crate::plugin::wasm::context::Context;
+use crate::plugin::wasm::fault::Origin;
+use crate::plugin::wasm::guest_output::write;
 use crate::plugin::wasm::limits::{TEXT, plain};
 
-/// Lines a second, on average.
-const RATE: f64 = 200.0;
-/// Lines at once.
-const BURST: f64 = 1_000.0;
-/// Fields of a line, and bytes of one.
+/// Fields of a line.
 const MAX_FIELDS: usize = 32;
-const FIELD: usize = 1 << 10;
-/// The last bytes of standard error, which say why a guest panicked.
-const TAIL: usize = 2 << 10;
-
-/// How many lines a guest may still write.
-#[derive(Debug)]
-pub(in crate::plugin::wasm) struct Lines {
-    left: f64,
-    refilled: Instant,
-    dropped: u64,
-    told: Instant,
-}
-
-impl Default for Lines {
-    fn default() -> Self {
-        let now = Instant::now();
-        Self { left: BURST, refilled: now, dropped: 0, told: now }
-    }
-}
-
-impl Lines {
-    /// Whether one more may be written now, and how many were dropped if it is time to say so.
-    fn take(&mut self, now: Instant) -> (bool, Option<u64>) {
-        self.left = (self.left + now.duration_since(self.refilled).as_secs_f64() * RATE).min(BURST);
-        self.refilled = now;
-        let granted = self.left >= 1.0;
-        match granted {
-            true => self.left -= 1.0,
-            false => self.dropped += 1,
-        }
-        let tell = self.dropped > 0 && now.duration_since(self.told) >= Duration::from_secs(1);
-        let told = tell.then(|| std::mem::take(&mut self.dropped));
-        if told.is_some() {
-            self.told = now;
-        }
-        (granted, told)
-    }
-}
+/// Bytes of a field's name, and of its value.
+const MAX_FIELD_NAME: usize = 64;
+const MAX_FIELD: usize = 1 << 10;
 
 impl log::Host for Context {
     async fn log(&mut self, level: Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
-        let (granted, dropped) = self.lines.take(Instant::now());
+        let (granted, dropped) = self.log_rate.take(Instant::now());
         if let Some(lines) = dropped {
             let Origin { plugin, instance, .. } = &*self.origin;
             tracing::warn!(target: "flusso::plugin", plugin, instance, lines, "log lines dropped: more than 200 a second");
@@ -70,137 +25,13 @@ impl log::Host for Context {
             let fields: Vec<_> = fields
                 .iter()
                 .take(MAX_FIELDS)
-                .map(|(name, value)| format!("{}={}", plain(name, 64), plain(value, FIELD)))
+                .map(|(name, value)| format!("{}={}", plain(name, MAX_FIELD_NAME), plain(value, MAX_FIELD)))
                 .collect();
             let (message, fields) = (plain(&message, TEXT), fields.join(" "));
-            if self.setup.said.is_new(self.speaker, &format!("{message}\0{fields}"), Instant::now()) {
+            if self.setup.log_dedup.is_new(self.number, &format!("{message}\0{fields}"), Instant::now()) {
                 write(&self.origin, level, &message, &fields);
             }
         }
         Ok(())
-    }
-}
-
-fn write(origin: &Origin, level: Level, message: &str, fields: &str) {
-    let Origin { plugin, instance, .. } = origin;
-    macro_rules! line {
-        ($level:ident) => {
-            match fields {
-                "" => tracing::$level!(target: "flusso::plugin", plugin, instance, "{message}"),
-                fields => tracing::$level!(target: "flusso::plugin", plugin, instance, "{message} {fields}"),
-            }
-        };
-    }
-    match level {
-        Level::Trace => line!(trace),
-        Level::Debug => line!(debug),
-        Level::Info => line!(info),
-        Level::Warn => line!(warn),
-        Level::Error => line!(error),
-    }
-}
-
-/// The end of what a guest wrote to standard error, for the error that names its trap.
-#[derive(Debug, Clone, Default)]
-pub(in crate::plugin::wasm) struct Tail(Arc<Mutex<Vec<u8>>>);
-
-impl Tail {
-    fn push(&self, bytes: &[u8]) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend_from_slice(bytes);
-        let over = kept.len().saturating_sub(TAIL);
-        kept.drain(..over);
-    }
-
-    /// What there is, in one line.
-    pub(in crate::plugin::wasm) fn text(&self) -> String {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        plain(String::from_utf8_lossy(&kept).trim(), TAIL)
-    }
-}
-
-/// A guest's standard output or error.
-#[derive(Clone)]
-pub(in crate::plugin::wasm) struct Stdio {
-    origin: Arc<Origin>,
-    tail: Option<Tail>,
-    line: Arc<Mutex<(Vec<u8>, Lines)>>,
-}
-
-impl Stdio {
-    pub(in crate::plugin::wasm) fn new(origin: Arc<Origin>, tail: Option<Tail>) -> Self {
-        Self { origin, tail, line: Arc::default() }
-    }
-
-    fn push(&self, bytes: &[u8]) {
-        if let Some(tail) = &self.tail {
-            tail.push(bytes);
-        }
-        let mut held = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        let (line, lines) = &mut *held;
-        for byte in bytes {
-            if *byte != b'\n' {
-                if line.len() < TEXT {
-                    line.push(*byte);
-                }
-                continue;
-            }
-            let text = plain(&String::from_utf8_lossy(line), TEXT);
-            line.clear();
-            if !text.trim().is_empty() && lines.take(Instant::now()).0 {
-                let level = if self.tail.is_some() { Level::Warn } else { Level::Info };
-                write(&self.origin, level, &text, "");
-            }
-        }
-    }
-}
-
-impl IsTerminal for Stdio {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StdoutStream for Stdio {
-    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(self.clone())
-    }
-}
-
-impl AsyncWrite for Stdio {
-    fn poll_write(self: Pin<&mut Self>, _: &mut task::Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.push(bytes);
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_flood_is_cut_and_said_once_a_second() {
-        let start = Instant::now();
-        let mut lines = Lines { left: BURST, refilled: start, dropped: 0, told: start };
-        let written = (0..5_000).filter(|_| lines.take(start).0).count();
-        assert_eq!(written, 1_000);
-        let (granted, told) = lines.take(start + Duration::from_secs(1));
-        assert_eq!((granted, told), (true, Some(4_000)));
-    }
-
-    #[test]
-    fn the_tail_of_standard_error_is_kept_in_one_line() {
-        let tail = Tail::default();
-        tail.push(&[b'x'; 10_000]);
-        tail.push(b"\npanicked at src/lib.rs\n");
-        assert!(tail.text().ends_with("x panicked at src/lib.rs") && tail.text().len() <= TAIL);
     }
 }
