@@ -164,7 +164,13 @@ mod tests {
     use super::*;
 
     fn mapping(index: &str) -> Mapping {
-        Mapping { index: index.to_owned(), hash: "h".to_owned(), fields: Vec::new(), prefix: String::new(), extra: None }
+        Mapping {
+            index: index.to_owned(),
+            hash: "h".to_owned(),
+            fields: Vec::new(),
+            prefix: String::new(),
+            extra: None,
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub(super) mod net;
 mod reader;
 mod secrets;
 mod state;
+mod stream;
 mod tls;
 
 use wasmtime::component::{HasSelf, Linker};

@@ -7,11 +7,12 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use wasmtime::component::Resource;
 
+use super::stream::Stream;
 use super::tls;
 use crate::plugin::capability::Address;
 use crate::plugin::wasm::bindings::flusso::connector::net::{self, NetError, TlsOptions};
@@ -20,11 +21,6 @@ use crate::plugin::wasm::limits::{CONNECTIONS, READ};
 
 /// What the first read of a connection can hold; it grows with what arrives.
 const FIRST_BUFFER: usize = 16 << 10;
-
-/// A TCP or unix stream, or TLS over one.
-pub(in crate::plugin::wasm) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// One connection of a guest.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]

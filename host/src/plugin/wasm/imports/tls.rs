@@ -16,7 +16,7 @@ use rustls::{
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use tokio_rustls::TlsConnector;
 
-use super::net::Stream;
+use super::stream::Stream;
 use crate::plugin::wasm::bindings::flusso::connector::net::{ClientIdentity, NetError, TlsOptions, Verification};
 
 /// Upgrades a stream. Returns it with the `tls-server-end-point` digest of the server's certificate, if it has one.
