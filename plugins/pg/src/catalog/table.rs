@@ -1,6 +1,7 @@
 //! What the server's catalogue says about tables: columns, types with domains resolved, keys, replica identity.
 
 use crate::error::{Error, Result};
+use crate::protocol::pg_types;
 use crate::protocol::session::Session;
 use crate::protocol::sql;
 use serde::Deserialize;
@@ -86,9 +87,8 @@ impl Column {
 
     /// Whether an index over it serves for values of another column.
     pub fn is_found_by(&self, value: &Self) -> bool {
-        let (integers, texts) = ([20, 21, 23], [25, 1043]);
-        let alike = |types: &[u32]| types.contains(&self.base) && types.contains(&value.base);
-        self.indexed && (self.base == value.base || alike(&integers) || alike(&texts))
+        let family = |column: &Self| pg_types::find(column.base).and_then(|row| row.family);
+        self.indexed && (self.base == value.base || family(self).is_some_and(|own| family(value) == Some(own)))
     }
 }
 

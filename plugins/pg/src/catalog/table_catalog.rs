@@ -2,6 +2,7 @@
 
 use crate::catalog::table::{self, Column, Table};
 use crate::error::Result;
+use crate::protocol::pg_types::{self, Family};
 use crate::protocol::session::Session;
 use flusso_documents as documents;
 use flusso_documents::{Catalogue, Form};
@@ -78,20 +79,10 @@ pub(crate) fn form(column: &Column) -> Form {
     if column.element != 0 || column.class == "c" || column.json_cast {
         return Form::Structured;
     }
-    match column.base {
-        16 => Form::Boolean,
-        20 | 21 | 23 => Form::Integer,
-        700 | 701 | 1700 => Form::Number,
-        25 | 1042 | 1043 | 19 => Form::Text,
-        2950 => Form::Uuid,
-        1082 => Form::Date,
-        1083 | 1266 => Form::Time,
-        1114 => Form::Timestamp,
-        1184 => Form::TimestampTz,
-        17 => Form::Bytes,
-        114 | 3802 => Form::Json,
-        _ if column.short_name == "citext" => Form::Text,
-        _ => Form::Other,
+    match pg_types::find(column.base) {
+        Some(row) => row.form,
+        None if column.short_name == "citext" => Form::Text,
+        None => Form::Other,
     }
 }
 
@@ -100,12 +91,10 @@ fn alike(column: &Column) -> Option<String> {
     if !column.can_be_listed() {
         return None;
     }
-    match column.base {
-        20 | 21 | 23 => Some("integer".to_owned()),
-        25 | 1043 if column.bytewise => Some("text".to_owned()),
-        2950 => Some("uuid".to_owned()),
-        1082 => Some("date".to_owned()),
-        _ if column.class == "e" => Some(column.type_name.clone()),
-        _ => None,
+    match pg_types::find(column.base).and_then(|row| row.family) {
+        Some(Family::Text) if !column.bytewise => None,
+        Some(family) => Some(format!("{family:?}").to_lowercase()),
+        None if column.class == "e" => Some(column.type_name.clone()),
+        None => None,
     }
 }

@@ -5,6 +5,7 @@ use crate::catalog::table::Table;
 use crate::documents::reader::{by_key, key_arrays};
 use crate::error::{Error, Result};
 use crate::protocol::codec::{self, Kind};
+use crate::protocol::pg_types;
 use crate::protocol::session::{Session, Statement};
 use crate::protocol::wire::Cut;
 use flusso_plugin::{Key, TableName, Value};
@@ -136,14 +137,7 @@ impl PgLookup<'_> {
 pub(crate) fn fits(table: &Table, columns: &[String], values: &[Value]) -> bool {
     columns.iter().zip(values).all(|(name, value)| {
         let (Ok(column), Some(text)) = (table.column(name), codec::encode(value)) else { return false };
-        match column.base {
-            21 => text.parse::<i16>().is_ok(),
-            23 => text.parse::<i32>().is_ok(),
-            20 => text.parse::<i64>().is_ok(),
-            26 => text.parse::<u32>().is_ok(),
-            2950 => text.bytes().filter(u8::is_ascii_hexdigit).count() == 32 && text.len() <= 38,
-            _ => true,
-        }
+        pg_types::find(column.base).is_none_or(|row| (row.reads)(&text))
     })
 }
 

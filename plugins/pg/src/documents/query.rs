@@ -13,6 +13,7 @@ use crate::catalog::table::{Column, Table, shape_query};
 use crate::catalog::table_catalog::TableCatalog;
 use crate::documents::filter;
 use crate::error::{Error, Result};
+use crate::protocol::pg_types;
 use crate::protocol::sql;
 use flusso_documents::{Cell, Content, Grouping, Node, Plan, Reduction};
 use flusso_schema::{AggregateOp, Direction, Transform};
@@ -247,12 +248,11 @@ fn reduced(reduction: &Reduction, node: &Node, table: &Table, alias: &str) -> Re
 
 /// The server has no `min` and `max` of uuids and booleans, but it orders them.
 fn extreme(function: &str, direction: &str, table: &Table, name: &str, sql: &str) -> Result<String> {
-    Ok(match table.column(name)?.base {
-        16 | 2950 => {
-            format!("(pg_catalog.array_agg({sql} ORDER BY {sql}{direction}) FILTER (WHERE {sql} IS NOT NULL))[1]")
-        }
+    let has_extremes = pg_types::find(table.column(name)?.base).is_none_or(|row| row.has_extremes);
+    Ok(match has_extremes {
+        false => format!("(pg_catalog.array_agg({sql} ORDER BY {sql}{direction}) FILTER (WHERE {sql} IS NOT NULL))[1]"),
         // Found through the search path, as an extension's own are (citext).
-        _ => format!("{function}({sql})"),
+        true => format!("{function}({sql})"),
     })
 }
 

@@ -1,6 +1,7 @@
 //! One codec for keys and links: what the change stream, the snapshot and the reader print of a value becomes the same
 //! [`Value`], and a [`Value`] becomes the text that the server reads back as the same value.
 
+use crate::protocol::pg_types;
 use flusso_plugin::Value;
 
 /// What a column's base type is to the codec.
@@ -33,19 +34,7 @@ pub enum Kind {
 impl Kind {
     /// By the oid of the base type (domains resolved).
     pub fn of(base: u32) -> Self {
-        match base {
-            16 => Self::Boolean,
-            20 | 21 | 23 | 26 => Self::Integer,
-            700 | 701 => Self::Float,
-            1700 => Self::Decimal,
-            17 => Self::Bytes,
-            2950 => Self::Uuid,
-            1082 => Self::Date,
-            1083 | 1266 => Self::Time,
-            1114 | 1184 => Self::Timestamp,
-            114 | 3802 => Self::Json,
-            _ => Self::Text,
-        }
+        pg_types::find(base).map_or(Self::Text, |row| row.kind)
     }
 
     /// What the server printed, as a value. What does not look like its type stays text, so nothing is lost.

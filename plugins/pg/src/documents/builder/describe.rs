@@ -6,6 +6,7 @@ use crate::documents::builder::mapping_hash;
 use crate::documents::builder::{DocumentOrigin, Index};
 use crate::error::Result;
 use crate::links::LinkRelation;
+use crate::protocol::pg_types;
 use flusso_documents::Form;
 use flusso_plugin::{Field, Mapping};
 use flusso_schema::Schema;
@@ -80,20 +81,8 @@ fn field_type(column: &Column) -> (&'static str, bool) {
 }
 
 fn scalar(base: u32, class: &str) -> &'static str {
-    match (class, base) {
-        ("e", _) => "enum",
-        (_, 16) => "boolean",
-        (_, 21) => "short",
-        (_, 23) => "integer",
-        (_, 20) => "long",
-        (_, 700) => "float",
-        (_, 701) => "double",
-        (_, 1700) => "decimal",
-        (_, 2950) => "uuid",
-        (_, 1082) => "date",
-        (_, 1114 | 1184) => "timestamp",
-        (_, 114 | 3802) => "json",
-        (_, 25 | 1043) => "text",
-        _ => "keyword",
+    match class {
+        "e" => "enum",
+        _ => pg_types::find(base).map_or("keyword", |row| row.field),
     }
 }
