@@ -8,7 +8,7 @@ use std::fmt;
 pub enum Error {
     /// It may work later.
     Transient(String),
-    /// Somebody else holds the slot; the text names them.
+    /// Another session holds the slot; the text names it.
     Busy(String),
     /// What should be resumed is gone.
     HistoryLost(String),

@@ -1,15 +1,18 @@
 //! `pg.wasm`: PostgreSQL as a source, a snapshot, a reader, a builder and a range builder.
 //!
 //! ```text
-//! roles ─▶ source ─▶ capture ─▶ stream ────────────┐        settings: where, and what things are called
-//!       ─▶ snapshot, reader ─▶ keyed, walk ────────┤─▶ session ─▶ wire ─▶ transport
-//!       ─▶ builder, range ─▶ query ─▶ executor ────┘        codec: keys and links from the server's text
-//!                  └─▶ flusso-documents: plans, and bodies from rows
+//! replication/   write-ahead log → changes of rows, in commit order ─┐
+//! snapshot/      the keys of whole tables, range by range ───────────┤
+//! documents/     keys → documents; changed rows → keys ──────────────┼─▶ protocol/   sessions, wire format, value codec
+//! catalog/       columns, keys and fingerprints of tables ───────────┤
+//! diagnosis/     what `check` reports ───────────────────────────────┘
+//! links/         the host's link table, as builds and the resolver use it
+//! settings/      connection settings and object names
 //! ```
 //!
-//! Keys have one codec ([`codec`]) on every path, and documents one way of being built: a plan (of a schema, or of the rows
-//! of one table) is written as statements once, and its rows are put together by `flusso-documents`. The document of a
-//! whole row equals `row_to_json` of the row.
+//! Keys have one codec ([`protocol::codec`]) on every path. Documents are built in one way: a plan (of a schema file, or of
+//! one table) is translated to SQL once, and `flusso-documents` assembles its rows into JSON. The document of a whole row
+//! equals `row_to_json` of the row. To support a column type, add a row to [`protocol::pg_types`].
 
 pub mod catalog;
 pub mod diagnosis;

@@ -1,6 +1,6 @@
-//! A table without its rows, as the catalogue shows it at one moment. Compared with an earlier one it tells what no change of
-//! the stream does: a column retyped in place, a partition that came, went or was emptied, a table made again or out of the
-//! publication for a while, old links that are told no more.
+//! The definition of a table at one moment. Compared with an earlier one it shows what the change stream does not report: a
+//! column retyped in place, a partition attached, detached or truncated, a table recreated or out of the publication for a
+//! while, a replica identity that no longer covers the link columns.
 
 mod diff;
 

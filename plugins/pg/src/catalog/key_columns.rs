@@ -1,4 +1,4 @@
-//! Rows of one table by their keys: what is selected, and where the key stands in it.
+//! The select list and the key columns with which rows of one table are read by key.
 
 use crate::catalog::table::Table;
 use crate::error::{Error, Result};

@@ -1,4 +1,12 @@
-//! TODO
+//! What the server's catalogue says about tables, read in one query for all of them.
+//!
+//! | file | answers |
+//! |---|---|
+//! | [`table`] | columns, types with domains resolved, primary key, replica identity |
+//! | [`table_catalog`] | the same, as `flusso-documents` plans with it |
+//! | [`key_columns`] | how a table is selected by its key |
+//! | [`fingerprint`] | everything in the catalogue that documents depend on, comparable with what it was earlier |
+//! | [`shape_store`] | the fingerprints of the last run, kept by the host |
 
 pub mod fingerprint;
 pub mod key_columns;

@@ -1,4 +1,5 @@
-//! What the source remembers of its tables over restarts: how each stood when the documents that read it were last right.
+//! The fingerprint of each followed table at the last moment when its documents were known to be right, kept by the host
+//! over restarts. A difference at the next start means that documents have to be built again.
 
 use crate::catalog::fingerprint::Fingerprint;
 use crate::error::Result;
@@ -31,7 +32,7 @@ pub fn label(interest: &TableInterest) -> String {
     format!("{}.{}", interest.table.schema, interest.table.name)
 }
 
-/// For a host that keeps nothing: what changed while nobody looked is not noticed.
+/// For a host without storage: changes made between two runs are not noticed.
 pub struct NoShapeStore;
 
 impl ShapeStore for NoShapeStore {

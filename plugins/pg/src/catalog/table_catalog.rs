@@ -1,4 +1,4 @@
-//! The tables of some documents as the catalogue shows them, in the words of `flusso-documents`.
+//! The catalogue in the form in which `flusso-documents` plans with it.
 
 use crate::catalog::table::{self, Column, Table};
 use crate::error::Result;

@@ -1,4 +1,4 @@
-//! What a schema promises of columns, against what they are: nulls, generated values, conditions that look elsewhere.
+//! What a schema file claims about columns, compared with the catalogue: nulls, generated values, conditions on other tables.
 
 use crate::catalog::table::{Column, Table};
 use crate::catalog::table_catalog::TableCatalog;

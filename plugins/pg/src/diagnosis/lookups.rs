@@ -1,5 +1,5 @@
-//! Columns that rows are looked up by, at each build and for each change that is followed: without an index on them the server
-//! reads the whole table every time.
+//! Indexes for lookups: each build and each followed change looks rows up by some columns, and without an index on them the
+//! server reads the whole table every time.
 
 use crate::catalog::table::Table;
 use crate::catalog::table_catalog::TableCatalog;

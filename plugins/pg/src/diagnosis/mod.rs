@@ -1,5 +1,5 @@
-//! `check`: what a start would find wrong with the database, and what would only show later; with the statement that helps.
-//! Reads the catalogue, changes nothing.
+//! `check`: what would stop a start, and what would only fail later, each with the statement that repairs it. Reads the
+//! catalogue and changes nothing.
 
 mod code;
 mod fields;

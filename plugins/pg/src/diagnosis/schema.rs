@@ -1,4 +1,4 @@
-//! Schemas against the live catalogue: tables and columns that are not there, types that do not fit, what the server refuses.
+//! Schema files against the live catalogue: missing tables and columns, types that do not fit, SQL that the server refuses.
 
 use crate::catalog::table::{self, Table};
 use crate::catalog::table_catalog::TableCatalog;

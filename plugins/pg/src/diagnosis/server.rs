@@ -1,4 +1,4 @@
-//! The server and the slot: whether it can be followed, and how far the slot is.
+//! The server and the slot: settings that logical replication needs, and how much the slot retains.
 
 use crate::diagnosis::Report;
 use crate::diagnosis::code::Code;
@@ -65,7 +65,7 @@ pub(super) fn look(session: &mut Session, settings: &Settings, report: &mut Repo
     let name = source::slot_name(session, settings, &server)?;
     let slot = slot(session, settings, &name, &server.name, report)?;
     if !slot && row.text(4).parse().is_ok_and(|left: i64| left < 1) {
-        let message = "every replication slot is taken: drop one that nobody uses, or raise max_replication_slots and restart the server";
+        let message = "every replication slot is taken: drop one that is not used, or raise max_replication_slots and restart the server";
         report.error(Code::Slots, "server", message, "SELECT slot_name, active FROM pg_replication_slots;".to_owned());
     }
     Ok(Found { slot, role })

@@ -1,4 +1,4 @@
-//! Each table by itself: whether it may be read and followed, and how a row that goes or moves is followed to where it was.
+//! Each table by itself: whether it may be read and followed, and how a deleted or moved row is traced to its old parents.
 
 use crate::catalog::table::Table;
 use crate::diagnosis::Report;

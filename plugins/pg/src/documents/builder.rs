@@ -1,4 +1,4 @@
-//! The builder: documents by key, each made of the rows of one table or of a whole tree of them.
+//! The contract's builder: documents by key, each of a root row and the tree of rows that belong to it.
 
 mod describe;
 mod mapping_hash;

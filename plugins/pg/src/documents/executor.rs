@@ -1,9 +1,9 @@
-//! Fetches the rows of a plan through a session: questions leave together and are answered in order, all in one
-//! transaction that sees one moment.
+//! Fetches the rows of a plan through a session: statements are pipelined and answered in order, all in one repeatable-read
+//! transaction.
 //!
-//! `BEGIN` and a look at the tables' shapes travel with the first question, `COMMIT` with the last. Not more questions are
-//! under way than surely fit the buffers between here and the server: a server that waits for us to read, while we wait for
-//! it to read, would wait for ever.
+//! `BEGIN` and a comparison of the tables' definitions travel with the first statement, `COMMIT` with the last. The number of
+//! statements in flight is bounded by what surely fits the socket buffers: otherwise the server could block on its answers
+//! while this side blocks on its requests.
 
 use crate::documents::query::Queries;
 use crate::error::{Error, Result};

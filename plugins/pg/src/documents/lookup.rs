@@ -1,4 +1,4 @@
-//! The resolver's questions as SQL: a statement a question, all of a round on their way together.
+//! The lookups of the resolver as SQL: one statement each, all of a step pipelined.
 
 use crate::catalog::key_columns::KeyColumns;
 use crate::catalog::table::Table;

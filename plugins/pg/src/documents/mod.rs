@@ -1,4 +1,11 @@
-//! TODO
+//! From keys to documents, by plans of `flusso-documents`.
+//!
+//! ```text
+//! builder ──────┐                  keys of root rows → documents; resolves what a change touches (`lookup`)
+//! range_builder ┴▶ query, filter   a plan's nodes as SQL, prepared once
+//!               └▶ executor        statements of one plan sent together, answered in order, in one transaction
+//! reader                           rows for builders of other plugins
+//! ```
 
 pub mod builder;
 pub(crate) mod executor;

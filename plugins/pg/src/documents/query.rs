@@ -1,4 +1,4 @@
-//! The nodes of a plan as SQL: one statement each, given the links as one array a column.
+//! The nodes of a plan as SQL: one statement each, with the links as one array parameter a column.
 //!
 //! Rows are looked up by `link = ANY($1)` where the text of the link column says which link a row belongs to; that is four
 //! times as fast as a join with the array, and with an index on the column an order by it costs nothing. Where the text

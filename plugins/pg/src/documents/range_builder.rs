@@ -1,9 +1,8 @@
-//! The range builder: documents of whole ranges of a root table. A page of root rows is read along the key, and what
-//! belongs to them by their keys, all of one moment.
+//! The contract's range builder: documents of whole ranges of a root table. A page of root rows is read in key order, the rows
+//! that belong to them by their keys, all in one snapshot.
 //!
-//! A document of one row is a statement of its own, so the next page of such is asked for at the end of a call and waits in
-//! the socket. Where documents have more rows, nothing is read ahead: a transaction held open while nobody asks would keep
-//! the server from cleaning up.
+//! Where a document is one row, the next page is requested at the end of a call and waits in the socket. Where documents have
+//! more rows, nothing is read ahead: a transaction that stays open between calls would keep the server from vacuuming.
 
 use crate::documents::builder::{self, DocumentBuilder, Index, OVERTAKEN_CHUNK};
 use crate::documents::executor::{Executor, push};

@@ -1,4 +1,4 @@
-//! The reader: rows by key and by relation, all of one moment, for builders that are not this plugin's own.
+//! The contract's reader: rows by key and by relation in one snapshot, for builders of other plugins.
 
 use crate::catalog::key_columns::KeyColumns;
 use crate::catalog::table::{self, Table};

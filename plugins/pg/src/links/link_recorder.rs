@@ -1,4 +1,4 @@
-//! The builder's side: the links that a build has read, and which chunk of documents read each.
+//! The builder's side: the links that a build has read, and the chunk of documents that read each of them.
 
 use crate::error::Result;
 use crate::links::{LinkRelation, LinkTable, packed};

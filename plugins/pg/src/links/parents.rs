@@ -1,4 +1,4 @@
-//! The resolver's side: where rows were, and what a batch ended.
+//! The resolver's side: the old parents of deleted and moved rows, and the links that a batch removed.
 
 use crate::error::{Error, Result};
 use crate::links::{LinkRelation, LinkTable, packed};
@@ -21,7 +21,8 @@ impl Links<Error> for ParentLookup<'_> {
             return Ok(Vec::new());
         };
         let rows: Vec<Vec<u8>> = rows.iter().map(|row| packed::key(row)).collect();
-        let damaged = || Error::Fatal(format!("the link table holds what nobody wrote, of {}", relation.name));
+        let damaged =
+            || Error::Fatal(format!("the link table is damaged: an entry of {} cannot be decoded", relation.name));
         let links = |links: Vec<Vec<u8>>| links.iter().map(|link| packed::values(link).ok_or_else(damaged)).collect();
         table.parents(&relation.name, &rows)?.into_iter().map(links).collect()
     }

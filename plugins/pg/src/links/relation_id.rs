@@ -1,4 +1,4 @@
-//! Relations by their names, which stay from run to run as long as what is remembered of them means the same.
+//! Names of relations in the link table. A name is the same in every run as long as the stored links mean the same.
 
 use crate::catalog::table::Table;
 use crate::error::Result;
@@ -42,7 +42,7 @@ impl LinkRelation {
     }
 }
 
-/// A name as it is, if nothing in it could be taken for something else.
+/// A name unquoted, if it contains no separator of the format.
 fn plain(name: &str) -> String {
     let usual = name.chars().all(|character| character.is_alphanumeric() || character == '_');
     if usual { name.to_owned() } else { crate::protocol::sql::name(name) }

@@ -1,4 +1,4 @@
-//! Proving who asks: trust, cleartext, md5, SCRAM-SHA-256 with and without channel binding.
+//! Authentication: trust, cleartext, md5, SCRAM-SHA-256 with and without channel binding.
 
 use crate::error::{Error, Result, ServerError};
 use crate::protocol::wire::{Cut, Wire, put_text};

@@ -229,7 +229,7 @@ impl Session {
                     }
                     return Err(Error::Server(error));
                 }
-                b'W' | b'G' | b'H' => return Err(Error::protocol("a copy nobody asked for")),
+                b'W' | b'G' | b'H' => return Err(Error::protocol("an unexpected COPY response")),
                 _ => {}
             }
         }

@@ -1,4 +1,4 @@
-//! Asking for TLS, as `sslmode` says. Speaking it is the host's.
+//! The SSLRequest, as `sslmode` says. The TLS protocol itself is spoken by the host.
 
 use crate::error::{Error, Result};
 use crate::protocol::transport::Verification;
@@ -33,7 +33,7 @@ pub(crate) fn secure(wire: &mut Wire, connection: &Connection) -> Result<Option<
             "connection_url",
             "the server does not speak TLS: switch `ssl` on there, or set `sslmode=disable`",
         )),
-        _ => Err(Error::protocol("no answer to the wish for TLS")),
+        _ => Err(Error::protocol("no answer to the SSLRequest")),
     }
 }
 

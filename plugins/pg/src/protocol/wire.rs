@@ -30,7 +30,7 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Over a running connection; whoever waits gives up at `deadline`.
+    /// Over an open connection; reads fail after `deadline`.
     pub fn new(transport: Box<dyn Transport>, deadline: Instant) -> Self {
         Self { transport, input: Vec::new(), at: 0, output: Vec::new(), deadline }
     }

@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 
 /// How long a poll sleeps before it asks again whether a transaction has become visible. It takes microseconds as a rule.
 const HELD: Duration = Duration::from_micros(300);
-/// An idle stream's position is handed out at most so often, unless somebody waits for it.
+/// The shortest time between two positions of an idle stream, unless the host waits for one.
 const IDLE: Duration = Duration::from_millis(500);
-/// While somebody waits for a position, the server is asked for it this often.
+/// How often the server is asked for its position while the host waits for one.
 const NUDGE: Duration = Duration::from_millis(2);
 
 /// A running capture.
@@ -99,7 +99,7 @@ impl Capture {
         self.origin
     }
 
-    /// Somebody waits for this position.
+    /// The position that the host waits for.
     pub fn aim(&mut self, target: Lsn) -> Result<()> {
         self.target = Some(target);
         self.stream.status(true)

@@ -1,4 +1,4 @@
-//! Places in a history: which server, database and slot-birth, and how far in its log.
+//! Positions: a log sequence number, and the history it belongs to (server, database, creation of the slot).
 
 use crate::error::{Error, Result};
 use std::fmt;

@@ -1,4 +1,4 @@
-//! The publication: made before the slot and committed, extended by tables that joined, or merely checked.
+//! The publication: created and committed before the slot, extended by new tables, or only checked where the role owns none.
 
 use crate::catalog::table::Table;
 use crate::error::{Error, Result};
@@ -127,7 +127,7 @@ fn filtered(session: &mut Session, publication: &str, tables: &[&Table]) -> Resu
     }
 }
 
-/// Runs a statement, or says that somebody has to.
+/// Runs a statement, or returns an error with the statement that an administrator has to run.
 fn apply(session: &mut Session, publication: &str, statement: &str, manage: bool, problem: &str) -> Result<()> {
     if !manage {
         return Err(Error::configuration(

@@ -1,5 +1,4 @@
-//! The server's side of resuming: what the server and the slot are now, whether a position can be gone on from, and the
-//! slot's birth.
+//! The replication slot: its state on the server, whether a stored position can be resumed from, and its creation.
 
 use crate::error::{Error, Result, ServerError};
 use crate::protocol::session::{Session, TextRow};
@@ -141,7 +140,7 @@ impl Slot {
         Ok(())
     }
 
-    /// Who uses it, as an error, if somebody does.
+    /// An error that names the session that uses the slot, if one does.
     pub(crate) fn check_free(&self, session: &mut Session, name: &str, server: &Server) -> Result<()> {
         match self.pid {
             Some(pid) => Err(held(session, name, pid, server.timeout)),
@@ -156,7 +155,7 @@ impl Slot {
         }
         if self.confirmed > resume {
             return Some(format!(
-                "the slot begins at {}, later than the last confirmed position {resume}: it was made again, or somebody else read from it",
+                "the slot begins at {}, later than the last confirmed position {resume}: it was recreated, or another consumer read from it",
                 self.confirmed
             ));
         }
@@ -193,7 +192,7 @@ pub(crate) struct SlotCreation {
 }
 
 impl SlotCreation {
-    /// Sends the wish off.
+    /// Sends the statement.
     pub(crate) fn begin(mut session: Session, name: &str) -> Result<Self> {
         let wire = session.wire();
         wire.put(b'Q', |out| {
@@ -263,7 +262,7 @@ fn refused(error: ServerError) -> Error {
     match error.code.as_str() {
         "53400" => Error::configuration(
             "",
-            format!("{error}; drop a slot that nobody uses, or raise max_replication_slots and restart the server"),
+            format!("{error}; drop a slot that is not used, or raise max_replication_slots and restart the server"),
         ),
         _ => Error::Server(error),
     }

@@ -1,4 +1,4 @@
-//! Names that are made up here: of the slot, and of the host's place for its state.
+//! Generated names: of the slot, and of the identity under which the host stores this source's state.
 
 /// `flusso_<database>`, of letters that a slot's name may have.
 pub(super) fn slot(database: &str) -> String {

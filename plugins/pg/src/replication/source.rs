@@ -347,7 +347,7 @@ impl Source for PgSource {
                     self.control.simple(&format!("DROP PUBLICATION IF EXISTS {}", sql::name(publication)))?;
                     removed.push(format!("publication `{publication}`"));
                 }
-                // Somebody made it for this role; it holds nothing back.
+                // An administrator created it for this role; it retains no log.
                 Some(_) => log::info(
                     &format!("the publication `{publication}` stays: another role owns it"),
                     &[("publication", publication)],

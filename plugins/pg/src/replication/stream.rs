@@ -1,4 +1,4 @@
-//! The replication stream: starting it, what arrives, what is answered, and ending it in an orderly way.
+//! The replication stream: START_REPLICATION, keepalives, status updates, and an orderly end.
 
 use crate::error::{Error, Result};
 use crate::protocol::session::Session;
@@ -7,7 +7,7 @@ use crate::protocol::wire::{Cut, Frame};
 use crate::replication::position::Lsn;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// A status is sent at least so often; the server's `wal_sender_timeout` is a minute unless somebody changed it.
+/// The longest time between two status updates; the server's `wal_sender_timeout` is a minute by default.
 const STATUS: Duration = Duration::from_secs(10);
 
 /// A running stream.

@@ -1,4 +1,4 @@
-//! I12: whether a transaction that the stream has sent can be seen by every new read.
+//! I12: whether a transaction that the stream has sent is visible to every new read.
 //!
 //! The walsender sends a commit as soon as its record is in the log, and the committing session takes itself off the list
 //! of running transactions only after that: a read in between still sees the state before. So a change is handed out once

@@ -1,5 +1,5 @@
-//! The plugin's settings: where the database is, and the names of what is made in it. Variables of the environment are the
-//! host's business; what arrives here has them applied.
+//! The plugin's settings: the connection, and the names of the objects created in the database. The host has applied
+//! environment variables before the settings arrive here.
 
 mod url;
 

@@ -1,4 +1,4 @@
-//! The snapshot: the keys of a table, range by range.
+//! The contract's snapshot: the keys of a table, range by range.
 
 use crate::catalog::key_columns::{KeyColumns, KeyPositions};
 use crate::catalog::table::{self, Table};

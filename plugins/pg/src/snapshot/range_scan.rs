@@ -1,9 +1,9 @@
-//! Walking a range of a table along its key: pages by `WHERE key > last ORDER BY key LIMIT n`, each a short statement of
-//! its own, so that no snapshot is held over time and any place can be gone on from.
+//! A keyset scan of one range of a table: pages by `WHERE key > last ORDER BY key LIMIT n`, each a short statement of its
+//! own, so that no snapshot is held open and the scan can resume after any page.
 //!
-//! One call reads one page. The next is asked for at the end of the call, and its rows wait in the socket: the server works
-//! while the host flushes, and back-pressure reaches it by itself. So a page was read from the store at the end of the call
-//! before at the earliest, which is what the contract allows; a page that is cut short is asked for anew.
+//! One call reads one page. At the end of the call the next page is requested, and its rows wait in the socket: the server
+//! works while the host flushes, and back-pressure reaches the server through TCP. A page therefore shows the table as of
+//! the end of the previous call at the earliest, which the contract allows; a page that is cut short is requested again.
 
 use crate::catalog::key_columns::KeyColumns;
 use crate::documents::executor::Executor;
@@ -180,7 +180,7 @@ impl RangeScan {
         if self.asked && self.limit > most { self.abandon(session) } else { Ok(()) }
     }
 
-    /// What was on its way is lost, or was dropped by somebody else.
+    /// What was on its way is lost, or was dropped by another session.
     pub(crate) fn lost(&mut self) {
         self.asked = false;
     }

@@ -1,4 +1,4 @@
-//! Dividing a table into ranges of about equal size, by what the planner knows about the leading key column.
+//! Divides a table into ranges of about equal size by the planner's histogram of the leading key column.
 
 use crate::catalog::key_columns::KeyColumns;
 use crate::catalog::table::Table;

@@ -1,4 +1,4 @@
-//! What the difference of two outlines means for documents, in words; nothing where it means nothing.
+//! Which differences of two fingerprints change documents, each as a sentence for the log; the others are ignored.
 
 use crate::catalog::fingerprint::{Column, Fingerprint};
 use flusso_plugin::TableInterest;
@@ -9,7 +9,7 @@ const NAMED_PARTITIONS: usize = 3;
 
 impl Fingerprint {
     /// Why documents made of the table as it was before may not be what they would be now. Looks at what the interest wants
-    /// of the table and at nothing else: a column that nobody reads may come and go.
+    /// of the table and at nothing else: a column that is not read may come and go.
     pub fn since(&self, before: &Self, interest: &TableInterest) -> Vec<String> {
         if self.oid != before.oid {
             return vec!["it was dropped and made again".to_owned()];

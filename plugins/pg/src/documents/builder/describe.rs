@@ -1,4 +1,4 @@
-//! What the host is told of the indexes: mappings, scopes, and the tables to watch.
+//! The description of the indexes for the host: mappings, scopes, and the tables whose changes matter.
 
 use crate::catalog::table::Column;
 use crate::catalog::table_catalog::form;

@@ -1,5 +1,5 @@
-//! The hash of a mapping: names everything that decides what the same rows render to, and which tables they are of: one that
-//! was dropped and made again, or renamed into another's place, has other rows under the same name.
+//! The hash of a mapping covers everything that decides what the same rows render to, and the identity of the tables: a table
+//! that was dropped and recreated, or renamed to the name of another, has other rows under the same name.
 
 use crate::catalog::table::Table;
 use crate::documents::builder::{DocumentOrigin, Index};

@@ -1,4 +1,4 @@
-//! From requests to indexes: schemas are read, tables looked up, documents planned, statements written and tried.
+//! Opening a builder: schema files are parsed, tables looked up, documents planned, statements prepared on the server.
 
 use crate::catalog::table::{self, Table};
 use crate::catalog::table_catalog::{TableCatalog, described};

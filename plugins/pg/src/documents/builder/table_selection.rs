@@ -1,4 +1,4 @@
-//! Which tables become indexes, and what is said about those that cannot.
+//! Which tables become indexes, and the reason that is logged for each that cannot.
 
 use crate::catalog::table::{self, Table};
 use crate::error::{Error, Result};

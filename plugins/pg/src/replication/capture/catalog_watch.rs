@@ -1,5 +1,6 @@
-//! The look at the catalogue: every now and then, and where the stream describes a table as nobody knew it. What no change of
-//! the stream tells becomes a `table-changed`, and is forgotten only when that is confirmed.
+//! Compares the catalogue with the stored fingerprints: every `look_every`, and when the stream describes a table in a new
+//! way. A difference that affects documents becomes a `table-changed` event; the new fingerprint is stored once the host has
+//! confirmed that event, so that a crash in between repeats it.
 
 use crate::catalog::fingerprint::Fingerprint;
 use crate::catalog::shape_store::{ShapeStore, StoredShape, label};
@@ -12,7 +13,7 @@ use crate::settings::Settings;
 use flusso_plugin::{Event, TableChanged, log};
 use std::time::{Duration, Instant};
 
-/// What is watched for, and what is on its way to be durable.
+/// The tables that are compared, and the fingerprints that wait for a confirmation.
 pub struct CatalogWatch {
     publication: String,
     manage_replica_identity: bool,

@@ -1,4 +1,4 @@
-//! What the stream's messages say, as events: transactions, changes of rows, tables that are no longer what they were.
+//! Messages of the stream → events of the contract: transactions, changes of rows, changed table definitions.
 
 use crate::error::Result;
 use crate::protocol::session::Session;
