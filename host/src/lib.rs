@@ -1,5 +1,5 @@
-//! flusso-host keeps search indexes in step with a database. The engine is native; everything that touches somebody
-//! else's system, or holds somebody's own logic, is a plugin.
+//! flusso-host keeps search indexes in step with a database. The engine is native; everything that touches a foreign
+//! system, or holds a user's own logic, is a plugin.
 //!
 //! `model ◀ engine ◀ plugin ◀ app ◀ main`: each module imports only what stands before it.
 
@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod engine;
+pub mod limits;
 pub mod model;
 pub mod plugin;
 pub mod server;

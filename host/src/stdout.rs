@@ -15,12 +15,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::limits;
 use crate::engine::StageError;
 use crate::engine::stage::{Documents, Ensured, Flushed, Mutation, Result, Sink, State, StateError, Writer};
 use crate::model::{HistoryId, Mapping, Target, Version};
-
-/// More than this is handed over before the flush.
-const BUFFER: usize = 256 << 10;
 
 /// Documents as lines on standard output.
 pub struct Stdout {
@@ -205,7 +203,7 @@ impl Writer for Lines {
                 push(&mut self.buffer, body);
             }
             self.buffer.extend_from_slice(b"}\n");
-            if self.buffer.len() >= BUFFER {
+            if self.buffer.len() >= limits::program::STDOUT_BUFFER_BYTES {
                 self.hand_over().await?;
             }
         }

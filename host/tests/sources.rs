@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Which modules of the host each module may name, beside itself.
-const LAYERS: [(&str, &[&str]); 11] = [
+/// Which modules of the host each module may name, beside itself and the table of limits.
+const LAYERS: [(&str, &[&str]); 12] = [
+    ("limits", &[]),
     ("model", &[]),
     ("engine", &["model"]),
     ("config", &[]),
@@ -19,7 +20,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("main", &["cli"]),
 ];
 
-/// Words that a module must not hold: what it stands on would be somebody's backend, or no longer pure.
+/// Words that a module must not hold: what it stands on would be a backend, or no longer pure.
 const FORBIDDEN: [(&str, &[&str]); 2] = [
     ("model", &["tokio", "async ", "serde", "wasmtime", "std::fs", "std::net", "std::process"]),
     ("engine", &["wasmtime", "redb", "rustls", "std::fs", "std::net", "std::process", "tokio::net", "tokio::fs"]),
@@ -72,7 +73,7 @@ fn wrong_imports(file: &str, code: &str) -> Vec<String> {
     for prefix in ["crate::", "flusso_host::"] {
         for rest in code.split(prefix).skip(1) {
             let named: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-            let known = LAYERS.iter().any(|(name, _)| *name == named);
+            let known = LAYERS.iter().any(|(name, _)| *name == named && named != "limits");
             if known && named != own && !allowed.contains(&named.as_str()) {
                 wrong.push(format!("{file}: `{own}` must not name `{named}`"));
             }
@@ -311,4 +312,39 @@ fn everything_in_the_contract_is_documented() {
 fn an_undocumented_item_is_found() {
     let text = "package a:b@0.1.0;\n/// Said.\ninterface i {\n record r { f: u32 }\n /// Said.\n g: func();\n h: func();\n}\nworld w { import i; }";
     assert_eq!(undocumented(&[("a.wit", text)]), ["i.h", "i.r", "i.r.f", "world w"]);
+}
+
+/// A limit's default with its unit, where the value does not carry one itself.
+fn shown(limit: &flusso_host::limits::Limit) -> String {
+    let bytes = limit.meaning.to_ascii_lowercase().contains("bytes");
+    match limit.value.parse::<u64>() {
+        Ok(size) if bytes => flusso_host::config::Bytes(size).to_string(),
+        _ => limit.value.clone(),
+    }
+}
+
+#[test]
+fn the_documentation_lists_every_limit_as_the_program_has_it() {
+    use std::fmt::Write as _;
+    let mut expected = String::from(
+        "# Limits\n\nEvery time limit, size and count of the host, with its default. A limit without a \
+         setting is fixed.\n",
+    );
+    let mut part = "";
+    for limit in flusso_host::limits::table() {
+        let (own, name) = limit.name.split_once("::").unwrap();
+        if own != part {
+            part = own;
+            write!(expected, "\n## {part}\n\n| limit | default | setting | what it limits |\n|---|---|---|---|\n")
+                .unwrap();
+        }
+        let setting = if limit.setting.is_empty() { String::new() } else { format!("`{}`", limit.setting) };
+        writeln!(expected, "| `{name}` | {} | {setting} | {} |", shown(&limit), limit.meaning).unwrap();
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("LIMITS.md");
+    if std::env::var_os("FLUSSO_WRITE_LIMITS").is_some() {
+        std::fs::write(&path, &expected).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(found, expected, "host/LIMITS.md is out of date; write it with FLUSSO_WRITE_LIMITS=1 and this test");
 }

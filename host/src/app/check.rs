@@ -1,10 +1,10 @@
 //! `check`: everything that can be said about a deployment without starting it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::plugins::{Plugins, requests};
 use super::{AppError, Deployment, Folders, RunOptions, options, state_folder};
+use crate::limits;
 use crate::config::{Config, PluginUse, Sink};
 use crate::engine::stage::Builder as _;
 use crate::engine::{EngineError, Silent, StageError};
@@ -13,9 +13,6 @@ use crate::plugin::links::LinkTable;
 use crate::plugin::locate::Places;
 use crate::plugin::state::LateScope;
 use crate::plugin::wasm::{GuestBuilder, Plugin, Runtime, examine};
-
-/// How long `check` waits for a database that does not answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Looks at everything: plugins, settings, grants, and what the plugins find; with `online` also at the source, as a start
 /// would find it. Changes nothing.
@@ -118,7 +115,7 @@ async fn look(plugins: &mut Plugins, runtime: &Runtime, plugin: &PluginUse) -> R
 
 /// Opens builder and source, and asks what they find.
 async fn ask(config: &Config, folders: &Folders, deployment: &mut Deployment) -> Result<Vec<Finding>, AppError> {
-    let run = RunOptions::looking(Some(PATIENCE));
+    let run = RunOptions::looking(Some(limits::program::CHECK_TIMEOUT));
     let connected = deployment.connect(config, Arc::new(Silent), options(config, run)).await?;
     let state = state_folder(config, folders, connected.identity())?;
     let answers = format!("{} answers; progress is remembered in {}", connected.identity(), state.display());

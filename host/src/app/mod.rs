@@ -19,6 +19,7 @@ pub use error::AppError;
 pub use holdings::{Held, HeldBy, holdings, remove};
 pub use running::{Asked, Standing, reindex, standing};
 
+use crate::limits;
 use crate::config::{Config, OnError, OnHistoryLoss, Placed, Sink};
 use crate::engine::stage;
 use crate::engine::{self, Connected, EngineError, Finished, Observer, Options, Reseed};
@@ -139,19 +140,14 @@ struct Again {
 }
 
 impl Again {
-    /// A round that lasted so long had a reason of its own to end.
-    const HEALED: Duration = Duration::from_secs(60);
-    /// The most rounds in a row that end before that.
-    const BUDGET: u32 = 5;
-
     fn may(&mut self, error: &EngineError, lasted: Duration, options: &Options) -> bool {
         let may = match error {
             EngineError::RestartRequired { .. } => true,
             EngineError::HistoryLost { .. } => options.on_history_loss == engine::OnHistoryLoss::Reseed,
             _ => false,
         };
-        self.in_a_row = if lasted >= Self::HEALED { 1 } else { self.in_a_row + 1 };
-        may && self.in_a_row <= Self::BUDGET
+        self.in_a_row = if lasted >= limits::program::HEALTHY_RUN { 1 } else { self.in_a_row + 1 };
+        may && self.in_a_row <= limits::program::RESTARTS
     }
 }
 
@@ -281,7 +277,7 @@ fn options(config: &Config, run: RunOptions) -> Options {
     Options {
         prefix: config.prefix.clone(),
         max_changes: config.batch.max_changes as usize,
-        max_delay: config.batch.max_delay,
+        max_delay: config.batch.max_delay.0,
         backfill_documents: config.batch.backfill_documents,
         on_error: policy(config.on_error),
         on_error_by_index: config.indexes.iter().map(|index| (index.name.clone(), policy(index.on_error))).collect(),

@@ -153,7 +153,7 @@ impl Plugins {
             grants.allow_folder(path, Access::Write);
         }
         let limits =
-            Limits { memory: plugin.limits.memory.0, call_timeout: plugin.limits.call_timeout, ..Limits::default() };
+            Limits { memory: plugin.limits.memory.0, call_timeout: plugin.limits.call_timeout.0, ..Limits::default() };
         Ok(Setup {
             name: plugin.instance.clone(),
             settings,

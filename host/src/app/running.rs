@@ -2,23 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use super::{AppError, Deployment, Folders, RunOptions, options, state_folder};
+use crate::limits;
 use crate::config::{Config, DEFAULT_PUBLIC};
 use crate::engine::{RunHandle, Silent};
 use crate::server::client::{ask, encoded};
 use crate::server::{Server, Surface};
-
-/// How often one looks how far a rebuild is.
-const LOOK: Duration = Duration::from_millis(500);
-/// How long a host may take until it can be asked.
-const STARTING: Duration = Duration::from_secs(15);
-/// How long a source may be away that only has to say what it is called.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serves what may be asked of this host.
 pub(super) async fn serve(config: &Config, folder: &Path, control: &RunHandle) -> Result<Server, AppError> {
@@ -103,11 +96,11 @@ pub async fn reindex(
     let failed = |source| AppError::Ask { folder: folder.clone(), source };
     let path = format!("/reindex?index={}", encoded(index));
     // A host that is starting, or between two rounds, is waited for.
-    let deadline = Instant::now() + STARTING;
+    let deadline = Instant::now() + limits::program::STARTUP_TIMEOUT;
     let (status, body) = loop {
         match ask(&folder, "POST", &path).await.map_err(failed)? {
             None => return Ok(Asked::NotRunning(folder)),
-            Some((503, _)) if Instant::now() < deadline => sleep(LOOK).await,
+            Some((503, _)) if Instant::now() < deadline => sleep(limits::program::REINDEX_POLL_INTERVAL).await,
             Some(answer) => break answer,
         }
     };
@@ -118,7 +111,7 @@ pub async fn reindex(
         _ => return Ok(Asked::Refused(said(&body))),
     }
     loop {
-        sleep(LOOK).await;
+        sleep(limits::program::REINDEX_POLL_INTERVAL).await;
         let Some((status, body)) = ask(&folder, "GET", "/indexes").await.map_err(failed)? else {
             return Ok(Asked::WentAway);
         };
@@ -156,7 +149,7 @@ async fn folder(config: &Config, folders: &Folders) -> Result<PathBuf, AppError>
     if folders.state.is_some() || config.path.is_some() {
         return state_folder(config, folders, "");
     }
-    let run = RunOptions::looking(Some(PATIENCE));
+    let run = RunOptions::looking(Some(limits::program::IDENTIFY_TIMEOUT));
     let mut deployment = Deployment::prepare(config, folders).await?;
     let connected = deployment.connect(config, Arc::new(Silent), options(config, run)).await?;
     state_folder(config, folders, connected.identity())

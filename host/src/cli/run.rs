@@ -2,16 +2,14 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::args::{Common, Run};
 use super::{Exit, failed, say, signal};
+use crate::limits;
 use crate::app::{self, RunOptions};
+use crate::config::Time;
 use crate::engine::{Finished, Observer, Reseed};
 use crate::telemetry::Telemetry;
-
-/// How long `--once` waits for somebody who is away, unless `--timeout` says otherwise.
-const ONCE_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(common: &Common, run: Run, telemetry: Arc<Telemetry>) -> ExitCode {
     let config = match common.config() {
@@ -47,14 +45,17 @@ impl Run {
             Some(named) if named.iter().all(|name| name.is_empty() || name == "*") => Reseed::Everything,
             Some(named) => Reseed::Indexes(named),
         };
-        let timeout = self.timeout.map(|timeout| timeout.0).or(self.once.then_some(ONCE_TIMEOUT));
+        let timeout = self.timeout.map(|timeout| timeout.0).or(self.once.then_some(limits::program::ONCE_TIMEOUT));
         RunOptions { once: self.once, timeout, reseed, skip_backfill: self.skip_backfill, drain: self.drain_timeout.0 }
     }
 
     /// These flags, and where one was not given, what stood before the word `run`.
     pub(super) fn or(self, before: Run) -> Run {
-        let drain_timeout =
-            if self.drain_timeout == super::args::DRAIN_TIMEOUT { before.drain_timeout } else { self.drain_timeout };
+        let drain_timeout = if self.drain_timeout == Time(limits::engine::DRAIN_TIMEOUT) {
+            before.drain_timeout
+        } else {
+            self.drain_timeout
+        };
         Run {
             once: self.once || before.once,
             timeout: self.timeout.or(before.timeout),

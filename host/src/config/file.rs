@@ -14,6 +14,9 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use super::error::{ConfigError, Place, nearest};
 use super::units::{Bytes, Time};
 
+use crate::limits;
+
+
 /// The whole file.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -76,16 +79,37 @@ impl std::str::FromStr for OnHistoryLoss {
     }
 }
 
-/// `[batch]`.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// `[batch]`: how changes are gathered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Batch {
     /// The most changes in a live batch.
-    pub max_changes: Option<u32>,
+    #[schemars(range(min = 1))]
+    pub max_changes: u32,
     /// The longest a live batch waits for more after its first change.
-    pub max_delay: Option<Time>,
+    pub max_delay: Time,
     /// The documents of a backfill batch.
-    pub backfill_documents: Option<u32>,
+    #[schemars(range(min = 1))]
+    pub backfill_documents: u32,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        use limits::engine::{BACKFILL_DOCUMENTS, MAX_CHANGES, MAX_DELAY};
+        Self { max_changes: MAX_CHANGES, max_delay: Time(MAX_DELAY), backfill_documents: BACKFILL_DOCUMENTS }
+    }
+}
+
+impl Batch {
+    /// The key that has a value it cannot have.
+    pub(super) fn check(&self) -> Result<(), String> {
+        for (key, value) in [("max_changes", self.max_changes), ("backfill_documents", self.backfill_documents)] {
+            if value == 0 {
+                return Err(format!("`{key}` is at least 1"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One `[[index]]`.
@@ -113,18 +137,25 @@ pub struct Server {
     pub private_address: Option<String>,
 }
 
-/// `limits` of a plugin.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// `limits` of a plugin: what one guest may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// The most memory a guest may have.
-    pub memory: Option<Bytes>,
+    pub memory: Bytes,
     /// The longest a call may take.
-    pub call_timeout: Option<Time>,
+    pub call_timeout: Time,
     /// The most a guest may keep in the host's state.
-    pub state: Option<Bytes>,
+    pub state: Bytes,
     /// The most links that the host keeps for a builder.
-    pub links: Option<Bytes>,
+    pub links: Bytes,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        use limits::guest::{CALL_TIMEOUT, LINKS, MEMORY, STATE};
+        Self { memory: Bytes(MEMORY), call_timeout: Time(CALL_TIMEOUT), state: Bytes(STATE), links: Bytes(LINKS) }
+    }
 }
 
 /// `allow` of a plugin: what it is granted beside what its settings imply.
@@ -152,6 +183,35 @@ pub struct AllowFiles {
     /// What it may write, and read.
     #[serde(default)]
     pub write: Vec<String>,
+}
+
+/// The host's own keys of a plugin's table, as `--plugin` gives them: `limits.memory=64MiB`, `allow.network=a:1,b:2`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HostKeys {
+    /// Limits of its own.
+    pub limits: Limits,
+    /// Grants of its own.
+    pub allow: Allow,
+}
+
+impl HostKeys {
+    /// Adds a key by its path to what was `written` before, and reads all of it as the file would be read.
+    pub(super) fn with(written: &mut toml::Table, path: &str, text: &str) -> Result<Self, String> {
+        let mut table = &mut *written;
+        let mut parts: Vec<&str> = path.split('.').collect();
+        let last = parts.pop().unwrap_or_default();
+        for part in parts {
+            let entry = table.entry(part).or_insert_with(|| toml::Table::new().into());
+            table = entry.as_table_mut().ok_or_else(|| format!("`{part}` is a value, and no group of keys"))?;
+        }
+        let value = match path.starts_with("allow.") {
+            true => toml::Value::Array(text.split(',').map(|one| one.trim().into()).collect()),
+            false => text.into(),
+        };
+        table.insert(last.to_owned(), value);
+        toml::Value::Table(written.clone()).try_into().map_err(|error: toml::de::Error| remedy(error.message()))
+    }
 }
 
 /// `[source]`, `[builder]` or one `[sinks.NAME]`: the host's own keys, and the plugin's settings.

@@ -14,10 +14,9 @@ mod units;
 mod validate;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 pub use error::{ConfigError, Place, nearest};
-pub use file::{Allow, OnError, OnHistoryLoss};
+pub use file::{Allow, Batch, Limits, OnError, OnHistoryLoss};
 pub use place::{Known, Placed};
 pub use plugin_flag::PluginFlag;
 pub use schema::{KnownPlugin, json_schema};
@@ -45,13 +44,13 @@ pub struct Overrides {
 /// Where the host answers over HTTP, beside the socket in its state folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Server {
-    /// `HOST:PORT` for applications and supervisors; nobody said: [`DEFAULT_PUBLIC`], if it is free; empty: nowhere.
+    /// `HOST:PORT` for applications and supervisors; `None`: [`DEFAULT_PUBLIC`], if it is free; empty: not served.
     pub public: Option<String>,
     /// `HOST:PORT`, of this machine, for everything.
     pub private: Option<String>,
 }
 
-/// Where an application asks the host when nobody says otherwise.
+/// The public address when none is configured.
 pub const DEFAULT_PUBLIC: &str = "127.0.0.1:9464";
 
 /// A whole deployment.
@@ -69,7 +68,7 @@ pub struct Config {
     pub sinks: Vec<Sink>,
     /// The plugins of `--plugin`, whose roles are not known yet: [`Config::place`] puts them where they belong.
     pub flags: Vec<PluginUse>,
-    /// Settings for whatever becomes the source.
+    /// Settings from flags of their own, for the plugin that becomes the source.
     pub source_overrides: Vec<(&'static str, String)>,
     /// How many guests share the building.
     pub builder_instances: usize,
@@ -143,43 +142,6 @@ impl Sink {
             Self::Stdout { name, .. } => name,
             Self::Plugin(plugin) => &plugin.instance,
         }
-    }
-}
-
-/// What one guest may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Memory; `memory`, default 256 MiB.
-    pub memory: Bytes,
-    /// Time a call; `call_timeout`, default 30 s.
-    pub call_timeout: Duration,
-    /// What it keeps in the host's state; `state`, default 64 MiB.
-    pub state: Bytes,
-    /// The links that the host keeps for it, where it builds; `links`, default 4 GiB.
-    pub links: Bytes,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        let (memory, state, links) = (Bytes(256 << 20), Bytes(64 << 20), Bytes(4 << 30));
-        Self { memory, call_timeout: Duration::from_secs(30), state, links }
-    }
-}
-
-/// How changes are gathered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Batch {
-    /// The most changes of a live batch; at least 1, default 256.
-    pub max_changes: u32,
-    /// The longest a live batch waits for more after its first change; default 50 ms.
-    pub max_delay: Duration,
-    /// The documents of a backfill batch; at least 1, default 2 000.
-    pub backfill_documents: u32,
-}
-
-impl Default for Batch {
-    fn default() -> Self {
-        Self { max_changes: 256, max_delay: Duration::from_millis(50), backfill_documents: 2_000 }
     }
 }
 

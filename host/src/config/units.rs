@@ -85,6 +85,29 @@ impl FromStr for Time {
     }
 }
 
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.0.as_micros();
+        let units = [(3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s"), (1_000, "ms")];
+        match units.iter().find(|(factor, _)| micros >= *factor && micros.is_multiple_of(*factor)) {
+            Some((factor, unit)) => write!(f, "{}{unit}", micros / factor),
+            None => write!(f, "{micros}us"),
+        }
+    }
+}
+
+impl serde::Serialize for Time {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl serde::Serialize for Bytes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Span;
@@ -125,6 +148,9 @@ mod tests {
         assert_eq!("50ms".parse(), Ok(Time(Duration::from_millis(50))));
         assert_eq!("5m".parse(), Ok(Time(Duration::from_secs(300))));
         assert!("50".parse::<Time>().is_err());
+        for text in ["50ms", "30s", "5m", "2h", "1500us", "90s"] {
+            assert_eq!(text.parse::<Time>().map(|time| time.to_string()), Ok(text.to_owned()));
+        }
     }
 
     #[test]

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Allow, Batch, Config, ConfigError, DEFAULT_FILE, Limits, Overrides, Place, PluginFlag, PluginRef, PluginUse,
-    Server, Settings, Sink, Time, file, indexes, nearest,
+    Allow, Config, ConfigError, DEFAULT_FILE, Limits, Overrides, Place, PluginFlag, PluginRef, PluginUse, Server,
+    Settings, Sink, file, indexes, nearest,
 };
+
+use crate::limits;
+
 
 impl Config {
     /// Reads the configuration: the file named, or `./flusso.toml` if it exists, under the overrides. `variable` looks up an
@@ -45,7 +48,7 @@ impl Config {
         let server = server(file.server.unwrap_or_default(), overrides.server, &mut notes);
 
         let source = file.source.map(|table| from_table(table, "source", "[source]", &base));
-        let mut builder_instances = DEFAULT_BUILDER_INSTANCES;
+        let mut builder_instances = limits::program::BUILDER_INSTANCES;
         let builder = match file.builder {
             Some(mut table) => {
                 if let Some(instances) = table.settings.remove("instances") {
@@ -70,7 +73,7 @@ impl Config {
         for flag in overrides.plugins {
             flags.push(from_flag(flag)?);
         }
-        let batch = batch(&file.batch).map_err(|message| ConfigError::wrong(place("[batch]"), message))?;
+        file.batch.check().map_err(|message| ConfigError::wrong(place("[batch]"), message))?;
         let on_error = file.on_error.unwrap_or_default();
         let indexes = indexes::indexes(file.indexes, on_error, &base, path.as_deref(), &mut notes)?;
         Ok(Self {
@@ -81,8 +84,8 @@ impl Config {
             flags,
             source_overrides: overrides.source,
             builder_instances,
-            batch,
-            on_error: file.on_error.unwrap_or_default(),
+            batch: file.batch,
+            on_error,
             on_history_loss: overrides.on_history_loss.or(file.on_history_loss).unwrap_or_default(),
             indexes,
             server,
@@ -92,10 +95,7 @@ impl Config {
     }
 }
 
-/// Two share the work of two cores, and each costs a connection to the source.
-const DEFAULT_BUILDER_INSTANCES: usize = 2;
-
-/// Nobody is asked for a password on the private address, so it is not for other machines.
+/// The private address asks for no password, so it is refused for other machines.
 fn server(file: file::Server, overrides: Server, notes: &mut Vec<String>) -> Server {
     let filled = |address: String| (!address.is_empty()).then_some(address);
     let public = overrides.public.or(file.public_address);
@@ -121,32 +121,6 @@ pub(super) fn read(what: &'static str, path: &Path) -> Result<String, ConfigErro
     std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { what, path: path.to_path_buf(), source })
 }
 
-fn batch(file: &file::Batch) -> Result<Batch, String> {
-    let default = Batch::default();
-    let at_least_one = |name: &str, value: u32| match value {
-        0 => Err(format!("`{name}` is at least 1")),
-        value => Ok(value),
-    };
-    Ok(Batch {
-        max_changes: at_least_one("max_changes", file.max_changes.unwrap_or(default.max_changes))?,
-        max_delay: file.max_delay.map_or(default.max_delay, |time| time.0),
-        backfill_documents: at_least_one(
-            "backfill_documents",
-            file.backfill_documents.unwrap_or(default.backfill_documents),
-        )?,
-    })
-}
-
-fn limits(file: &file::Limits) -> Limits {
-    let default = Limits::default();
-    Limits {
-        memory: file.memory.unwrap_or(default.memory),
-        call_timeout: file.call_timeout.map_or(default.call_timeout, |time| time.0),
-        state: file.state.unwrap_or(default.state),
-        links: file.links.unwrap_or(default.links),
-    }
-}
-
 fn from_table(table: file::PluginTable, instance: &str, part: &str, base: &Path) -> PluginUse {
     let plugin = match (table.plugin, table.kind) {
         (Some(plugin), _) => plugin_ref(&plugin, base),
@@ -157,7 +131,7 @@ fn from_table(table: file::PluginTable, instance: &str, part: &str, base: &Path)
         plugin,
         instance: instance.to_owned(),
         settings: Settings::new(values, base, part),
-        limits: limits(&table.limits),
+        limits: table.limits,
         allow: table.allow,
     }
 }
@@ -224,46 +198,25 @@ fn from_flag(flag: PluginFlag) -> Result<PluginUse, ConfigError> {
         limits: Limits::default(),
         allow: Allow::default(),
     };
-    let list = |text: &str| text.split(',').map(|one| one.trim().to_owned()).collect::<Vec<_>>();
+    let mut written = toml::Table::new();
     for (name, text) in &flag.pairs {
-        let wrong = |message: String| ConfigError::wrong(place.clone(), format!("`{name}`: {message}"));
-        match name.as_str() {
-            "limits.memory" => plugin.limits.memory = text.parse().map_err(wrong)?,
-            "limits.call_timeout" => plugin.limits.call_timeout = text.parse::<Time>().map_err(wrong)?.0,
-            "limits.state" => plugin.limits.state = text.parse().map_err(wrong)?,
-            "limits.links" => plugin.limits.links = text.parse().map_err(wrong)?,
-            "allow.network" => plugin.allow.network = list(text),
-            "allow.http" => plugin.allow.http = list(text),
-            "allow.filesystem.read" => plugin.allow.filesystem.read = list(text),
-            "allow.filesystem.write" => plugin.allow.filesystem.write = list(text),
-            _ if name.starts_with("limits.") || name.starts_with("allow.") => {
-                let near = nearest(name, HOST_KEYS).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
-                return Err(wrong(format!("unknown; {near}valid: {}", HOST_KEYS.join(", "))));
-            }
-            _ => plugin.settings.set_text(name.clone(), text.clone()),
+        if !name.starts_with("limits.") && !name.starts_with("allow.") {
+            plugin.settings.set_text(name.clone(), text.clone());
+            continue;
         }
+        let keys = file::HostKeys::with(&mut written, name, text)
+            .map_err(|message| ConfigError::wrong(place.clone(), format!("`{name}`: {message}")))?;
+        (plugin.limits, plugin.allow) = (keys.limits, keys.allow);
     }
     Ok(plugin)
 }
-
-const HOST_KEYS: [&str; 8] = [
-    "limits.memory",
-    "limits.call_timeout",
-    "limits.state",
-    "limits.links",
-    "allow.network",
-    "allow.http",
-    "allow.filesystem.read",
-    "allow.filesystem.write",
-];
 
 /// A word with a folder in it or the ending of an artifact is a path, if there is such a file or a folder was named;
 /// everything else is a name to look for in the plugin folders.
 fn plugin_ref(word: &str, base: &Path) -> PluginRef {
     let path = base.join(word);
     let folder = word.contains('/') || word.contains(std::path::MAIN_SEPARATOR);
-    let artifact =
-        Path::new(word).extension().is_some_and(|ending| ending == "wasm" || ending == "so" || ending == "dylib");
+    let artifact = Path::new(word).extension().is_some_and(|ending| ending == "wasm");
     if folder || (artifact && path.is_file()) { PluginRef::Path(path) } else { PluginRef::Name(word.to_owned()) }
 }
 

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::{DemoError, Options, Result, Stop, checked};
 
-/// The longest wait for documents; the first start compiles the plugin.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::limits;
+
 
 /// Standard output, with a little colour on a terminal.
 #[derive(Debug)]
@@ -150,7 +150,7 @@ impl Host {
 
     /// Its next lines, so many.
     pub(super) fn next(&self, count: usize, stop: Stop<'_>) -> Result<Vec<String>> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + limits::program::DEMO_TIMEOUT;
         let mut lines = Vec::new();
         while lines.len() < count {
             if stop() {
@@ -163,7 +163,7 @@ impl Host {
                     return Err(DemoError::NoDocuments(format!(
                         "{} of {count} in {} s",
                         lines.len(),
-                        PATIENCE.as_secs()
+                        limits::program::DEMO_TIMEOUT.as_secs()
                     )));
                 }
                 Err(RecvTimeoutError::Disconnected) => {

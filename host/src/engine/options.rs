@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::limits;
 use crate::model::Mapping;
 
 /// What a rejected or unbuildable document does to the run.
@@ -98,25 +99,25 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             prefix: String::new(),
-            max_changes: 256,
-            max_delay: Duration::from_millis(50),
-            backfill_documents: 2_000,
-            backfill_bytes: 4 << 20,
-            backfill_parts: 2,
-            queue_changes: 8_192,
-            queue_bytes: 16 << 20,
-            max_in_flight: 16 << 20,
-            max_lead: 64 << 20,
-            flush_bytes: 8 << 20,
-            call_bytes: 16 << 20,
-            flush_deadline: Duration::from_secs(30),
-            retry_first: Duration::from_millis(100),
-            retry_longest: Duration::from_secs(10),
-            crash_budget: 5,
-            busy_timeout: Duration::from_secs(75),
+            max_changes: limits::engine::MAX_CHANGES as usize,
+            max_delay: limits::engine::MAX_DELAY,
+            backfill_documents: limits::engine::BACKFILL_DOCUMENTS,
+            backfill_bytes: limits::engine::BACKFILL_BYTES,
+            backfill_parts: limits::engine::BACKFILL_PARTS,
+            queue_changes: limits::engine::QUEUE_CHANGES,
+            queue_bytes: limits::engine::QUEUE_BYTES,
+            max_in_flight: limits::engine::MAX_IN_FLIGHT,
+            max_lead: limits::engine::MAX_LEAD,
+            flush_bytes: limits::engine::FLUSH_BYTES,
+            call_bytes: limits::engine::CALL_BYTES,
+            flush_deadline: limits::engine::FLUSH_DEADLINE,
+            retry_first: limits::engine::RETRY_FIRST,
+            retry_longest: limits::engine::RETRY_LONGEST,
+            crash_budget: limits::engine::CRASH_BUDGET,
+            busy_timeout: limits::engine::BUSY_TIMEOUT,
             timeout: None,
-            confirm_interval: Duration::from_millis(50),
-            drain: Duration::from_secs(20),
+            confirm_interval: limits::engine::CONFIRM_INTERVAL,
+            drain: limits::engine::DRAIN_TIMEOUT,
             on_error: OnError::default(),
             on_error_by_index: Vec::new(),
             on_history_loss: OnHistoryLoss::default(),

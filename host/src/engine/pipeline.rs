@@ -2,10 +2,10 @@
 //! asked to end, has done what it was asked for, or fails.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::timeout;
 
+use crate::limits;
 use crate::engine::control::commands::RunRegistry;
 use crate::engine::delivery::lane::SinkSet;
 use crate::engine::durability::records::SourceRecord;
@@ -20,9 +20,6 @@ use crate::engine::startup::open_sinks::OpenSinks;
 use crate::engine::startup::prepare::prepare;
 use crate::engine::tasks::{Started, Task, Tasks};
 use crate::model::Position;
-
-/// How long the tasks of a run that has ended are waited for.
-const TASK_SHUTDOWN_LIMIT: Duration = Duration::from_secs(1);
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +103,7 @@ impl Connected {
             }
         };
         // The caller may start the next run at once, so no task of this one is left at work, unless it hangs.
-        let _ = timeout(TASK_SHUTDOWN_LIMIT, tasks.set.shutdown()).await;
+        let _ = timeout(limits::engine::TASK_SHUTDOWN_TIMEOUT, tasks.set.shutdown()).await;
         ended
     }
 

@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::limits;
 use crate::engine::error::{EngineError, StageError};
 use crate::engine::error_policy::{Reaction, policy};
 use crate::engine::observer::{Observation, Observer};
 use crate::engine::options::Options;
-
-/// The shortest back-off that is left when `--timeout` is nearly over.
-const MIN_BACKOFF: Duration = Duration::from_millis(10);
 
 /// The consecutive failures of one stage. A success ends the series.
 pub(crate) struct Retry<'a> {
@@ -91,7 +89,7 @@ impl<'a> Retry<'a> {
         };
         let mut after = self.backoff.max(wanted);
         if let Some(limit) = timeout {
-            after = after.min(limit.saturating_sub(failing_for).max(MIN_BACKOFF));
+            after = after.min(limit.saturating_sub(failing_for).max(limits::engine::MIN_BACKOFF));
         }
         self.backoff = (self.backoff * 2).min(self.options.retry_longest);
         let message = error.to_string();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::limits;
 use crate::engine::backfill::outstanding_reads::OutstandingReads;
 use crate::engine::backfill::range_reader::{BackfillStages, RangeReader};
 use crate::engine::backfill::running::RunningBackfills;
@@ -29,9 +30,6 @@ use crate::engine::startup::connect::OpenSource;
 use crate::engine::startup::open_sinks::OpenSinks;
 use crate::engine::startup::seed_requests::SeedRequest;
 use crate::model::Position;
-
-/// How many commands, and how many requests for the head, may wait to be answered.
-const COMMAND_QUEUE: usize = 64;
 
 /// Which task ended: the run ends with the capture, which ends when everything is confirmed.
 pub(crate) enum Task {
@@ -86,8 +84,8 @@ impl Tasks {
             watch::channel(Confirmed { position: Some(position.clone()), epoch: 0, finished: false });
         let (queue_sender, queue_receiver) = queue(&context.options);
         let (progress_sender, sink_progress) = mpsc::unbounded_channel();
-        let (commands_sender, commands) = mpsc::channel(COMMAND_QUEUE);
-        let (heads_sender, head_requests) = mpsc::channel(COMMAND_QUEUE);
+        let (commands_sender, commands) = mpsc::channel(limits::engine::COMMAND_QUEUE);
+        let (heads_sender, head_requests) = mpsc::channel(limits::engine::COMMAND_QUEUE);
         let (jobs, jobs_receiver) = mpsc::unbounded_channel();
         let jobs_receiver = Arc::new(AsyncMutex::new(jobs_receiver));
         let readers = context.options.backfill_parts.max(1) as usize;

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::sections::{self, Sections};
 
+use crate::limits;
+
+
 /// The contract that this host speaks.
 pub const CONTRACT: &str = "0.2.0";
-
-/// The most bytes of a manifest that are read.
-const MAX_MANIFEST: u64 = 1 << 20;
 
 /// The custom section with the JSON Schema of schema files.
 const INDEX_SCHEMA: &str = "flusso:index-schema";
@@ -216,8 +216,9 @@ impl Manifest {
         let unreadable = |source| Refusal::Unreadable { path: own(), source };
         let file = std::fs::File::open(path).map_err(unreadable)?;
         let length = file.metadata().map_err(unreadable)?.len();
-        let sections = sections::read(std::io::BufReader::new(file), length, INDEX_SCHEMA, MAX_MANIFEST)
-            .map_err(|error| refused(error, path))?;
+        let sections =
+            sections::read(std::io::BufReader::new(file), length, INDEX_SCHEMA, limits::artifact::MANIFEST_BYTES)
+                .map_err(|error| refused(error, path))?;
         let parsed = sections.custom.as_deref().map(serde_json::from_slice).transpose();
         parsed
             .map_err(|error| Refusal::Damaged { path: own(), reason: format!("its section `{INDEX_SCHEMA}`: {error}") })
@@ -225,8 +226,8 @@ impl Manifest {
 
     fn read_from<R: Read + Seek>(path: &Path, input: R, length: u64) -> Result<Self, Refusal> {
         let own = || path.to_path_buf();
-        let sections =
-            sections::read(input, length, "flusso:manifest", MAX_MANIFEST).map_err(|error| refused(error, path))?;
+        let sections = sections::read(input, length, "flusso:manifest", limits::artifact::MANIFEST_BYTES)
+            .map_err(|error| refused(error, path))?;
         let text = sections.custom.as_deref().ok_or_else(|| Refusal::NoManifest { path: own() })?;
         let manifest: Self = serde_json::from_slice(text)
             .map_err(|error| Refusal::BadManifest { path: own(), reason: error.to_string() })?;

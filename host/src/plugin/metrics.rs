@@ -4,12 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How many series one instance of a plugin may have.
-const MAX_SERIES: usize = 500;
-/// Bytes of a name, of a label's name, and of its value.
-const MAX_NAME: usize = 128;
-/// Labels of a series.
-const MAX_LABELS: usize = 8;
+use crate::limits;
+
 
 /// Which number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,8 +77,11 @@ impl Own {
         mut labels: Vec<(String, String)>,
         new: impl FnOnce(Option<Reading>) -> Reading,
     ) {
-        let long = |text: &String| text.len() > MAX_NAME;
-        if long(&name) || labels.len() > MAX_LABELS || labels.iter().any(|(label, value)| long(label) || long(value)) {
+        let long = |text: &String| text.len() > limits::guest::METRIC_NAME_BYTES;
+        if long(&name)
+            || labels.len() > limits::guest::METRIC_LABELS
+            || labels.iter().any(|(label, value)| long(label) || long(value))
+        {
             return;
         }
         labels.sort_unstable();
@@ -90,7 +89,7 @@ impl Own {
         let mut readings = self.all.readings.lock().unwrap_or_else(PoisonError::into_inner);
         let old = readings.get(&series).copied();
         if old.is_none() {
-            if self.known >= MAX_SERIES {
+            if self.known >= limits::guest::METRIC_SERIES {
                 return;
             }
             self.known += 1;
@@ -121,6 +120,6 @@ mod tests {
         let mut own = metrics.of("bad", "source");
         (0..10_000).for_each(|number| own.add(format!("n{number}"), 1, Vec::new()));
         own.add("x".repeat(10_000), 1, Vec::new());
-        assert_eq!(metrics.read().len(), MAX_SERIES);
+        assert_eq!(metrics.read().len(), limits::guest::METRIC_SERIES);
     }
 }

@@ -5,6 +5,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use wasmparser::{BinaryReader, ComponentExportSectionReader};
 
+use crate::limits;
+
+
 /// What every WebAssembly file begins with.
 const MAGIC: [u8; 4] = *b"\0asm";
 /// The layer field of a component's header; a module has 0.
@@ -14,11 +17,6 @@ const CUSTOM: u8 = 0;
 const NESTED_MODULE: u8 = 1;
 const NESTED_COMPONENT: u8 = 4;
 const EXPORT: u8 = 11;
-/// How deep components may nest before the file is called damaged.
-const MAX_DEPTH: usize = 32;
-/// The most bytes of one export section that are read.
-const MAX_EXPORTS: u64 = 1 << 20;
-
 /// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Sections {
@@ -68,8 +66,8 @@ struct Walk<'a, R> {
 impl<R: Read + Seek> Walk<'_, R> {
     /// The sections from `start` to `end`, those of a component or a module.
     fn body(&mut self, start: u64, end: u64, depth: usize, component: bool) -> Result<(), Error> {
-        if depth > MAX_DEPTH {
-            return Err(Error::Damaged(format!("components nest more than {MAX_DEPTH} deep")));
+        if depth > limits::artifact::NESTING {
+            return Err(Error::Damaged(format!("components nest more than {} deep", limits::artifact::NESTING)));
         }
         let mut at = start;
         while at < end {
@@ -112,8 +110,11 @@ impl<R: Read + Seek> Walk<'_, R> {
     }
 
     fn exports(&mut self, size: u64) -> Result<(), Error> {
-        if size > MAX_EXPORTS {
-            return Err(Error::Damaged(format!("an export section has {size} bytes; at most {MAX_EXPORTS} are read")));
+        if size > limits::artifact::EXPORT_SECTION_BYTES {
+            return Err(Error::Damaged(format!(
+                "an export section has {size} bytes; at most {} are read",
+                limits::artifact::EXPORT_SECTION_BYTES
+            )));
         }
         let bytes = self.bytes(size)?;
         let damaged = |error: wasmparser::BinaryReaderError| Error::Damaged(error.to_string());

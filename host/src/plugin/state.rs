@@ -11,6 +11,7 @@ use redb::{
 };
 
 use super::links::{LinkTable, Table};
+use crate::limits;
 use crate::engine::stage;
 
 /// Scope and key, to value.
@@ -21,9 +22,6 @@ const USED: TableDefinition<'_, &str, u64> = TableDefinition::new("used");
 const FILE: &str = "state.redb";
 /// The socket of the host that holds the folder.
 pub const SOCKET: &str = "host.sock";
-/// Bytes of redb's own cache: marks are few, and links are looked up near each other.
-const CACHE: usize = 16 << 20;
-
 /// Why the state cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
@@ -102,7 +100,7 @@ impl StateFolder {
     pub fn open(folder: &Path) -> Result<Self, StateError> {
         let wrong = |source| StateError::Folder { folder: folder.to_path_buf(), source };
         fs::create_dir_all(folder).map_err(wrong)?;
-        let opened = Database::builder().set_cache_size(CACHE).create(folder.join(FILE));
+        let opened = Database::builder().set_cache_size(limits::state::CACHE_BYTES).create(folder.join(FILE));
         let database = opened.map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => StateError::InUse { folder: folder.to_path_buf() },
             DatabaseError::Storage(redb::StorageError::Io(source)) => wrong(source),

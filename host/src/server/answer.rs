@@ -1,17 +1,12 @@
 //! What is answered to which question.
 
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::Surface;
 use super::http::{Request, Response};
+use crate::limits;
 use crate::engine::{IndexStatus, ReindexError, RowCount, RunHandle, WaitError, WaitOutcome, WaitTarget};
-
-/// How long one waits for a change when the question does not say.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest one may wait.
-const LONGEST: Duration = Duration::from_secs(600);
 
 /// The answer to one question.
 pub(super) async fn answer(request: Request, surface: Surface, control: &RunHandle) -> Response {
@@ -44,8 +39,8 @@ async fn wait(request: &Request, control: &RunHandle) -> Response {
         return Response::refusal(400, "say which index: ?index=NAME");
     };
     let patience = match request.parameter("timeout").map(humantime::parse_duration) {
-        None => PATIENCE,
-        Some(Ok(patience)) => patience.min(LONGEST),
+        None => limits::server::WAIT_DEFAULT,
+        Some(Ok(patience)) => patience.min(limits::server::WAIT_LONGEST),
         Some(Err(_)) => {
             return Response::refusal(400, "`timeout` is no time; write such as timeout=5s or timeout=500ms");
         }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -10,10 +9,8 @@ use tokio::time::timeout;
 
 use super::socket;
 
-/// How long a running host may take to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The longest answer, in bytes.
-const LONGEST: u64 = 64 << 20;
+use crate::limits;
+
 
 /// Asks; none: no host is listening there.
 ///
@@ -32,10 +29,12 @@ pub async fn ask(folder: &Path, method: &str, path: &str) -> io::Result<Option<(
         let head = format!("{method} {path} HTTP/1.1\r\nhost: flusso-host\r\nconnection: close\r\n\r\n");
         stream.write_all(head.as_bytes()).await?;
         let mut answer = Vec::new();
-        (&mut stream).take(LONGEST).read_to_end(&mut answer).await?;
+        (&mut stream).take(limits::server::COMMAND_RESPONSE_BYTES).read_to_end(&mut answer).await?;
         io::Result::Ok(answer)
     };
-    let answer = timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+    let answer = timeout(limits::server::COMMAND_TIMEOUT, asking)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
     let mut headers = [httparse::EMPTY_HEADER; 16];
     let mut head = httparse::Response::new(&mut headers);
     let strange = || io::Error::other("the running host gave an answer that is none");

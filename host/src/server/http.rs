@@ -1,19 +1,12 @@
 //! HTTP/1.1, as much as a few questions need: requests without a body, answers in JSON, connections that are kept. The
 //! head is parsed by `httparse`.
 
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-/// The longest head, in bytes.
-const HEAD: usize = 16 << 10;
-/// The most header lines.
-const HEADERS: usize = 64;
-/// How long a request may take to arrive, and a connection may be idle.
-const ARRIVAL: Duration = Duration::from_secs(60);
-/// How long the other side may take to take an answer.
-const DEPARTURE: Duration = Duration::from_secs(10);
+use crate::limits;
+
 
 /// A request.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -56,23 +49,24 @@ pub(super) async fn converse<A: Future<Output = Response>>(
 ) {
     let mut buffer = Vec::new();
     loop {
-        let (response, last, bodiless) = match timeout(ARRIVAL, request(&mut stream, &mut buffer)).await {
-            Ok(Ok(Some(request))) => {
-                let (last, bodiless) = (request.last, request.method == "HEAD");
-                let Some(response) = unless_gone(answer(request), &mut stream, &mut buffer).await else { return };
-                (response, last, bodiless)
-            }
-            Ok(Err(refusal)) => (refusal, true, false),
-            Ok(Ok(None)) | Err(_) => return,
-        };
+        let (response, last, bodiless) =
+            match timeout(limits::server::REQUEST_TIMEOUT, request(&mut stream, &mut buffer)).await {
+                Ok(Ok(Some(request))) => {
+                    let (last, bodiless) = (request.last, request.method == "HEAD");
+                    let Some(response) = unless_gone(answer(request), &mut stream, &mut buffer).await else { return };
+                    (response, last, bodiless)
+                }
+                Ok(Err(refusal)) => (refusal, true, false),
+                Ok(Ok(None)) | Err(_) => return,
+            };
         let bytes = rendered(&response, last, bodiless);
         let sending = async {
             stream.write_all(&bytes).await?;
             stream.flush().await
         };
-        let sent = matches!(timeout(DEPARTURE, sending).await, Ok(Ok(())));
+        let sent = matches!(timeout(limits::server::RESPONSE_TIMEOUT, sending).await, Ok(Ok(())));
         if last || !sent {
-            let _ = timeout(DEPARTURE, stream.shutdown()).await;
+            let _ = timeout(limits::server::RESPONSE_TIMEOUT, stream.shutdown()).await;
             return;
         }
     }
@@ -90,7 +84,7 @@ async fn unless_gone(
         tokio::select! {
             biased;
             response = &mut answer => return Some(response),
-            read = stream.read(&mut part), if buffer.len() <= HEAD => match read {
+            read = stream.read(&mut part), if buffer.len() <= limits::server::HEAD_BYTES => match read {
                 Ok(0) | Err(_) => return None,
                 Ok(length) => buffer.extend_from_slice(part.get(..length).unwrap_or_default()),
             },
@@ -105,8 +99,11 @@ async fn request(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) ->
             buffer.drain(..length);
             return Ok(Some(request));
         }
-        if buffer.len() > HEAD {
-            return Err(Response::refusal(431, format!("the head of a request has at most {HEAD} bytes")));
+        if buffer.len() > limits::server::HEAD_BYTES {
+            return Err(Response::refusal(
+                431,
+                format!("the head of a request has at most {} bytes", limits::server::HEAD_BYTES),
+            ));
         }
         let mut part = [0; 2_048];
         match stream.read(&mut part).await {
@@ -118,7 +115,7 @@ async fn request(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) ->
 
 /// A request and the length of its head, if it is all there.
 fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Response> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+    let mut headers = [httparse::EMPTY_HEADER; limits::server::HEADERS];
     let mut head = httparse::Request::new(&mut headers);
     let length = match head.parse(bytes) {
         Ok(httparse::Status::Complete(length)) => length,
@@ -204,13 +201,13 @@ mod tests {
         let serving = tokio::spawn(converse(far, |_| std::future::pending()));
         assert!(near.write_all(b"GET /wait HTTP/1.1\r\n\r\n").await.is_ok());
         drop(near);
-        assert!(timeout(Duration::from_secs(5), serving).await.is_ok());
+        assert!(timeout(std::time::Duration::from_secs(5), serving).await.is_ok());
     }
 
     #[tokio::test]
     async fn what_is_no_request_or_too_long_is_refused() {
         assert!(told(b"\x16\x03\x01 hello\r\n\r\n").await.starts_with("HTTP/1.1 400"));
-        let long = [b"GET / HTTP/1.1\r\na: ".as_slice(), &vec![b'x'; HEAD + 10]].concat();
+        let long = [b"GET / HTTP/1.1\r\na: ".as_slice(), &vec![b'x'; limits::server::HEAD_BYTES + 10]].concat();
         assert!(told(&long).await.starts_with("HTTP/1.1 431"));
         assert_eq!(told(b"GET / HT").await, "");
     }

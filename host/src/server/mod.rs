@@ -10,7 +10,6 @@ mod http;
 mod socket;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
@@ -18,12 +17,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::limits;
 use crate::engine::RunHandle;
-
-/// Connections at a time, on each address; further ones wait.
-const CONNECTIONS: usize = 512;
-/// The wait after a connection could not be taken (no file descriptor is left, say).
-const BREATH: Duration = Duration::from_millis(100);
 
 /// What is answered on an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +89,7 @@ impl Streams {
 
 /// The connections of one address; they end with this task.
 async fn serve(streams: Streams, surface: Surface, control: RunHandle) {
-    let room = std::sync::Arc::new(Semaphore::new(CONNECTIONS));
+    let room = std::sync::Arc::new(Semaphore::new(limits::server::CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -108,7 +103,7 @@ async fn serve(streams: Streams, surface: Surface, control: RunHandle) {
                     drop(room);
                 });
             }
-            Err(_) => sleep(BREATH).await,
+            Err(_) => sleep(limits::server::ACCEPT_RETRY_DELAY).await,
         }
     }
 }

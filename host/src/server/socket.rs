@@ -9,10 +9,8 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixStream};
 
+use crate::limits;
 use crate::plugin::state::SOCKET;
-
-/// What every system takes.
-const LONGEST: usize = 100;
 
 /// Listens in a folder that this process holds, so that whatever socket is there is dead. Only the owner may connect.
 pub(super) fn bind(folder: &Path) -> io::Result<(PathBuf, UnixListener)> {
@@ -35,7 +33,7 @@ pub(super) async fn connect(folder: &Path) -> io::Result<UnixStream> {
 
 fn through<T>(folder: &Path, reach: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     let path = folder.join(SOCKET);
-    if path.as_os_str().len() <= LONGEST {
+    if path.as_os_str().len() <= limits::server::SOCKET_PATH_BYTES {
         return reach(&path);
     }
     // Held open while the name is used.

@@ -1,17 +1,12 @@
 //! The observer that feeds logs and progress.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Screen;
 use super::progress::Seeds;
+use crate::limits;
 use crate::engine::{Observation, Observer};
-
-/// A lag of the source below this is not logged: a busy pipeline always has some.
-const NOTABLE_LAG_BYTES: u64 = 16 << 20;
-
-/// The shortest time between two log lines about the lag.
-const LAG_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Hears what the engine says and puts it on the screen.
 #[derive(Debug)]
@@ -123,8 +118,8 @@ impl Observer for Telemetry {
             }
             Observation::Confirmed { committed_at } => tracing::trace!(committed_at, "confirmed"),
             Observation::Lag { bytes } => {
-                let due = seen.lag_logged.is_none_or(|logged| logged.elapsed() >= LAG_LOG_INTERVAL);
-                if due && bytes >= NOTABLE_LAG_BYTES {
+                let due = seen.lag_logged.is_none_or(|logged| logged.elapsed() >= limits::program::LAG_LOG_INTERVAL);
+                if due && bytes >= limits::program::NOTABLE_LAG_BYTES {
                     seen.lag_logged = Some(Instant::now());
                     tracing::info!(lag_bytes = bytes, "behind the source");
                 }

@@ -7,8 +7,8 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::Screen;
 
-/// The time between two log lines of one index.
-const BETWEEN_LINES: Duration = Duration::from_secs(5);
+use crate::limits;
+
 
 /// The seeds that are under way.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Seeds {
             bar.set_position(rows);
             return None;
         }
-        if now.duration_since(seed.said) < BETWEEN_LINES {
+        if now.duration_since(seed.said) < limits::program::PROGRESS_LOG_INTERVAL {
             return None;
         }
         seed.said = now;

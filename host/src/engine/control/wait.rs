@@ -8,16 +8,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
+use crate::limits;
 use crate::engine::control::commands::{ActiveRun, RunHandle};
 use crate::engine::error::StageError;
 use crate::model::{IndexNumber, Position};
-
-/// How long a position is waited for before the source is asked for its head, should nothing be written that moves it.
-const HEAD_REQUEST_DELAY: Duration = Duration::from_millis(25);
-/// The time between two checks while nothing moves.
-const WAIT_RECHECK_INTERVAL: Duration = Duration::from_millis(250);
-/// How long the source may take to print a position.
-const PRINT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The position that is waited for.
 #[derive(Clone, Debug)]
@@ -131,7 +125,7 @@ impl RunHandle {
                     return Ok(WaitOutcome::Found { position });
                 }
                 Err(Interrupted::NoPosition(reason)) => return Err(WaitError::NoPosition(reason)),
-                Err(Interrupted::Away) => sleep(WAIT_RECHECK_INTERVAL).await,
+                Err(Interrupted::Away) => sleep(limits::engine::WAIT_RECHECK_INTERVAL).await,
             }
         }
     }
@@ -140,7 +134,10 @@ impl RunHandle {
 impl ActiveRun {
     async fn print(&self, position: Option<&Position>) -> Option<String> {
         let position = position?;
-        timeout(PRINT_TIMEOUT, async { self.position_reader.lock().await.print(position).await }).await.ok()?.ok()
+        timeout(limits::engine::PRINT_TIMEOUT, async { self.position_reader.lock().await.print(position).await })
+            .await
+            .ok()?
+            .ok()
     }
 
     /// The source's head, which the capture reads between two polls; from then on its polls aim at it.
@@ -163,7 +160,7 @@ impl ActiveRun {
         };
         *target_slot = Some(target.clone());
         let mut watermarks = self.watermarks.clone();
-        let mut recheck = HEAD_REQUEST_DELAY;
+        let mut recheck = limits::engine::HEAD_REQUEST_DELAY;
         loop {
             let now = watermarks.borrow_and_update().clone();
             if !now.seeding.contains(&index) {
@@ -177,7 +174,7 @@ impl ActiveRun {
             match timeout(recheck, watermarks.changed()).await {
                 Ok(changed) => changed.map_err(|_| Interrupted::Away)?,
                 Err(_) => {
-                    recheck = WAIT_RECHECK_INTERVAL;
+                    recheck = limits::engine::WAIT_RECHECK_INTERVAL;
                     if !self.is_past(now.durable.as_ref(), &target).await? {
                         // The source may have nothing to report; asked for its head, it moves on. The answer is not needed.
                         let _ = self.head_requests.try_send(oneshot::channel().0);

@@ -6,12 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use crate::limits;
 use crate::engine::durability::durable_watermark::{DurableWatermark, OnDurable};
 use crate::engine::options::Options;
 use crate::model::{Document, IndexNumber, Version};
-
-/// Bytes that an entry counts for beside its documents, so that entries without documents are bounded too.
-const ENTRY_OVERHEAD_BYTES: usize = 256;
 
 /// A set of sinks, by their numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,7 +17,7 @@ pub(crate) struct SinkSet(u64);
 
 impl SinkSet {
     /// A run with more sinks is refused at start.
-    pub(crate) const CAPACITY: usize = 64;
+    pub(crate) const CAPACITY: usize = limits::engine::MAX_SINKS;
 
     pub(crate) fn all(sinks: usize) -> Self {
         Self(if sinks >= Self::CAPACITY { u64::MAX } else { (1 << sinks) - 1 })
@@ -155,7 +153,7 @@ impl Lane {
             Work::Live { documents, .. } | Work::Seed { documents, .. } => documents.iter().map(Document::size).sum(),
             _ => 0,
         };
-        let bytes = bytes + ENTRY_OVERHEAD_BYTES;
+        let bytes = bytes + limits::engine::ENTRY_OVERHEAD_BYTES;
         // I11: guarded by `tests::i11::what_is_built_and_not_flushed_is_bounded` and
         // `tests::i11::a_sink_leads_another_by_no_more_than_max_lead`. An entry larger than the bound
         // passes alone. The semaphores are never closed.

@@ -3,10 +3,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use crate::limits;
 use crate::model::{IndexNumber, Position};
-
-/// Positions that are durable and not visible yet, at most. More are thinned out, which makes an answer later, never earlier.
-const MAX_PENDING_POSITIONS: usize = 1_024;
 
 /// A sink has flushed everything up to an entry of the lane.
 #[derive(Clone, Copy, Debug)]
@@ -62,9 +60,9 @@ impl VisibleWatermark {
         if let Some(durable) = durable {
             let everywhere = self.flushed.iter().copied().min().unwrap_or_default();
             self.pending.push_back((everywhere, durable));
-            if self.pending.len() > MAX_PENDING_POSITIONS {
+            if self.pending.len() > limits::engine::MAX_PENDING_POSITIONS {
                 // Neither the last, which is what will be waited for, nor the first, which becomes visible next.
-                self.pending.remove(MAX_PENDING_POSITIONS - 1);
+                self.pending.remove(limits::engine::MAX_PENDING_POSITIONS - 1);
             }
         }
         // The slowest sink decides, and one that has said nothing is the slowest.

@@ -6,18 +6,13 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
+use crate::limits;
 use crate::engine::durability::quarantine::{Quarantine, RejectedDocument};
 use crate::engine::error::{EngineError, StageError};
 use crate::engine::retry::Retry;
 use crate::engine::run_context::RunContext;
 use crate::engine::stage::{Affected, Builder, Mutation, Slice};
 use crate::model::{Change, Document, DocumentId, Failure, IndexNumber, Key, Outcome, TableNumber, Version};
-
-/// A call with fewer documents than this is not worth another instance.
-const MIN_DOCUMENTS_PER_CALL: usize = 64;
-
-/// The size assumed for a body, in bytes, until some were built.
-const INITIAL_BODY_BYTES: usize = 8 << 10;
 
 /// The documents of a batch.
 #[derive(Default)]
@@ -43,7 +38,7 @@ pub(crate) struct BuildStage {
 impl BuildStage {
     pub(crate) fn new(builder: Arc<dyn Builder>, quarantine: Quarantine, context: Arc<RunContext>) -> Self {
         let stage = format!("builder {:?}", builder.name());
-        Self { builder, stage, quarantine, context, body_bytes: INITIAL_BODY_BYTES }
+        Self { builder, stage, quarantine, context, body_bytes: limits::engine::INITIAL_BODY_BYTES }
     }
 
     fn retry(&self) -> Retry<'_> {
@@ -83,7 +78,7 @@ impl BuildStage {
         let version = self.context.version();
         let ids = Arc::new(ids);
         let count = ids.len();
-        let an_instance = count.div_ceil(self.builder.instances().max(1)).max(MIN_DOCUMENTS_PER_CALL);
+        let an_instance = count.div_ceil(self.builder.instances().max(1)).max(limits::engine::MIN_DOCUMENTS_PER_CALL);
         let mut documents_per_call = an_instance.min(self.context.options.call_bytes / self.body_bytes.max(1)).max(1);
         let mut retry = self.retry();
         let outcomes = loop {

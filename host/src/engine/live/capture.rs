@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
+use crate::limits;
 use crate::engine::error::{EngineError, StageError};
 use crate::engine::live::queue::{PollResult, QueueItem, QueuePermit, QueueSender};
 use crate::engine::observer::Observation;
@@ -17,17 +18,6 @@ use crate::engine::stage::{Capture, Poll, Source};
 use crate::engine::startup::continuity::{Resumption, resumption};
 use crate::engine::startup::prepare::prepare;
 use crate::model::{Event, HistoryId, Position, TableInterest};
-
-/// How long a poll waits for a first event. A change of the capture's mode is noticed as late as this.
-const POLL_WAIT: Duration = Duration::from_millis(250);
-/// The same while a `--once` run has not taken its head yet, and for a while after the head was requested.
-const SHORT_POLL_WAIT: Duration = Duration::from_millis(10);
-/// How long polls stay short after a request for the head.
-const SHORT_POLLS_AFTER_HEAD_REQUEST: Duration = Duration::from_secs(10);
-/// How often the connection is kept alive while the queue is full.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_millis(500);
-/// How often the source is asked for its lag while the run follows it.
-const LAG_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What the capture is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,7 +169,7 @@ impl CaptureTask {
                 }
                 CaptureMode::Follow | CaptureMode::FollowToHead => {}
             }
-            let Ok(permit) = timeout(KEEP_ALIVE_INTERVAL, self.channels.queue.acquire()).await else {
+            let Ok(permit) = timeout(limits::engine::KEEP_ALIVE_INTERVAL, self.channels.queue.acquire()).await else {
                 self.poll(capture, epoch, 0, Duration::ZERO).await?;
                 self.answer_head_requests(capture).await?;
                 self.read_lag(capture).await?;
@@ -208,10 +198,10 @@ impl CaptureTask {
 
     fn poll_wait(&self, progress: &EpochProgress) -> Duration {
         let waits_for_mode = self.context.options.once && progress.target.is_none();
-        let recently = |request: Instant| request.elapsed() < SHORT_POLLS_AFTER_HEAD_REQUEST;
+        let recently = |request: Instant| request.elapsed() < limits::engine::SHORT_POLLS_AFTER_HEAD_REQUEST;
         match waits_for_mode || self.last_head_request.is_some_and(recently) {
-            true => SHORT_POLL_WAIT,
-            false => POLL_WAIT,
+            true => limits::engine::SHORT_POLL_WAIT,
+            false => limits::engine::POLL_WAIT,
         }
     }
 
@@ -232,7 +222,7 @@ impl CaptureTask {
 
     /// Asks for the lag now and then. Guarded by `tests::lag::the_lag_of_the_source_is_read_now_and_then`.
     async fn read_lag(&mut self, capture: &mut dyn Capture) -> Result<(), StageError> {
-        if self.last_lag.elapsed() < LAG_INTERVAL {
+        if self.last_lag.elapsed() < limits::engine::LAG_INTERVAL {
             return Ok(());
         }
         self.last_lag = Instant::now();
@@ -306,7 +296,7 @@ impl CaptureTask {
     /// Reads nothing more: waits until everything is durable, keeps the connection alive meanwhile, and closes the source.
     async fn end(&self, capture: &mut dyn Capture, epoch: u64) -> Result<(), StageError> {
         self.channels.queue.send(QueueItem::End);
-        while timeout(KEEP_ALIVE_INTERVAL, self.finished()).await.is_err() {
+        while timeout(limits::engine::KEEP_ALIVE_INTERVAL, self.finished()).await.is_err() {
             if let Err(error) = self.poll(capture, epoch, 0, Duration::ZERO).await {
                 // A connection lost now costs nothing but the confirmation, which the next start makes good.
                 tracing::debug!(%error, "the source went away while draining");

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use crate::limits;
 use crate::engine::backfill::index_backfill::IndexBackfill;
 use crate::engine::backfill::outstanding_reads::OutstandingReads;
 use crate::engine::backfill::range_reader::{BackfillJob, BackfillResult};
@@ -25,10 +26,6 @@ use crate::engine::shutdown::Shutdown;
 use crate::engine::stage::Affected;
 use crate::engine::startup::seed_requests::SeedRequest;
 use crate::model::{Checkpoint, DocumentId, IndexNumber};
-
-/// After this many live batches in a row a waiting backfill page gets its turn, so that a backfill ends although live
-/// changes never stop.
-const MAX_LIVE_BATCHES_IN_A_ROW: u32 = 8;
 
 /// The channels of the worker's task.
 pub(crate) struct WorkerChannels {
@@ -83,7 +80,8 @@ impl Worker {
                 self.lane.emit(Work::End, OnDurable { end: true, ..OnDurable::default() }).await;
                 return Ok(());
             }
-            let backfill_turn = live_in_a_row >= MAX_LIVE_BATCHES_IN_A_ROW && !self.channels.results.is_empty();
+            let backfill_turn =
+                live_in_a_row >= limits::engine::MAX_LIVE_BATCHES_IN_A_ROW && !self.channels.results.is_empty();
             tokio::select! {
                 biased;
                 Some(command) = self.channels.commands.recv(), if !ended => self.command(command).await?,

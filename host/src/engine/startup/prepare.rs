@@ -1,15 +1,12 @@
 //! Having the source create what resuming needs (a slot, a publication), and waiting until it is ready.
 
-use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::limits;
 use crate::engine::observer::{Observation, Observer};
 use crate::engine::stage::{Capture, Preparation, Prepared, Result};
 use crate::model::Position;
-
-/// The time between two calls of `prepare` while the source says that it is pending.
-const PENDING_RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Prepares until the source is ready. Pending is not an error, however long it takes: the reason is observed whenever it
 /// changes.
@@ -27,7 +24,7 @@ pub(crate) async fn prepare(
                     observer.observe(Observation::Preparing { reason: &reason });
                     last_reason = reason;
                 }
-                sleep(PENDING_RECHECK_INTERVAL).await;
+                sleep(limits::engine::PENDING_RECHECK_INTERVAL).await;
             }
         }
     }

@@ -4,10 +4,8 @@
 
 use super::link_buffer::LinkBuffer;
 
-/// LinkBuffer that wait at most; then they are written on their own.
-pub(super) const MAX_LINKS: usize = 65_536;
-/// Buffers that are searched one by one; then they are merged.
-const MAX_BUFFERS: usize = 16;
+use crate::limits;
+
 
 /// The links that are not on disk yet.
 #[derive(Default)]
@@ -30,7 +28,7 @@ impl Memtable {
         }
         self.count += links.len();
         self.buffers.push(links);
-        if self.buffers.len() > MAX_BUFFERS {
+        if self.buffers.len() > limits::state::MEMTABLE_BUFFERS {
             let all = self.sorted();
             self.count = all.len();
             self.buffers.push(all);

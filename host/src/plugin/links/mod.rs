@@ -25,6 +25,8 @@
 //!
 //! So a link may be there for nothing, and none is missing.
 
+use crate::limits;
+
 mod encoding;
 mod link_buffer;
 mod memtable;
@@ -158,7 +160,7 @@ impl Table {
         }
         adding.sort();
         memory.memtable.add(store::missing(&self.database, adding)?);
-        if memory.memtable.len() > memtable::MAX_LINKS {
+        if memory.memtable.len() > limits::state::MEMTABLE_LINKS {
             let writing = self.database.begin_write()?;
             self.flush(&writing, &mut memory)?;
             writing.commit()?;

@@ -9,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 use super::encoding::{Row, put_length, record_key};
 use super::link_buffer::LinkBuffer;
 
-/// LinkBuffer that wait, of all batches together; more are given up.
-const MAX_LINKS: usize = 262_144;
+use crate::limits;
+
 
 /// A link as one piece of bytes: the row with its length before it, and the link.
 type LinkKey = Vec<u8>;
@@ -55,7 +55,7 @@ impl PendingRemovals {
 
     /// A batch ended a link.
     pub(super) fn add_link(&mut self, batch_number: u64, row: &[u8], link: &[u8]) {
-        if self.links.len() >= MAX_LINKS {
+        if self.links.len() >= limits::state::PENDING_REMOVALS {
             return;
         }
         self.links.insert(link_key(row, link), batch_number);
@@ -79,7 +79,7 @@ impl PendingRemovals {
         let Some(relation) = row.first_chunk().map(|bytes| u16::from_be_bytes(*bytes)) else { return };
         if let Some(emptied) = self.emptied.get_mut(&relation) {
             emptied.recorded.insert(row.to_vec());
-            if emptied.recorded.len() > MAX_LINKS {
+            if emptied.recorded.len() > limits::state::PENDING_REMOVALS {
                 self.emptied.remove(&relation);
             }
         }

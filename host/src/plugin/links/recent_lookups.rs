@@ -5,8 +5,8 @@ use std::collections::{HashMap, VecDeque};
 
 use super::encoding::Row;
 
-/// Rows that are known one by one. A build that began before the oldest of them counts as overtaken.
-const MAX_ROWS: usize = 65_536;
+use crate::limits;
+
 
 /// The clock of the last lookup of each row.
 #[derive(Default)]
@@ -24,7 +24,7 @@ impl RecentLookups {
     pub(super) fn record(&mut self, row: &[u8], clock: u64) {
         self.latest.insert(row.to_vec(), clock);
         self.order.push_back((clock, row.to_vec()));
-        while self.order.len() > MAX_ROWS {
+        while self.order.len() > limits::state::RECENT_LOOKUPS {
             let Some((clock, row)) = self.order.pop_front() else { return };
             self.forgotten = self.forgotten.max(clock);
             if self.latest.get(&row) == Some(&clock) {

@@ -12,10 +12,10 @@ use super::bindings::exports::flusso::connector::diagnosis::ExaminedIndex;
 use super::convert;
 use super::convert::EndedLinks;
 use super::guest::Guest;
-use super::limits::ITEMS;
 use super::plugin::Plugin;
 use super::reader::GuestReader;
 use super::row_reader::RowReader;
+use crate::limits;
 use crate::engine::StageError;
 use crate::engine::stage::{self, Affected, Description, RangeBuilder, RangedPage, Result, Slice};
 use crate::model::{Change, DocumentId, IndexNumber, Outcome, TableNumber};
@@ -249,7 +249,7 @@ impl stage::Builder for GuestBuilder {
                     live.exports.builder()?.call_resolve(&mut live.store, &changes).await
                 })
             },
-            |affected| convert::affected(affected, indexes, ITEMS),
+            |affected| convert::affected(affected, indexes, limits::guest::ITEMS),
         );
         let answer = answer.await;
         self.leave(shape, guest, &answer);
@@ -258,7 +258,7 @@ impl stage::Builder for GuestBuilder {
     }
 
     async fn resolve_more(&self, cursor: Vec<u8>, max: u32) -> Result<Affected> {
-        let (indexes, most) = (self.indexes(), usize::try_from(max).unwrap_or(ITEMS));
+        let (indexes, most) = (self.indexes(), usize::try_from(max).unwrap_or(limits::guest::ITEMS));
         let more = |more| Ok(convert::affected(more, indexes, most)?.0);
         ask!(self, "builder.resolve-more", call_resolve_more(&cursor, max), more)
     }
@@ -276,7 +276,7 @@ impl stage::Builder for GuestBuilder {
                     async move { live.exports.builder()?.call_resolve_table_changes(&mut live.store, &tables).await },
                 )
             },
-            |affected| Ok(convert::affected(affected, indexes, ITEMS)?.0),
+            |affected| Ok(convert::affected(affected, indexes, limits::guest::ITEMS)?.0),
         );
         let mut answer = asking.await;
         // The sinks hold the mappings that this run began with; what is mapped otherwise now would not fit into them.

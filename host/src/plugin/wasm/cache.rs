@@ -15,8 +15,8 @@ use wasmtime::Engine;
 
 use super::artifact::Digest;
 
-/// How many entries are kept; the ones used longest ago go first.
-const MAX_ENTRIES: usize = 64;
+use crate::limits;
+
 
 /// A folder of compiled plugins, open to this user only.
 #[derive(Debug, Clone)]
@@ -99,7 +99,7 @@ impl Cache {
         let mut entries: Vec<_> =
             entries.filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()))).collect();
         entries.sort_unstable_by(|a, b| b.cmp(a));
-        for (_, path) in entries.iter().skip(MAX_ENTRIES) {
+        for (_, path) in entries.iter().skip(limits::guest::CACHE_ENTRIES) {
             let _ = fs::remove_file(path);
         }
     }

@@ -8,7 +8,7 @@ use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use super::fault::Origin;
 use super::folders::Folders;
 use super::guest_output::{LogRate, StderrTail, Stdio};
-use super::limits::{Limits, MemoryLimiter};
+use super::limiter::{Limits, MemoryLimiter};
 use super::log_dedup::{GuestNumber, LogDedup};
 use super::row_reader::RowReader;
 use crate::plugin::capability::Grants;

@@ -6,22 +6,16 @@ use std::time::Duration;
 use super::bindings::exports::flusso::connector as exports;
 use super::bindings::flusso::connector::{reader as imported, types as wit};
 use super::fault::{Checked, Fault, GuestError, Origin, Violation};
-use super::limits::{ITEMS, TEXT, plain};
+use super::limiter::plain;
+use crate::limits;
 use crate::engine::StageError;
 use crate::engine::stage;
 use crate::model;
 use crate::plugin::links::RowLinks;
 
-/// Bytes of a position.
-const MAX_POSITION: usize = 64 << 10;
-/// Bytes of a cursor or a range.
-const MAX_CURSOR: usize = 1 << 20;
-/// Characters of an index's name, a history's, a hash.
-const MAX_NAME: usize = 1_000;
-
 /// A list that is not longer than it may be.
 pub(super) fn counted<T>(list: Vec<T>, max: usize, what: &str) -> Checked<Vec<T>> {
-    let max = max.min(ITEMS);
+    let max = max.min(limits::guest::ITEMS);
     match list.len() > max {
         true => Err(Violation::TooMany { what: what.to_owned(), found: list.len(), limit: max }),
         false => Ok(list),
@@ -36,9 +30,12 @@ fn sized(bytes: Vec<u8>, max: usize, what: &str) -> Checked<Vec<u8>> {
 }
 
 fn name(text: String, what: &str) -> Checked<String> {
-    let bad = text.is_empty() || text.len() > MAX_NAME || text.chars().any(char::is_control);
+    let bad = text.is_empty() || text.len() > limits::guest::NAME_CHARACTERS || text.chars().any(char::is_control);
     match bad {
-        true => Err(Violation::Rule(format!("a {what} that is empty, longer than {MAX_NAME} bytes or unprintable"))),
+        true => Err(Violation::Rule(format!(
+            "a {what} that is empty, longer than {} bytes or unprintable",
+            limits::guest::NAME_CHARACTERS
+        ))),
         false => Ok(text),
     }
 }
@@ -53,7 +50,9 @@ fn place(number: u32, count: usize, what: &str) -> Checked<u32> {
 
 /// Why a stage has no result: the guest's own answer, with plugin and call before it.
 pub(super) fn refused(origin: &Origin, call: &str, error: wit::Error) -> StageError {
-    let said = |text: &str| format!("plugin {} ({}), {call}: {}", origin.plugin, origin.instance, plain(text, TEXT));
+    let said = |text: &str| {
+        format!("plugin {} ({}), {call}: {}", origin.plugin, origin.instance, plain(text, limits::guest::TEXT_BYTES))
+    };
     match error {
         wit::Error::Transient(wit::Transient { message, retry_after_ms, .. }) => {
             StageError::Transient { message: said(&message), retry_after: retry_after_ms.map(Duration::from_millis) }
@@ -133,11 +132,11 @@ fn to_row(row: &[model::Value]) -> Vec<wit::Value> {
 // What a source says.
 
 pub(super) fn position(bytes: Vec<u8>) -> Checked<model::Position> {
-    Ok(model::Position::new(sized(bytes, MAX_POSITION, "position")?))
+    Ok(model::Position::new(sized(bytes, limits::guest::POSITION_BYTES, "position")?))
 }
 
 pub(super) fn cursor(cursor: Option<Vec<u8>>) -> Checked<Option<Vec<u8>>> {
-    cursor.map(|bytes| sized(bytes, MAX_CURSOR, "cursor")).transpose()
+    cursor.map(|bytes| sized(bytes, limits::guest::CURSOR_BYTES, "cursor")).transpose()
 }
 
 /// An event about one of `tables` tables.
@@ -164,7 +163,7 @@ pub(super) fn event(event: wit::Event, tables: usize) -> Checked<model::Event> {
         }),
         wit::Event::TableChanged(changed) => model::Event::TableChanged(model::TableChanged {
             table: place(changed.table, tables, "table")?,
-            detail: plain(&changed.detail, TEXT),
+            detail: plain(&changed.detail, limits::guest::TEXT_BYTES),
         }),
     })
 }
@@ -183,7 +182,9 @@ pub(super) fn inspection(found: exports::source::Inspection) -> Checked<stage::I
         continuity: match found.continuity {
             exports::source::Continuity::Fresh => stage::Continuity::Fresh,
             exports::source::Continuity::Continuous => stage::Continuity::Continuous,
-            exports::source::Continuity::Lost(detail) => stage::Continuity::Lost(plain(&detail, TEXT)),
+            exports::source::Continuity::Lost(detail) => {
+                stage::Continuity::Lost(plain(&detail, limits::guest::TEXT_BYTES))
+            }
         },
         unrecorded: found.unrecorded,
     })
@@ -191,7 +192,9 @@ pub(super) fn inspection(found: exports::source::Inspection) -> Checked<stage::I
 
 pub(super) fn preparation(answer: exports::source::Preparation) -> Checked<stage::Preparation> {
     Ok(match answer {
-        exports::source::Preparation::Pending(reason) => stage::Preparation::Pending(plain(&reason, TEXT)),
+        exports::source::Preparation::Pending(reason) => {
+            stage::Preparation::Pending(plain(&reason, limits::guest::TEXT_BYTES))
+        }
         exports::source::Preparation::Ready(prepared) => stage::Preparation::Ready(stage::Prepared {
             history: history(prepared.history)?,
             position: position(prepared.position)?,
@@ -203,17 +206,18 @@ pub(super) fn preparation(answer: exports::source::Preparation) -> Checked<stage
 
 /// Lines for a person.
 pub(super) fn lines(lines: Vec<String>) -> Checked<Vec<String>> {
-    Ok(counted(lines, 1_000, "lines")?.iter().map(|line| plain(line, TEXT)).collect())
+    Ok(counted(lines, 1_000, "lines")?.iter().map(|line| plain(line, limits::guest::TEXT_BYTES)).collect())
 }
 
 pub(super) fn division(division: exports::snapshot::Division, parts: u32) -> Checked<stage::Division> {
-    let ranges = counted(division.ranges, usize::try_from(parts.max(1)).unwrap_or(ITEMS), "ranges")?;
-    let ranges = ranges.into_iter().map(|range| sized(range, MAX_CURSOR, "range")).collect::<Checked<_>>()?;
+    let ranges = counted(division.ranges, usize::try_from(parts.max(1)).unwrap_or(limits::guest::ITEMS), "ranges")?;
+    let ranges =
+        ranges.into_iter().map(|range| sized(range, limits::guest::CURSOR_BYTES, "range")).collect::<Checked<_>>()?;
     Ok(stage::Division { ranges, estimated_rows: division.estimated_rows })
 }
 
 pub(super) fn page(page: exports::snapshot::Page, max: u32) -> Checked<stage::Page> {
-    let keys = counted(page.keys, usize::try_from(max).unwrap_or(ITEMS), "keys")?;
+    let keys = counted(page.keys, usize::try_from(max).unwrap_or(limits::guest::ITEMS), "keys")?;
     Ok(stage::Page { keys: keys.into_iter().map(key).collect(), cursor: cursor(page.cursor)? })
 }
 
@@ -349,7 +353,7 @@ pub(super) fn affected(
 }
 
 pub(super) fn failure(failure: wit::Failure) -> model::Failure {
-    model::Failure { class: plain(&failure.class, 64), reason: plain(&failure.reason, TEXT) }
+    model::Failure { class: plain(&failure.class, 64), reason: plain(&failure.reason, limits::guest::TEXT_BYTES) }
 }
 
 pub(super) fn outcome(outcome: wit::Outcome) -> model::Outcome {
@@ -369,7 +373,7 @@ pub(super) fn outcomes(outcomes: Vec<wit::Outcome>, asked: usize) -> Checked<Vec
 }
 
 pub(super) fn ranged(page: exports::range_builder::RangedPage, max: u32) -> Checked<stage::RangedPage> {
-    let documents = counted(page.documents, usize::try_from(max).unwrap_or(ITEMS), "documents")?;
+    let documents = counted(page.documents, usize::try_from(max).unwrap_or(limits::guest::ITEMS), "documents")?;
     Ok(stage::RangedPage {
         documents: documents.into_iter().map(|document| (key(document.key), outcome(document.outcome))).collect(),
         rows: page.rows,

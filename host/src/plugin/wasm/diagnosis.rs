@@ -3,14 +3,12 @@
 use super::bindings::exports::flusso::connector::diagnosis as wit;
 use super::builder::Request;
 use super::convert;
-use super::limits::{TEXT, plain};
+use super::limiter::plain;
 use super::plugin::Plugin;
+use crate::limits;
 use crate::engine::StageError;
 use crate::model::TableInterest;
 use crate::plugin::finding::{Finding, Level};
-
-/// The most findings that are taken.
-const MOST: usize = 100_000;
 
 /// What a plugin finds; `None` where it has no such ability. `indexes`: what it would build, `None` where another plugin
 /// builds and wants `tables` from it.
@@ -41,23 +39,26 @@ pub async fn examine(
                 diagnosis.call_examine(&mut live.store, &settings, indexes.as_deref(), &tables, online, None).await
             })
         },
-        |findings| Ok(convert::counted(findings, MOST, "findings")?.into_iter().map(finding).collect()),
+        |findings| {
+            Ok(convert::counted(findings, limits::guest::FINDINGS, "findings")?.into_iter().map(finding).collect())
+        },
     );
     examining.await.map(Some)
 }
 
 /// What a guest says is shown to a person: cut, and without control characters but for the ends of a remedy's lines.
 fn finding(found: wit::Finding) -> Finding {
-    let lines = |text: String| text.lines().map(|line| plain(line, TEXT)).collect::<Vec<_>>().join("\n");
+    let lines =
+        |text: String| text.lines().map(|line| plain(line, limits::guest::TEXT_BYTES)).collect::<Vec<_>>().join("\n");
     Finding {
         level: match found.severity {
             wit::Severity::Ok => Level::Ok,
             wit::Severity::Warning => Level::Warning,
             wit::Severity::Error => Level::Error,
         },
-        subject: plain(&found.subject, TEXT),
-        code: plain(&found.code, TEXT),
-        message: plain(&found.message, TEXT),
+        subject: plain(&found.subject, limits::guest::TEXT_BYTES),
+        code: plain(&found.code, limits::guest::TEXT_BYTES),
+        message: plain(&found.message, limits::guest::TEXT_BYTES),
         remedy: found.remedy.map(lines),
     }
 }

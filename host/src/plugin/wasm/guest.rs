@@ -17,10 +17,11 @@ use super::bindings::flusso::connector::types::Error;
 use super::context::{Context, Setup};
 use super::convert::refused;
 use super::fault::{Checked, Fault, GuestError, Origin};
-use super::limits::{Limits, QUEUE};
+use super::limiter::Limits;
 use super::roles::Exports;
 use super::row_reader::RowReader;
 use super::runtime::Prepared;
+use crate::limits;
 use crate::engine::StageError;
 
 /// A boxed future that borrows the store.
@@ -69,7 +70,7 @@ impl Guest {
         };
         let exports = Exports::load(prepared.roles(), &mut store, &instance);
         let exports = exports.map_err(|error| failed(fault(store.data(), &error)))?;
-        let (jobs, waiting) = mpsc::channel(QUEUE);
+        let (jobs, waiting) = mpsc::channel(limits::guest::CALL_QUEUE);
         tokio::spawn(serve(Live { store, exports }, waiting));
         Ok(Self { jobs, origin, limits })
     }
@@ -149,6 +150,6 @@ fn fault(context: &Context, error: &wasmtime::Error) -> Fault {
     }
     let said = context.stderr_tail.text();
     // The cause at the bottom is the trap; what stands above it is the guest's own backtrace.
-    let cause = super::limits::plain(&error.root_cause().to_string(), super::limits::TEXT);
+    let cause = super::limiter::plain(&error.root_cause().to_string(), limits::guest::TEXT_BYTES);
     Fault::Trapped(if said.is_empty() { cause.into() } else { format!("{cause} ({said})").into() })
 }

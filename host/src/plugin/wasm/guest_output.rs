@@ -12,15 +12,15 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
 use super::bindings::flusso::connector::log::Level;
 use super::fault::Origin;
-use super::limits::{TEXT, plain};
+use super::limiter::plain;
+
+use crate::limits;
+
 
 /// LogRate a second, on average.
 const LINES_PER_SECOND: f64 = 200.0;
 /// LogRate at once.
 const BURST: f64 = 1_000.0;
-/// The last bytes of standard error, which say why a guest panicked.
-const TAIL_BYTES: usize = 2 << 10;
-
 /// How many lines a guest may still write.
 #[derive(Debug)]
 pub(super) struct LogRate {
@@ -83,14 +83,14 @@ impl StderrTail {
     fn push(&self, bytes: &[u8]) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend_from_slice(bytes);
-        let over = kept.len().saturating_sub(TAIL_BYTES);
+        let over = kept.len().saturating_sub(limits::guest::STDERR_TAIL_BYTES);
         kept.drain(..over);
     }
 
     /// The text, in one line.
     pub(super) fn text(&self) -> String {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        plain(String::from_utf8_lossy(&kept).trim(), TAIL_BYTES)
+        plain(String::from_utf8_lossy(&kept).trim(), limits::guest::STDERR_TAIL_BYTES)
     }
 }
 
@@ -115,12 +115,12 @@ impl Stdio {
         let (line, lines) = &mut *held;
         for byte in bytes {
             if *byte != b'\n' {
-                if line.len() < TEXT {
+                if line.len() < limits::guest::TEXT_BYTES {
                     line.push(*byte);
                 }
                 continue;
             }
-            let text = plain(&String::from_utf8_lossy(line), TEXT);
+            let text = plain(&String::from_utf8_lossy(line), limits::guest::TEXT_BYTES);
             line.clear();
             if !text.trim().is_empty() && lines.take(Instant::now()).0 {
                 let level = if self.tail.is_some() { Level::Warn } else { Level::Info };
@@ -176,6 +176,8 @@ mod tests {
         let tail = StderrTail::default();
         tail.push(&[b'x'; 10_000]);
         tail.push(b"\npanicked at src/lib.rs\n");
-        assert!(tail.text().ends_with("x panicked at src/lib.rs") && tail.text().len() <= TAIL_BYTES);
+        assert!(
+            tail.text().ends_with("x panicked at src/lib.rs") && tail.text().len() <= limits::guest::STDERR_TAIL_BYTES
+        );
     }
 }

@@ -2,13 +2,11 @@
 
 use super::bindings::exports::flusso::connector::inventory as wit;
 use super::convert;
-use super::limits::{TEXT, plain};
+use super::limiter::plain;
 use super::plugin::Plugin;
+use crate::limits;
 use crate::engine::StageError;
 use crate::plugin::holding::{Holding, Standing};
-
-/// The most that is taken.
-const MOST: usize = 100_000;
 
 /// Everything that a sink holds for the deployment with this prefix; `None` where it cannot say.
 ///
@@ -28,7 +26,12 @@ pub async fn holdings(plugin: &Plugin, prefix: &str) -> Result<Option<Vec<Holdin
                 async move { live.exports.inventory()?.call_list(&mut live.store, &settings, &prefix, None).await },
             )
         },
-        |holdings| Ok(convert::counted(holdings, MOST, "holdings")?.into_iter().map(holding).collect()),
+        |holdings| {
+            Ok(convert::counted(holdings, limits::guest::INVENTORY_ENTRIES, "holdings")?
+                .into_iter()
+                .map(holding)
+                .collect())
+        },
     );
     listing.await.map(Some)
 }
@@ -56,9 +59,9 @@ pub async fn remove(plugin: &Plugin, prefix: &str, name: &str, force: bool) -> R
 /// What a guest says is shown to a person: cut, and without control characters.
 fn holding(found: wit::Holding) -> Holding {
     Holding {
-        name: plain(&found.name, TEXT),
-        index: plain(&found.index, TEXT),
-        hash: plain(&found.hash, TEXT),
+        name: plain(&found.name, limits::guest::TEXT_BYTES),
+        index: plain(&found.index, limits::guest::TEXT_BYTES),
+        hash: plain(&found.hash, limits::guest::TEXT_BYTES),
         standing: match found.standing {
             wit::Standing::Serving => Standing::Serving,
             wit::Standing::Frozen => Standing::Frozen,
@@ -68,6 +71,6 @@ fn holding(found: wit::Holding) -> Holding {
         },
         documents: found.documents,
         bytes: found.bytes,
-        seeded: found.seeded.map(|mark| plain(&mark, TEXT)),
+        seeded: found.seeded.map(|mark| plain(&mark, limits::guest::TEXT_BYTES)),
     }
 }

@@ -4,12 +4,10 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// How long a line of one guest suppresses the same line of another.
-const DEDUP_TIME: Duration = Duration::from_secs(60);
-/// Lines that are kept for comparison.
-const MAX_LINES: usize = 256;
+use crate::limits;
+
 
 /// The number of a guest, unique in the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,18 +26,18 @@ impl GuestNumber {
 pub struct LogDedup(Arc<Mutex<HashMap<String, (GuestNumber, Instant)>>>);
 
 impl LogDedup {
-    /// Whether a line is to be written: no *other* guest has logged the same within [`DEDUP_TIME`]. A guest may repeat itself.
+    /// Whether a line is to be written: no *other* guest has logged the same within [`limits::guest::LOG_DEDUP_TIME`]. A guest may repeat itself.
     pub(super) fn is_new(&self, guest: GuestNumber, line: &str, now: Instant) -> bool {
         let mut dedup = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent = |when: Instant| now.saturating_duration_since(when) < DEDUP_TIME;
+        let recent = |when: Instant| now.saturating_duration_since(when) < limits::guest::LOG_DEDUP_TIME;
         match dedup.get(line) {
             Some((other, when)) if *other != guest && recent(*when) => return false,
             _ => {}
         }
-        if dedup.len() >= MAX_LINES {
+        if dedup.len() >= limits::guest::LOG_DEDUP_LINES {
             dedup.retain(|_, (_, when)| recent(*when));
         }
-        if dedup.len() < MAX_LINES {
+        if dedup.len() < limits::guest::LOG_DEDUP_LINES {
             dedup.insert(line.to_owned(), (guest, now));
         }
         true
@@ -59,16 +57,16 @@ mod tests {
         assert!(!dedup.is_new(other, "a table is skipped", now));
         assert!(dedup.is_new(other, "another is", now));
         assert!(dedup.is_new(one, "a table is skipped", now), "a guest may repeat itself");
-        assert!(dedup.is_new(other, "a table is skipped", now + DEDUP_TIME));
+        assert!(dedup.is_new(other, "a table is skipped", now + limits::guest::LOG_DEDUP_TIME));
     }
 
     #[test]
     fn the_memory_is_bounded() {
         let dedup = LogDedup::default();
         let now = Instant::now();
-        for number in 0..MAX_LINES * 4 {
+        for number in 0..limits::guest::LOG_DEDUP_LINES * 4 {
             assert!(dedup.is_new(GuestNumber::new(), &number.to_string(), now));
         }
-        assert!(dedup.0.lock().is_ok_and(|dedup| dedup.len() <= MAX_LINES));
+        assert!(dedup.0.lock().is_ok_and(|dedup| dedup.len() <= limits::guest::LOG_DEDUP_LINES));
     }
 }

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `artifact`, `runtime`, `cache`, `deserialize` | from a file to a linked component; `deserialize` alone has `unsafe` |
 //! | `roles` | the table of the contract's roles: which interface, and what says whether a plugin has it |
-//! | `plugin`, `context`, `limits`, `folders` | a component as the configuration uses it: settings, grants, limits |
+//! | `plugin`, `context`, `limiter`, `folders` | a component as the configuration uses it: settings, grants, limits |
 //! | `guest`, `fault` | the task that owns a store, and what can go wrong in it (I9) |
 //! | `source`, `builder`, `sink`, `diagnosis`, `inventory` | the engine's traits, over guests |
 //! | `reader`, `row_reader` | rows for a builder's guest, from a guest of the source plugin |
@@ -36,7 +36,7 @@ mod guest;
 mod guest_output;
 mod imports;
 mod inventory;
-pub mod limits;
+pub mod limiter;
 mod log_dedup;
 mod plugin;
 mod reader;
@@ -53,7 +53,7 @@ pub use diagnosis::examine;
 pub use fault::{Fault, GuestError, Origin};
 pub use guest::Guest;
 pub use inventory::{holdings, remove};
-pub use limits::Limits;
+pub use limiter::Limits;
 pub use log_dedup::LogDedup;
 pub use plugin::Plugin;
 pub use runtime::{Compiled, PrepareError, Prepared, Runtime, default_cache};

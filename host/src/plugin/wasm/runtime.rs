@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, Engine};
@@ -13,10 +12,8 @@ use super::cache::Cache;
 use super::context::Context;
 use super::imports;
 use super::roles::Roles;
+use crate::limits;
 use crate::plugin::manifest::{Manifest, Role};
-
-/// How often the epoch ticks: how long a guest may run before it yields to the other tasks of its thread.
-const TICK: Duration = Duration::from_millis(10);
 
 /// Compiles and prepares plugins. One a process.
 pub struct Runtime {
@@ -178,7 +175,7 @@ fn tick(engine: &Engine) -> std::io::Result<()> {
         while let Some(engine) = weak.upgrade() {
             engine.increment_epoch();
             drop(engine);
-            std::thread::sleep(TICK);
+            std::thread::sleep(limits::guest::EPOCH_TICK);
         }
     };
     std::thread::Builder::new().name("epoch".to_owned()).spawn(run).map(drop)

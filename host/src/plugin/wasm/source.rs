@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use super::bindings::exports::flusso::connector::source::PollRequest;
 use super::convert;
 use super::guest::Guest;
-use super::limits::ITEMS;
 use super::plugin::Plugin;
+use crate::limits;
 use crate::engine::stage::{self, Capture, Division, Inspection, Page, Poll, Preparation, Result, Snapshot};
 use crate::model::{Event, Position, TableInterest, TableNumber};
 
@@ -111,7 +111,7 @@ impl Capture for GuestCapture {
         let wait_ms = u32::try_from(poll.wait.as_millis()).unwrap_or(u32::MAX);
         let (max, max_bytes) = (poll.max, poll.max_bytes);
         let check = |events| {
-            let events = convert::counted(events, ITEMS, "events")?;
+            let events = convert::counted(events, limits::guest::ITEMS, "events")?;
             events.into_iter().map(|event| convert::event(event, tables)).collect()
         };
         let polling = self.guest.ask(

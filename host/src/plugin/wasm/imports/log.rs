@@ -2,17 +2,12 @@
 
 use std::time::Instant;
 
+use crate::limits;
 use crate::plugin::wasm::bindings::flusso::connector::log::{self, Level};
 use crate::plugin::wasm::context::Context;
 use crate::plugin::wasm::fault::Origin;
 use crate::plugin::wasm::guest_output::write;
-use crate::plugin::wasm::limits::{TEXT, plain};
-
-/// Fields of a line.
-const MAX_FIELDS: usize = 32;
-/// Bytes of a field's name, and of its value.
-const MAX_FIELD_NAME: usize = 64;
-const MAX_FIELD: usize = 1 << 10;
+use crate::plugin::wasm::limiter::plain;
 
 impl log::Host for Context {
     async fn log(&mut self, level: Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
@@ -24,10 +19,16 @@ impl log::Host for Context {
         if granted {
             let fields: Vec<_> = fields
                 .iter()
-                .take(MAX_FIELDS)
-                .map(|(name, value)| format!("{}={}", plain(name, MAX_FIELD_NAME), plain(value, MAX_FIELD)))
+                .take(limits::guest::LOG_FIELDS)
+                .map(|(name, value)| {
+                    format!(
+                        "{}={}",
+                        plain(name, limits::guest::LOG_FIELD_NAME_BYTES),
+                        plain(value, limits::guest::LOG_FIELD_BYTES)
+                    )
+                })
                 .collect();
-            let (message, fields) = (plain(&message, TEXT), fields.join(" "));
+            let (message, fields) = (plain(&message, limits::guest::TEXT_BYTES), fields.join(" "));
             if self.setup.log_dedup.is_new(self.number, &format!("{message}\0{fields}"), Instant::now()) {
                 write(&self.origin, level, &message, &fields);
             }

@@ -14,13 +14,10 @@ use wasmtime::component::Resource;
 
 use super::stream::Stream;
 use super::tls;
+use crate::limits;
 use crate::plugin::capability::Address;
 use crate::plugin::wasm::bindings::flusso::connector::net::{self, NetError, TlsOptions};
 use crate::plugin::wasm::context::Context;
-use crate::plugin::wasm::limits::{CONNECTIONS, READ};
-
-/// What the first read of a connection can hold; it grows with what arrives.
-const FIRST_BUFFER: usize = 16 << 10;
 
 /// One connection of a guest.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
@@ -33,7 +30,7 @@ pub struct Connection {
 
 impl Connection {
     fn new(stream: impl Stream + 'static) -> Self {
-        Self { stream: Some(Box::new(stream)), buffer: vec![0; FIRST_BUFFER], secured: false }
+        Self { stream: Some(Box::new(stream)), buffer: vec![0; limits::guest::FIRST_READ_BYTES], secured: false }
     }
 
     fn stream(&mut self) -> Result<Pin<&mut Box<dyn Stream>>, NetError> {
@@ -42,10 +39,10 @@ impl Connection {
 
     /// What has arrived, waiting for the first of it; then as much as can be had without waiting.
     async fn read(&mut self, max: usize) -> Result<Vec<u8>, NetError> {
-        let max = max.clamp(1, READ);
-        if self.buffer.len() < max && self.buffer.len() < READ {
+        let max = max.clamp(1, limits::guest::READ_BYTES);
+        if self.buffer.len() < max && self.buffer.len() < limits::guest::READ_BYTES {
             // The last read filled it; more may be waiting than it holds.
-            let grown = self.buffer.len().saturating_mul(2).min(READ);
+            let grown = self.buffer.len().saturating_mul(2).min(limits::guest::READ_BYTES);
             if self.buffer.last() != Some(&0) {
                 self.buffer.resize(grown, 0);
             }
@@ -140,8 +137,10 @@ impl net::Host for Context {
         if let Err(denied) = self.setup.grants.may_connect(&address) {
             return Ok(Err(NetError::Denied(denied.to_string())));
         }
-        if self.connections >= CONNECTIONS {
-            return Ok(Err(NetError::Invalid(format!("a plugin has at most {CONNECTIONS} connections at a time"))));
+        if self.connections >= limits::guest::CONNECTIONS {
+            return Ok(Err(NetError::Invalid(format!(
+                "a plugin has at most {} connections at a time", limits::guest::CONNECTIONS
+            ))));
         }
         let limit = Duration::from_millis(timeout_ms.into()).min(self.setup.limits.call_timeout);
         Ok(match connect(&address, limit).await {
@@ -162,7 +161,7 @@ impl net::HostConnection for Context {
         wait_ms: u32,
     ) -> wasmtime::Result<Result<Vec<u8>, NetError>> {
         let connection = self.table.get_mut(&of)?;
-        let reading = connection.read(usize::try_from(max).unwrap_or(READ));
+        let reading = connection.read(usize::try_from(max).unwrap_or(limits::guest::READ_BYTES));
         Ok(timeout(Duration::from_millis(wait_ms.into()), reading).await.unwrap_or(Ok(Vec::new())))
     }
 

@@ -1,12 +1,10 @@
 //! `state`: what a plugin keeps over restarts.
 
+use crate::limits;
 use crate::plugin::state::{Mutation, Scope, StateError};
 use crate::plugin::wasm::bindings::flusso::connector::state;
 use crate::plugin::wasm::bindings::flusso::connector::types::{Error, OtherError};
 use crate::plugin::wasm::context::Context;
-
-/// Bytes of one scan's answer; the guest goes on after its last key.
-const SCAN: usize = 4 << 20;
 
 pub(super) fn wrong(error: StateError) -> Error {
     match error {
@@ -46,7 +44,10 @@ impl state::Host for Context {
             Err(error) => return Ok(Err(error)),
         };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Ok(scope.run(move |scope| scope.scan(&prefix, after.as_deref(), limit, SCAN)).await.map_err(wrong))
+        Ok(scope
+            .run(move |scope| scope.scan(&prefix, after.as_deref(), limit, limits::guest::STATE_SCAN_BYTES))
+            .await
+            .map_err(wrong))
     }
 
     async fn apply(&mut self, mutations: Vec<state::Mutation>) -> wasmtime::Result<Result<(), Error>> {

@@ -1,44 +1,29 @@
-//! What one guest may take: one table of limits, each with a name, a unit, a default and the setting that changes it.
-//! What goes over a limit costs the guest its instance, never the host.
+//! What one guest may take, as its configuration says, and the limiter that holds its memory to it. The defaults are in
+//! [`crate::limits::guest`]. A guest that exceeds a limit loses its instance; the host goes on.
 
 use std::time::Duration;
 
-/// Bytes of linear memory, all of a guest's memories together. Setting `limits.memory`.
-pub const MEMORY: u64 = 256 << 20;
-/// How long a call may take. A poll's own wait is inside. Setting `limits.call_timeout`.
-pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes a guest may hand over in one call, either way out: returned, or passed to an import. Setting `limits.handover`.
-pub const HANDOVER: u64 = 256 << 20;
-/// Bytes a plugin may keep in the host's state. Setting `limits.state`.
-pub const STATE: u64 = 64 << 20;
+use crate::limits;
 
-/// Elements of all tables of a guest together. Not to be set: no plugin comes near it.
-pub(super) const TABLE_ELEMENTS: usize = 1 << 20;
-/// Items of a list that a guest returns. Not to be set: [`HANDOVER`] is felt earlier.
-pub(super) const ITEMS: usize = 4_000_000;
-/// Bytes of a text of a guest that goes into messages and logs.
-pub(super) const TEXT: usize = 8 << 10;
-/// Connections of one guest at a time. Not to be set.
-pub(super) const CONNECTIONS: usize = 64;
-/// Bytes of one read of a connection.
-pub(super) const READ: usize = 1 << 20;
-/// Calls that may wait for a guest before the caller waits.
-pub(super) const QUEUE: usize = 4;
 
 /// The limits of one guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// See [`MEMORY`].
+    /// See [`limits::guest::MEMORY`].
     pub memory: u64,
-    /// See [`CALL_TIMEOUT`].
+    /// See [`limits::guest::CALL_TIMEOUT`].
     pub call_timeout: Duration,
-    /// See [`HANDOVER`].
+    /// See [`limits::guest::HANDOVER`].
     pub handover: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory: MEMORY, call_timeout: CALL_TIMEOUT, handover: HANDOVER }
+        Self {
+            memory: limits::guest::MEMORY,
+            call_timeout: limits::guest::CALL_TIMEOUT,
+            handover: limits::guest::HANDOVER,
+        }
     }
 }
 
@@ -80,7 +65,7 @@ impl wasmtime::ResourceLimiter for MemoryLimiter {
     }
 
     fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS)
+        Ok(desired <= limits::guest::TABLE_ELEMENTS)
     }
 }
 
