@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::limits;
 use crate::engine::StageError;
 use crate::engine::stage::{Documents, Ensured, Flushed, Mutation, Result, Sink, State, StateError, Writer};
+use crate::limits;
 use crate::model::{HistoryId, Mapping, Target, Version};
 
 /// Documents as lines on standard output.

@@ -1,5 +1,5 @@
 //! I9 and I10, with a guest that does on purpose what no plugin should: each misdeed costs that guest its instance and
-//! nobody else anything, and what was not granted is not reached.
+//! nothing else anything, and what was not granted is not reached.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -103,6 +103,7 @@ async fn a_lie_ends_the_guest() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_lines_costs_little() {
+    prepared().await;
     let started = Instant::now();
     assert!(flush(&mut guest("flood", "", Limits::default()).await).await.is_ok());
     assert!(started.elapsed() < Duration::from_secs(10));
@@ -114,6 +115,48 @@ async fn nothing_is_reached_that_was_not_granted() {
     let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
     let said = flush(&mut guest("peek", &address, Limits::default()).await).await.err().map(|error| error.to_string());
     assert!(said.as_deref().is_some_and(|text| text.ends_with("reached: []")), "{said:?}");
+}
+
+/// One HTTP response for every connection.
+async fn serve() -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap_or_else(|error| panic!("{error}"));
+    let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = vec![0; 1 << 12];
+            let read = stream.read(&mut head).await.unwrap_or_default();
+            let line = String::from_utf8_lossy(&head[..read]).lines().next().unwrap_or_default().to_owned();
+            let response =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{line}", line.len());
+            drop(stream.write_all(response.as_bytes()).await);
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http_request_goes_where_it_was_granted_and_nowhere_else() {
+    let address = serve().await;
+    let granted = async |list: &str| {
+        let settings = serde_json::json!({ "how": "request", "address": address });
+        let settings = settings.as_object().cloned().unwrap_or_default();
+        let mut setup = Setup { settings, ..Setup::bare("primary") };
+        match list {
+            "http" => assert!(setup.grants.allow_http(&address).is_ok()),
+            "network" => assert!(setup.grants.allow_network(&address).is_ok()),
+            _ => assert!(setup.grants.allow_http("127.0.0.1").is_ok()),
+        }
+        let opened = GuestSink::new(Plugin::new(prepared().await.clone(), setup)).open().await;
+        let mut writer = opened.unwrap_or_else(|error| panic!("{error}"));
+        flush(&mut writer).await.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    for list in ["http", "network"] {
+        let said = granted(list).await;
+        assert!(said.ends_with("status 200: GET /path?query HTTP/1.1"), "{list}: {said}");
+    }
+    let said = granted("ports 80 and 443").await;
+    assert!(said.contains("HttpRequestDenied"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -59,6 +59,39 @@ fn build_makes_a_component_from_source() {
     assert!(text.contains("ndjson"), "{text}");
 }
 
+/// What another toolchain makes: a component that says nothing about itself to a host that does not run it.
+fn component_without_manifest(host: &Host) -> String {
+    let mut bytes = std::fs::read(host.plugin("ndjson")).unwrap();
+    let name = b"flusso:manifest";
+    let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
+    bytes[at] = b'F';
+    let path = host.folder().join("foreign.wasm");
+    std::fs::write(&path, bytes).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn a_component_of_another_toolchain_becomes_a_plugin_by_its_manifest() {
+    let host = Host::new();
+    let foreign = component_without_manifest(&host);
+    host.run(&["plugin", "inspect", &foreign]).refused(3, &["foreign.wasm", "--manifest"]);
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/ndjson/manifest.json");
+    let out = host.folder().join("out").display().to_string();
+    let built = host.run(&["plugin", "build", &foreign, "--manifest", manifest, "-o", &out]).succeeded();
+    let artifact = built.lines.last().unwrap().clone();
+    assert!(artifact.ends_with("ndjson.wasm"), "{artifact}");
+    assert!(host.run(&["plugin", "inspect", &artifact]).succeeded().lines.join("\n").contains("ndjson"));
+
+    let other = host.folder().join("other.json");
+    let text = std::fs::read_to_string(manifest).unwrap().replace("\"name\": \"ndjson\"", "\"name\": \"files\"");
+    std::fs::write(&other, text).unwrap();
+    let other = other.display().to_string();
+    host.run(&["plugin", "build", &foreign, "--manifest", &other, "-o", &out]).refused(3, &["another manifest"]);
+    host.run(&["plugin", "build", &foreign, "--manifest", "none.json", "-o", &out]).refused(2, &["none.json"]);
+    let package = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/ndjson");
+    host.run(&["plugin", "build", package, "--manifest", &other]).refused(2, &["--manifest"]);
+}
+
 #[test]
 fn build_names_what_is_wrong() {
     let host = Host::new();

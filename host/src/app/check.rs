@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::plugins::{Plugins, requests};
 use super::{AppError, Deployment, Folders, RunOptions, options, state_folder};
-use crate::limits;
 use crate::config::{Config, PluginUse, Sink};
 use crate::engine::stage::Builder as _;
 use crate::engine::{EngineError, Silent, StageError};
+use crate::limits;
 use crate::plugin::finding::{Finding, Level, UNREACHABLE};
 use crate::plugin::links::LinkTable;
 use crate::plugin::locate::Places;

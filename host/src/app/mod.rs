@@ -19,10 +19,10 @@ pub use error::AppError;
 pub use holdings::{Held, HeldBy, holdings, remove};
 pub use running::{Asked, Standing, reindex, standing};
 
-use crate::limits;
 use crate::config::{Config, OnError, OnHistoryLoss, Placed, Sink};
 use crate::engine::stage;
 use crate::engine::{self, Connected, EngineError, Finished, Observer, Options, Reseed};
+use crate::limits;
 use crate::plugin::capability::Access;
 use crate::plugin::links::LinkTable;
 use crate::plugin::locate::Places;

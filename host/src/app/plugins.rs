@@ -146,6 +146,11 @@ impl Plugins {
                 .allow_network(address)
                 .map_err(|source| AppError::Grant { part: format!("{part}, allow.network"), source })?;
         }
+        for host in &plugin.allow.http {
+            grants
+                .allow_http(host)
+                .map_err(|source| AppError::Grant { part: format!("{part}, allow.http"), source })?;
+        }
         for path in &plugin.allow.filesystem.read {
             grants.allow_folder(path, Access::Read);
         }

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use super::{AppError, Deployment, Folders, RunOptions, options, state_folder};
-use crate::limits;
 use crate::config::{Config, DEFAULT_PUBLIC};
 use crate::engine::{RunHandle, Silent};
+use crate::limits;
 use crate::server::client::{ask, encoded};
 use crate::server::{Server, Surface};
 
@@ -68,7 +68,7 @@ struct Indexes {
 pub enum Asked {
     /// It is done.
     Done,
-    /// It has begun, and nobody waited.
+    /// It has begun; the command does not wait for the end (`--no-wait`).
     Begun,
     /// No host is running on this state.
     NotRunning(PathBuf),

@@ -6,8 +6,8 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit;
-use crate::limits;
 use crate::config::{OnHistoryLoss, Overrides, PluginFlag, Server, Time};
+use crate::limits;
 
 /// Keeps search indexes in step with a database, through sandboxed plugins.
 #[derive(Debug, Parser)]
@@ -199,7 +199,7 @@ pub enum IndexesAction {
 /// The flags of `drop`.
 #[derive(Debug, Args)]
 pub struct Drop {
-    /// Give up on a source that is unreachable, or held by somebody else, for so long
+    /// Give up on a source that is unreachable, or in use by another client, for so long
     #[arg(long, env = "FLUSSO_TIMEOUT", value_name = "TIME", default_value_t = Time(limits::program::ONCE_TIMEOUT))]
     pub timeout: Time,
 }
@@ -250,11 +250,14 @@ pub enum Plugin {
         #[arg(long, env = "FLUSSO_FORMAT", value_name = "FORMAT", default_value = "text")]
         format: Format,
     },
-    /// Build a plugin from its Rust source
+    /// Build a plugin from its Rust source, or from a component of another toolchain and its manifest
     Build {
-        /// The folder of its package
-        #[arg(value_name = "DIR", default_value = ".")]
-        dir: PathBuf,
+        /// The folder of its package, or a component that ends in .wasm
+        #[arg(value_name = "DIR_OR_WASM", default_value = ".")]
+        source: PathBuf,
+        /// The manifest of a component, a JSON file
+        #[arg(long, env = "FLUSSO_MANIFEST", value_name = "FILE")]
+        manifest: Option<PathBuf>,
         /// Where the component goes: a folder, or a file ending in .wasm
         #[arg(short, long, env = "FLUSSO_OUT", value_name = "PATH", default_value = crate::plugin::build::OUT)]
         out: PathBuf,

@@ -8,23 +8,33 @@ use super::{Exit, print, say};
 use crate::plugin::build::{self, BuildError};
 use crate::plugin::wasm::{Runtime, default_cache};
 
-pub(super) async fn build(common: &Common, dir: &Path, out: &Path) -> ExitCode {
-    match built(common, dir, out).await {
+pub(super) async fn build(common: &Common, source: &Path, manifest: Option<&Path>, out: &Path) -> ExitCode {
+    match built(common, source, manifest, out).await {
         Ok(path) => print(&path.display().to_string()),
         Err(error) => say(exit(&error), &error.to_string()),
     }
 }
 
 /// Builds a plugin and says where it is.
-pub(super) async fn built(common: &Common, dir: &Path, out: &Path) -> Result<PathBuf, BuildError> {
+pub(super) async fn built(
+    common: &Common,
+    source: &Path,
+    manifest: Option<&Path>,
+    out: &Path,
+) -> Result<PathBuf, BuildError> {
     let cache = common.cache_dir.clone().or_else(default_cache);
     let runtime = Runtime::new(cache.as_deref())?;
-    Ok(build::build(&runtime, dir, Some(out)).await?.path)
+    let built = match source.extension().is_some_and(|ending| ending == "wasm") {
+        true => build::adopt(&runtime, source, manifest, Some(out)).await?,
+        false if manifest.is_some() => return Err(BuildError::ManifestOfPackage),
+        false => build::build(&runtime, source, Some(out)).await?,
+    };
+    Ok(built.path)
 }
 
 pub(super) fn exit(error: &BuildError) -> Exit {
     match error {
-        BuildError::NoPackage { .. } => Exit::Usage,
+        BuildError::NoPackage { .. } | BuildError::NoManifest { .. } | BuildError::ManifestOfPackage => Exit::Usage,
         BuildError::Refused(_) | BuildError::Unfit(_) | BuildError::Contradicts(_) => Exit::Plugin,
         _ => Exit::Failed,
     }

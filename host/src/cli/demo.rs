@@ -53,5 +53,5 @@ async fn plugin(common: &Common) -> Result<PathBuf, (Exit, String)> {
         return Err((Exit::Plugin, message));
     }
     tracing::info!("building the plugin `{PLUGIN}`");
-    build::built(common, &source, Path::new(OUT)).await.map_err(|error| (build::exit(&error), error.to_string()))
+    build::built(common, &source, None, Path::new(OUT)).await.map_err(|error| (build::exit(&error), error.to_string()))
 }

@@ -19,7 +19,7 @@ pub enum Exit {
     Plugin = 3,
     /// A source or sink was not reachable within `--timeout`.
     Unreachable = 4,
-    /// What the source needs is held by somebody else, such as a replication slot.
+    /// What the source needs is in use by another client, such as a replication slot.
     Busy = 5,
     /// The source cannot go on where the host left off.
     HistoryLost = 6,
@@ -38,7 +38,7 @@ Exit codes:
   2    the command line or the configuration is wrong; `check` found an error
   3    a plugin cannot be used
   4    a source or sink was not reachable within --timeout; `check` could not look at the database
-  5    what the source needs is held by somebody else (a replication slot)
+  5    what the source needs is in use by another client (a replication slot)
   6    the source cannot go on where the host left off (its history is lost)
   7    a document was rejected and its index's policy is to stop
   130  ended at once by a second signal";

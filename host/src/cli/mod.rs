@@ -90,7 +90,9 @@ async fn execute(cli: Cli, screen: Screen) -> ExitCode {
         Some(Command::Schema(which)) => schema::schema(&common, which),
         Some(Command::Plugin(Plugin::List { format })) => plugin::list(&common, format),
         Some(Command::Plugin(Plugin::Inspect { artifact, format })) => plugin::inspect(&common, &artifact, format),
-        Some(Command::Plugin(Plugin::Build { dir, out })) => build::build(&common, &dir, &out).await,
+        Some(Command::Plugin(Plugin::Build { source, manifest, out })) => {
+            build::build(&common, &source, manifest.as_deref(), &out).await
+        }
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::args::{Common, Run};
 use super::{Exit, failed, say, signal};
-use crate::limits;
 use crate::app::{self, RunOptions};
 use crate::config::Time;
 use crate::engine::{Finished, Observer, Reseed};
+use crate::limits;
 use crate::telemetry::Telemetry;
 
 pub(super) async fn run(common: &Common, run: Run, telemetry: Arc<Telemetry>) -> ExitCode {

@@ -16,7 +16,6 @@ use super::units::{Bytes, Time};
 
 use crate::limits;
 
-
 /// The whole file.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

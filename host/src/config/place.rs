@@ -1,4 +1,4 @@
-//! Puts the plugins of `--plugin` where they belong, once somebody has looked what they export.
+//! Gives each plugin of `--plugin` its role, once its exports are known.
 //!
 //! A flag over the same plugin in the file changes its settings; over another source or builder it takes its place; a
 //! further sink is a further sink.

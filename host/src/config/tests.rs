@@ -89,7 +89,10 @@ fn the_whole_surface_is_read() {
     assert!(config.builder.as_ref().unwrap().settings.is_empty());
     assert!(matches!(&config.sinks[0], Sink::Stdout { name, pretty: true } if name == "out"));
     assert!(matches!(&config.sinks[1], Sink::Plugin(one) if one.instance == "primary"));
-    assert_eq!(config.batch, Batch { max_changes: 10, max_delay: Time(std::time::Duration::from_millis(5)), backfill_documents: 100 });
+    assert_eq!(
+        config.batch,
+        Batch { max_changes: 10, max_delay: Time(std::time::Duration::from_millis(5)), backfill_documents: 100 }
+    );
     let names: Vec<_> = config.indexes.iter().map(|one| (one.name.as_str(), one.on_error)).collect();
     assert_eq!(names, [("users", OnError::Skip), ("orders", OnError::Stop)]);
     assert_eq!(config.indexes[0].schema.as_ref().unwrap().text, "version: 1\n");

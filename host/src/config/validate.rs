@@ -11,7 +11,6 @@ use super::{
 
 use crate::limits;
 
-
 impl Config {
     /// Reads the configuration: the file named, or `./flusso.toml` if it exists, under the overrides. `variable` looks up an
     /// environment variable.

@@ -55,7 +55,7 @@ pub enum DemoError {
     /// The documents that a change should bring did not come.
     #[error("the documents did not come: {0}")]
     NoDocuments(String),
-    /// Somebody pressed Ctrl-C.
+    /// Ctrl-C was pressed.
     #[error("stopped")]
     Stopped,
     /// The output cannot be written.
@@ -63,7 +63,7 @@ pub enum DemoError {
     Output(#[from] std::io::Error),
 }
 
-/// Whether somebody wants it to end.
+/// Whether the demo was asked to end.
 type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// What becomes of a step.
@@ -74,7 +74,7 @@ const SHOP: &str = include_str!("shop.sql");
 /// A change to show: what it is, its SQL, and how many documents come of it.
 const CHANGES: [(&str, &str, usize); 5] = [
     ("An order comes in", "INSERT INTO orders VALUES (1007, 5, 'new', '2026-04-15 10:00:00+00')", 1),
-    ("Somebody moves", "UPDATE users SET city = 'Cambridge' WHERE name = 'Tony Hoare'", 1),
+    ("A customer moves", "UPDATE users SET city = 'Cambridge' WHERE name = 'Tony Hoare'", 1),
     ("A price goes down", "UPDATE products SET price = 69.90 WHERE name = 'Hand grinder'", 1),
     ("An item is taken off an order", "DELETE FROM order_items WHERE order_id = 1005 AND product_id = 4", 1),
     (
@@ -84,7 +84,7 @@ const CHANGES: [(&str, &str, usize); 5] = [
     ),
 ];
 
-/// Runs the demo to its end. Blocks; `stop` says whether somebody wants it to end.
+/// Runs the demo to its end. Blocks; `stop` says whether it was asked to end.
 pub fn run(options: &Options, stop: &(dyn Fn() -> bool + Sync)) -> Result<()> {
     let mut show = Show::new();
     show.title("flusso-host demo: documents that follow the rows of a database")?;

@@ -11,7 +11,6 @@ use super::{DemoError, Options, Result, Stop, checked};
 
 use crate::limits;
 
-
 /// Standard output, with a little colour on a terminal.
 #[derive(Debug)]
 pub(super) struct Show {

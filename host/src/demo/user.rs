@@ -19,7 +19,7 @@ pub(super) fn is_root() -> bool {
 }
 
 impl User {
-    /// For root: `postgres` if there is one, else `nobody`. For everybody else: none, they run it themselves.
+    /// For root: `postgres` if that user exists, else `nobody`. For other users `None`: they run the server as themselves.
     pub(super) fn for_server() -> Option<Self> {
         if !is_root() {
             return None;

@@ -14,7 +14,7 @@ pub enum StageError {
         /// The shortest wait that makes sense.
         retry_after: Option<Duration>,
     },
-    /// Somebody else holds what is needed.
+    /// Another client holds what is needed.
     #[error("{0}")]
     Busy(String),
     /// What should be resumed is gone.
@@ -41,7 +41,7 @@ pub enum StageError {
 }
 
 impl StageError {
-    /// A transient error without a wish for a wait.
+    /// A transient error that asks for no particular wait.
     pub fn transient(message: impl Into<String>) -> Self {
         Self::Transient { message: message.into(), retry_after: None }
     }
@@ -65,7 +65,7 @@ pub enum EngineError {
         /// The last answer.
         cause: StageError,
     },
-    /// What the source needs is held by somebody else.
+    /// What the source needs is held by another client.
     #[error("{0}")]
     Busy(String),
     /// The source cannot go on where the host left off.

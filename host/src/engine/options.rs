@@ -8,10 +8,10 @@ use crate::model::Mapping;
 /// What a rejected or unbuildable document does to the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnError {
-    /// The run stops, nothing is put aside.
+    /// The run stops; nothing is quarantined.
     #[default]
     Stop,
-    /// The document is put aside durably, and the run goes on.
+    /// The document goes to the quarantine, durably, and the run goes on.
     Skip,
 }
 

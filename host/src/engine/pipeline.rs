@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use tokio::time::timeout;
 
-use crate::limits;
 use crate::engine::control::commands::RunRegistry;
 use crate::engine::delivery::lane::SinkSet;
 use crate::engine::durability::records::SourceRecord;
@@ -19,6 +18,7 @@ use crate::engine::startup::connect::{Connected, OpenSource};
 use crate::engine::startup::open_sinks::OpenSinks;
 use crate::engine::startup::prepare::prepare;
 use crate::engine::tasks::{Started, Task, Tasks};
+use crate::limits;
 use crate::model::Position;
 
 /// How a run ended.

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::limits;
 use crate::engine::error::{EngineError, StageError};
 use crate::engine::error_policy::{Reaction, policy};
 use crate::engine::observer::{Observation, Observer};
 use crate::engine::options::Options;
+use crate::limits;
 
 /// The consecutive failures of one stage. A success ends the series.
 pub(crate) struct Retry<'a> {

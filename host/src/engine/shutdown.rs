@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// Asks a run to end; kept by whoever may.
+/// Asks a run to end; held by the program, which stops the run on a signal.
 #[derive(Debug)]
 pub struct Stop(watch::Sender<bool>);
 
@@ -36,7 +36,7 @@ impl Shutdown {
         *self.0.borrow()
     }
 
-    /// Returns when it is asked; never, if nobody can ask any more.
+    /// Returns once the run was asked to end; never, if the other half is gone.
     pub async fn asked(&mut self) {
         if self.0.wait_for(|asked| *asked).await.is_err() {
             std::future::pending::<()>().await;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::limits;
 use crate::engine::backfill::outstanding_reads::OutstandingReads;
 use crate::engine::backfill::range_reader::{BackfillStages, RangeReader};
 use crate::engine::backfill::running::RunningBackfills;
@@ -29,6 +28,7 @@ use crate::engine::stage::{Builder, Prepared};
 use crate::engine::startup::connect::OpenSource;
 use crate::engine::startup::open_sinks::OpenSinks;
 use crate::engine::startup::seed_requests::SeedRequest;
+use crate::limits;
 use crate::model::Position;
 
 /// Which task ended: the run ends with the capture, which ends when everything is confirmed.

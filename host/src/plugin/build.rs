@@ -1,4 +1,5 @@
-//! `flusso-host plugin build`: from a folder with a cargo package to a component that this host takes.
+//! `flusso-host plugin build`: from a folder with a cargo package, or from a component that another toolchain made and its
+//! manifest, to a plugin that this host takes.
 //!
 //! Cargo does the building; here its prerequisites are seen to, the artifact is found, and what was built goes through the
 //! same checks as at a start, so that what passes here runs there.
@@ -9,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::locate::Found;
-use super::manifest::{Manifest, Refusal};
+use super::manifest::{MANIFEST_SECTION, Manifest, Refusal};
+use super::sections;
 use super::wasm::{Checked, GuestError, Plugin, PrepareError, Runtime, Setup};
 
 /// What components are built for.
@@ -21,7 +23,7 @@ pub const OUT: &str = "plugins-out";
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// No package there.
-    #[error("{} has no Cargo.toml; give the folder of a plugin's package", folder.display())]
+    #[error("{} has no Cargo.toml; give the folder of a plugin's package, or a component that ends in .wasm", folder.display())]
     NoPackage {
         /// The folder.
         folder: PathBuf,
@@ -62,6 +64,19 @@ pub enum BuildError {
         /// Their files.
         found: Vec<String>,
     },
+    /// The manifest beside a component cannot be read.
+    #[error("the manifest {} cannot be read: {source}", path.display())]
+    NoManifest {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A manifest was given for a package, which has its own.
+    #[error(
+        "a package has its manifest inside (`flusso_plugin::plugin!`); `--manifest` is for a component: give its .wasm"
+    )]
+    ManifestOfPackage,
     /// What was built is no plugin of this host.
     #[error("{0}")]
     Refused(#[from] Refusal),
@@ -92,9 +107,25 @@ pub struct Built {
     pub size: usize,
 }
 
+/// Takes a component that another toolchain made (`componentize-py`, `jco`, TinyGo), adds its manifest as a custom section if
+/// one is given, and puts it where [`build`] would, after the same checks.
+pub async fn adopt(
+    runtime: &Runtime,
+    component: &Path,
+    manifest: Option<&Path>,
+    out: Option<&Path>,
+) -> Result<Built, BuildError> {
+    let unreadable = |source| Refusal::Unreadable { path: component.to_path_buf(), source };
+    let mut bytes = std::fs::read(component).map_err(unreadable)?;
+    if let Some(path) = manifest {
+        let text = std::fs::read(path).map_err(|source| BuildError::NoManifest { path: path.to_path_buf(), source })?;
+        bytes.extend(sections::custom_section(MANIFEST_SECTION, &text));
+    }
+    prove_and_write(runtime, Checked::of_bytes(component.to_path_buf(), bytes)?, out).await
+}
+
 /// Builds the package in `folder` and puts the component at `out` if that is a `.wasm`, else into that folder (or [`OUT`]) by
-/// the name in its manifest. The
-/// compiler's messages go to this process's standard error.
+/// the name in its manifest. The compiler's messages go to this process's standard error.
 pub async fn build(runtime: &Runtime, folder: &Path, out: Option<&Path>) -> Result<Built, BuildError> {
     if !folder.join("Cargo.toml").is_file() {
         return Err(BuildError::NoPackage { folder: folder.to_path_buf() });
@@ -105,7 +136,10 @@ pub async fn build(runtime: &Runtime, folder: &Path, out: Option<&Path>) -> Resu
         Ok(Checked::read(Found { path: compile(&building)? })?)
     });
     let failed = |_| BuildError::Failed { folder: folder.to_path_buf(), target_missing: false };
-    let checked = built.await.unwrap_or_else(|error| Err(failed(error)))?;
+    prove_and_write(runtime, built.await.unwrap_or_else(|error| Err(failed(error)))?, out).await
+}
+
+async fn prove_and_write(runtime: &Runtime, checked: Checked, out: Option<&Path>) -> Result<Built, BuildError> {
     let (manifest, size, bytes) = (checked.manifest().clone(), checked.size(), checked.clone());
     // The same way as at a start: imports link, exports have the contract's types, both manifests say the same.
     let prepared = runtime.prepare(runtime.compile(checked).await?)?;

@@ -102,6 +102,9 @@ pub enum Denied {
     /// An address.
     #[error("connecting to {0} is not granted; add \"{0}\" to the plugin's `allow.network`")]
     Network(Address),
+    /// An address that an HTTP request would go to.
+    #[error("an HTTP request to {0} is not granted; add \"{0}\" to the plugin's `allow.http`")]
+    Http(Address),
     /// A path.
     #[error("{1} on {path} is not granted; add it to the plugin's `allow`", path = .0.display())]
     Path(PathBuf, Access),
@@ -111,6 +114,7 @@ pub enum Denied {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
     network: BTreeSet<Address>,
+    http: BTreeSet<Address>,
     folders: Vec<(PathBuf, Access)>,
 }
 
@@ -147,6 +151,21 @@ impl Grants {
         Ok(())
     }
 
+    /// Grants HTTP requests to one host, as the operator wrote it in `allow.http`: `HOST:PORT`, or `HOST` for its ports 80
+    /// and 443. Nothing else may be sent there.
+    pub fn allow_http(&mut self, host: &str) -> Result<(), AddressError> {
+        let bare = !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
+        let addresses = match bare {
+            true => vec![Address::parse(&format!("{host}:80"))?, Address::parse(&format!("{host}:443"))?],
+            false => vec![Address::parse(host)?],
+        };
+        if addresses.iter().any(|address| matches!(address, Address::Unix(_))) {
+            return Err(AddressError { text: host.to_owned(), why: "HTTP requests go to a host, not to a socket" });
+        }
+        self.http.extend(addresses);
+        Ok(())
+    }
+
     /// Grants one folder and what is in it.
     pub fn allow_folder(&mut self, path: impl Into<PathBuf>, access: Access) {
         let path = path.into();
@@ -175,6 +194,14 @@ impl Grants {
         }
     }
 
+    /// May it send an HTTP request there? To whatever it may connect to, it may.
+    pub fn may_request(&self, address: &Address) -> Result<(), Denied> {
+        match self.network.contains(address) || self.http.contains(address) {
+            true => Ok(()),
+            false => Err(Denied::Http(address.clone())),
+        }
+    }
+
     /// May it use this path?
     pub fn may_access(&self, path: &Path, access: Access) -> Result<(), Denied> {
         let climbs = path.components().any(|part| part == Component::ParentDir);
@@ -188,6 +215,11 @@ impl Grants {
     /// The granted addresses, for `inspect` and `check`.
     pub fn network(&self) -> impl Iterator<Item = &Address> {
         self.network.iter()
+    }
+
+    /// The addresses that are granted for HTTP requests alone.
+    pub fn http(&self) -> impl Iterator<Item = &Address> {
+        self.http.iter()
     }
 
     /// The granted folders, each once.
@@ -287,6 +319,19 @@ mod tests {
         }
         assert!(grants.allow_network("[::1]:5432").is_ok());
         assert!(may(&grants, "[0:0:0:0:0:0:0:1]:5432"));
+    }
+
+    #[test]
+    fn a_host_granted_for_http_is_not_granted_for_anything_else() {
+        let mut grants = Grants::none();
+        for wrong in ["*", "", "a b", "unix:/run/x", "host:0", "https://host/"] {
+            assert!(grants.allow_http(wrong).is_err(), "{wrong}");
+        }
+        assert!(grants.allow_http("Api.example").is_ok() && grants.allow_http("[::1]:8080").is_ok());
+        let may = |text: &str| Address::parse(text).is_ok_and(|address| grants.may_request(&address).is_ok());
+        assert!(may("api.example:443") && may("api.example:80") && may("[::1]:8080"));
+        assert!(!may("api.example:8443") && !may("x.api.example:443") && !may("[::1]:80"));
+        assert!(Address::parse("api.example:443").is_ok_and(|address| grants.may_connect(&address).is_err()));
     }
 
     #[test]

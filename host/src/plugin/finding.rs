@@ -27,7 +27,7 @@ pub struct Finding {
     pub remedy: Option<String>,
 }
 
-/// The code of what could not be looked at because nobody answered.
+/// The code of a finding about a server that did not answer, so that nothing there was examined.
 pub const UNREACHABLE: &str = "unreachable";
 
 impl Finding {

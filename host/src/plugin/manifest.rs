@@ -14,10 +14,11 @@ use super::sections::{self, Sections};
 
 use crate::limits;
 
-
 /// The contract that this host speaks.
 pub const CONTRACT: &str = "0.2.0";
 
+/// The custom section with the manifest.
+pub(super) const MANIFEST_SECTION: &str = "flusso:manifest";
 /// The custom section with the JSON Schema of schema files.
 const INDEX_SCHEMA: &str = "flusso:index-schema";
 
@@ -116,8 +117,9 @@ pub enum Refusal {
     },
     /// A component that says nothing about itself.
     #[error(
-        "{} is a component without a `flusso:manifest` section, so it was not made for flusso; a plugin written with the \
-         flusso-plugin crate has one", path.display()
+        "{} is a component without a `flusso:manifest` section, so it is no plugin yet; a plugin written with the \
+         flusso-plugin crate has one, a component of another toolchain gets one by `flusso-host plugin build FILE.wasm --manifest \
+         manifest.json`", path.display()
     )]
     NoManifest {
         /// Which file.
@@ -226,7 +228,7 @@ impl Manifest {
 
     fn read_from<R: Read + Seek>(path: &Path, input: R, length: u64) -> Result<Self, Refusal> {
         let own = || path.to_path_buf();
-        let sections = sections::read(input, length, "flusso:manifest", limits::artifact::MANIFEST_BYTES)
+        let sections = sections::read(input, length, MANIFEST_SECTION, limits::artifact::MANIFEST_BYTES)
             .map_err(|error| refused(error, path))?;
         let text = sections.custom.as_deref().ok_or_else(|| Refusal::NoManifest { path: own() })?;
         let manifest: Self = serde_json::from_slice(text)

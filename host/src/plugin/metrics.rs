@@ -1,11 +1,10 @@
-//! Numbers that plugins publish about their own work, kept until somebody reads them. Bounded: a plugin that makes up ever
+//! Numbers that plugins publish about their own work, kept until they are read. Bounded: a plugin that makes up ever
 //! more names or labels is heard no further.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::limits;
-
 
 /// Which number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

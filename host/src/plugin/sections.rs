@@ -7,7 +7,6 @@ use wasmparser::{BinaryReader, ComponentExportSectionReader};
 
 use crate::limits;
 
-
 /// What every WebAssembly file begins with.
 const MAGIC: [u8; 4] = *b"\0asm";
 /// The layer field of a component's header; a module has 0.
@@ -37,6 +36,25 @@ pub(super) enum Error {
     CoreModule,
     /// WebAssembly that ends early or contradicts itself.
     Damaged(String),
+}
+
+/// A custom section, as it is appended to a component.
+pub(super) fn custom_section(name: &str, contents: &[u8]) -> Vec<u8> {
+    fn number(to: &mut Vec<u8>, mut value: usize) {
+        while value >= 0x80 {
+            to.push((value & 0x7f) as u8 | 0x80);
+            value >>= 7;
+        }
+        to.push((value & 0x7f) as u8);
+    }
+    let mut payload = Vec::with_capacity(name.len() + contents.len() + 5);
+    number(&mut payload, name.len());
+    payload.extend_from_slice(name.as_bytes());
+    payload.extend_from_slice(contents);
+    let mut section = vec![CUSTOM];
+    number(&mut section, payload.len());
+    section.append(&mut payload);
+    section
 }
 
 /// Reads the sections of `input`, which is `length` bytes long.

@@ -11,8 +11,8 @@ use redb::{
 };
 
 use super::links::{LinkTable, Table};
-use crate::limits;
 use crate::engine::stage;
+use crate::limits;
 
 /// Scope and key, to value.
 const ENTRIES: TableDefinition<'_, (&str, &[u8]), &[u8]> = TableDefinition::new("entries");
@@ -116,7 +116,7 @@ impl StateFolder {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         }
-        // Of a host that was killed: nobody listens there any more.
+        // Left by a host that was killed: nothing listens there any more.
         let _ = fs::remove_file(folder.join(SOCKET));
         // A folder that holds something else is the operator's.
         let _ = fs::remove_dir(folder);

@@ -1,12 +1,11 @@
 //! What is answered to which question.
 
-
 use serde_json::{Value, json};
 
 use super::Surface;
 use super::http::{Request, Response};
-use crate::limits;
 use crate::engine::{IndexStatus, ReindexError, RowCount, RunHandle, WaitError, WaitOutcome, WaitTarget};
+use crate::limits;
 
 /// The answer to one question.
 pub(super) async fn answer(request: Request, surface: Surface, control: &RunHandle) -> Response {

@@ -11,7 +11,6 @@ use super::socket;
 
 use crate::limits;
 
-
 /// Asks; none: no host is listening there.
 ///
 /// # Errors

@@ -1,12 +1,10 @@
 //! HTTP/1.1, as much as a few questions need: requests without a body, answers in JSON, connections that are kept. The
 //! head is parsed by `httparse`.
 
-
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use crate::limits;
-
 
 /// A request.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -17,7 +15,7 @@ pub(super) struct Request {
     pub(super) query: Vec<(String, String)>,
     /// It was sent by a page in a browser.
     pub(super) from_page: bool,
-    /// Nothing comes after it on this connection: it has a body, which nobody reads, or says so.
+    /// The connection is closed after it: it has a body, which is not read, or asks for that.
     pub(super) last: bool,
 }
 
@@ -72,7 +70,8 @@ pub(super) async fn converse<A: Future<Output = Response>>(
     }
 }
 
-/// An answer that may take long; none: whoever asked has gone away, and nobody waits for it. What comes meanwhile is kept.
+/// The answer to a request; `None`: the client has gone away meanwhile. Bytes that arrive before the answer are kept for the
+/// next request.
 async fn unless_gone(
     answer: impl Future<Output = Response>,
     stream: &mut (impl AsyncRead + Unpin),

@@ -17,8 +17,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::limits;
 use crate::engine::RunHandle;
+use crate::limits;
 
 /// What is answered on an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,7 +24,7 @@ pub(super) fn bind(folder: &Path) -> io::Result<(PathBuf, UnixListener)> {
     Ok((path, listener))
 }
 
-/// Connects to whoever listens in a folder.
+/// Connects to the host whose state folder this is.
 pub(super) async fn connect(folder: &Path) -> io::Result<UnixStream> {
     let stream = through(folder, |short| std::os::unix::net::UnixStream::connect(short))?;
     stream.set_nonblocking(true)?;
@@ -56,7 +56,7 @@ mod tests {
             assert!(bound.is_ok(), "{bound:?}");
             assert!(connect(&folder).await.is_ok());
         }
-        assert!(connect(&folder).await.is_err(), "nobody listens any more");
+        assert!(connect(&folder).await.is_err(), "the socket is closed");
         let mode = std::fs::metadata(folder.join(SOCKET)).map(|it| it.permissions().mode() & 0o777);
         assert_eq!(mode.ok(), Some(0o600));
     }

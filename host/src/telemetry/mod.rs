@@ -23,7 +23,7 @@ pub enum Lines {
 /// Why a filter is none.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
-    /// A word that is taken for the name of a module that logs; nothing else would be shown.
+    /// A filter that names a module which logs nothing, such as a misspelt level: nothing at all would be shown.
     #[error(
         "{0:?} is no level; there are error, warn, info, debug, trace, off, and filters such as info,flusso_host::engine=debug"
     )]

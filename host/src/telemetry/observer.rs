@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use super::Screen;
 use super::progress::Seeds;
-use crate::limits;
 use crate::engine::{Observation, Observer};
+use crate::limits;
 
 /// Hears what the engine says and puts it on the screen.
 #[derive(Debug)]

@@ -9,7 +9,6 @@ use super::Screen;
 
 use crate::limits;
 
-
 /// The seeds that are under way.
 #[derive(Debug)]
 pub(super) struct Seeds {

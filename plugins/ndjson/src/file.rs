@@ -1,5 +1,6 @@
 //! The file of one index: opened at the end of its last whole line, written in large pieces.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -147,16 +148,10 @@ fn end_of_last_line(file: &mut File, length: u64) -> io::Result<u64> {
 
 /// The name of an index's file. What is not safe in a name, or could climb out of the folder, is percent-encoded.
 pub(crate) fn file_name(index: &str) -> String {
-    let mut name = String::with_capacity(index.len() + 7);
-    for (place, byte) in index.bytes().enumerate() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => name.push(char::from(byte)),
-            b'.' if place > 0 => name.push('.'),
-            _ => name.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    name.push_str(".ndjson");
-    name
+    const KEPT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_');
+    const INNER: AsciiSet = KEPT.remove(b'.');
+    let (first, rest) = index.split_at(index.chars().next().map_or(0, char::len_utf8));
+    format!("{}{}.ndjson", utf8_percent_encode(first, &KEPT), utf8_percent_encode(rest, &INNER))
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ impl Sink for Ndjson {
         self.files.retain(|file| file.target() != target);
         let file = IndexFile::open(&self.folder, mapping, target)?;
         if file.is_created() {
-            // Somebody removed the file, or it is the first: whatever is remembered of it is void.
+            // The file is new, or was removed: what is remembered of it is void.
             marks::unmark(&self.folder, file.index())?;
         }
         let empty = file.is_empty();

@@ -1,4 +1,6 @@
-//! One line a document, in the words of the host's own output.
+//! One line a document, in the format of the host's standard output.
+
+use flusso_plugin::json::{push_line, push_string};
 
 /// The beginnings of an index's lines, made once.
 pub(crate) struct Lines {
@@ -12,7 +14,7 @@ impl Lines {
     pub(crate) fn of(index: &str) -> Self {
         let start = |op: &str| {
             let mut line = format!("{{\"op\":\"{op}\",\"index\":").into_bytes();
-            string(&mut line, index);
+            push_string(&mut line, index);
             line
         };
         let with_id = |op: &str| [start(op).as_slice(), b",\"id\":"].concat();
@@ -28,14 +30,14 @@ impl Lines {
         match body {
             None => {
                 to.extend_from_slice(&self.delete);
-                string(to, id);
+                push_string(to, id);
             }
             Some(body) => {
                 to.reserve(self.upsert.len() + id.len() + body.len() + 32);
                 to.extend_from_slice(&self.upsert);
-                string(to, id);
+                push_string(to, id);
                 to.extend_from_slice(b",\"document\":");
-                one_line(to, body);
+                push_line(to, body);
             }
         }
         to.extend_from_slice(b"}\n");
@@ -45,36 +47,6 @@ impl Lines {
     pub(crate) fn clear(&self, to: &mut Vec<u8>) {
         to.extend_from_slice(&self.clear);
     }
-}
-
-/// A body as it is. A line end in JSON stands between tokens only, where a space means the same.
-fn one_line(to: &mut Vec<u8>, body: &[u8]) {
-    let start = to.len();
-    to.extend_from_slice(body);
-    if body.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
-        to.iter_mut().skip(start).filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
-    }
-}
-
-/// A JSON string.
-fn string(to: &mut Vec<u8>, text: &str) {
-    to.push(b'"');
-    let plain = |byte: &u8| *byte >= b' ' && *byte != b'"' && *byte != b'\\';
-    if text.as_bytes().iter().all(plain) {
-        to.extend_from_slice(text.as_bytes());
-    } else {
-        for byte in text.bytes() {
-            match byte {
-                b'"' | b'\\' => to.extend_from_slice(&[b'\\', byte]),
-                b'\n' => to.extend_from_slice(b"\\n"),
-                b'\r' => to.extend_from_slice(b"\\r"),
-                b'\t' => to.extend_from_slice(b"\\t"),
-                0..b' ' => to.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-                _ => to.push(byte),
-            }
-        }
-    }
-    to.push(b'"');
 }
 
 #[cfg(test)]

@@ -78,7 +78,8 @@ fn is_fine(answer: &Response) -> bool {
     (200..300).contains(&answer.status)
 }
 
-/// What the cluster says of itself. One that does not say (a managed one, a user with few rights) is taken for a new one.
+/// The product and version that the cluster reports. One that reports none (a managed service, a user with few rights) is
+/// treated as a current OpenSearch.
 pub(crate) fn version(client: &mut Client) -> Result<Version> {
     #[derive(Deserialize)]
     struct Root {
@@ -168,7 +169,7 @@ pub(crate) fn create(client: &mut Client, name: &str, body: &Value) -> Result<()
     if text.contains("resource_already_exists_exception") {
         // Its answer was lost, or another host makes the same: what is there is looked at again.
         return Err(Error::transient(format!(
-            "index {name} was made by somebody else at this moment; it is looked for again"
+            "index {name} was created by another client at the same moment; it is looked up again"
         )));
     }
     if text.contains("invalid_alias_name_exception") {

@@ -134,7 +134,7 @@ fn standing(one: &One, all: &[One]) -> Standing {
     match all.iter().find(plain) {
         Some(_) if one.history.is_none() => Standing::Building,
         Some(_) => Standing::Leftover,
-        // The plain name is somebody else's: what was made last is what is kept in step.
+        // The plain name belongs to another index: the newest one of ours is what is kept in step.
         None if others().any(|other| other.serves() && other.found.made > one.found.made) => Standing::Leftover,
         None if one.history.is_none() => Standing::Building,
         None => Standing::Serving,

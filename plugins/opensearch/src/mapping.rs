@@ -8,7 +8,7 @@ use crate::settings::Settings;
 
 /// Longer values are kept and not indexed in a keyword sub-field: a term has at most 32 766 bytes.
 const IGNORE_ABOVE: u32 = 256;
-/// Fields that an index may have if nobody says more, by the cluster's rules; sub-fields count.
+/// Fields that an index may have by the cluster's default; sub-fields count.
 const FIELDS: usize = 1_000;
 /// The same for nested fields.
 const NESTED: usize = 50;

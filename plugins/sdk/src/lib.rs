@@ -24,6 +24,7 @@
 pub mod bindings;
 mod error;
 mod export;
+pub mod json;
 pub mod links;
 pub mod log;
 pub mod metrics;

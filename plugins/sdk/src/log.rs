@@ -26,7 +26,7 @@ macro_rules! level {
 }
 
 level!(trace, Trace, "Every step.");
-level!(debug, Debug, "For whoever looks for a fault.");
+level!(debug, Debug, "Details for finding a fault.");
 level!(info, Info, "What an operator wants to have seen.");
 level!(warn, Warn, "Something the operator should do something about.");
 level!(error, Error, "Something failed.");

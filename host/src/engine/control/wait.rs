@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use crate::limits;
 use crate::engine::control::commands::{ActiveRun, RunHandle};
 use crate::engine::error::StageError;
+use crate::limits;
 use crate::model::{IndexNumber, Position};
 
 /// The position that is waited for.

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::limits;
 use crate::engine::durability::durable_watermark::{DurableWatermark, OnDurable};
 use crate::engine::options::Options;
+use crate::limits;
 use crate::model::{Document, IndexNumber, Version};
 
 /// A set of sinks, by their numbers.

@@ -162,7 +162,7 @@ impl Confirmer {
         Ok(())
     }
 
-    /// Tells the observer and whoever waits that indexes are seeded. The last of them lets a `--once` run ask for the head.
+    /// Tells the observer and the waiting requests that indexes are seeded. The last of them lets a `--once` run ask for the head.
     fn finish_seeding(&self, finished: Vec<FinishedBackfill>) {
         self.context.watermarks.send_modify(|watermarks| {
             for backfill in &finished {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use crate::limits;
 use crate::engine::durability::quarantine::{Quarantine, RejectedDocument};
 use crate::engine::error::{EngineError, StageError};
 use crate::engine::retry::Retry;
 use crate::engine::run_context::RunContext;
 use crate::engine::stage::{Affected, Builder, Mutation, Slice};
+use crate::limits;
 use crate::model::{Change, Document, DocumentId, Failure, IndexNumber, Key, Outcome, TableNumber, Version};
 
 /// The documents of a batch.

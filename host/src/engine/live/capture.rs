@@ -8,7 +8,6 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
-use crate::limits;
 use crate::engine::error::{EngineError, StageError};
 use crate::engine::live::queue::{PollResult, QueueItem, QueuePermit, QueueSender};
 use crate::engine::observer::Observation;
@@ -17,6 +16,7 @@ use crate::engine::run_context::RunContext;
 use crate::engine::stage::{Capture, Poll, Source};
 use crate::engine::startup::continuity::{Resumption, resumption};
 use crate::engine::startup::prepare::prepare;
+use crate::limits;
 use crate::model::{Event, HistoryId, Position, TableInterest};
 
 /// What the capture is to do.

@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use crate::limits;
 use crate::engine::backfill::index_backfill::IndexBackfill;
 use crate::engine::backfill::outstanding_reads::OutstandingReads;
 use crate::engine::backfill::range_reader::{BackfillJob, BackfillResult};
@@ -25,6 +24,7 @@ use crate::engine::run_context::RunContext;
 use crate::engine::shutdown::Shutdown;
 use crate::engine::stage::Affected;
 use crate::engine::startup::seed_requests::SeedRequest;
+use crate::limits;
 use crate::model::{Checkpoint, DocumentId, IndexNumber};
 
 /// The channels of the worker's task.

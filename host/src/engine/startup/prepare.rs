@@ -1,11 +1,10 @@
 //! Having the source create what resuming needs (a slot, a publication), and waiting until it is ready.
 
-
 use tokio::time::sleep;
 
-use crate::limits;
 use crate::engine::observer::{Observation, Observer};
 use crate::engine::stage::{Capture, Preparation, Prepared, Result};
+use crate::limits;
 use crate::model::Position;
 
 /// Prepares until the source is ready. Pending is not an error, however long it takes: the reason is observed whenever it

@@ -6,7 +6,6 @@ use super::link_buffer::LinkBuffer;
 
 use crate::limits;
 
-
 /// The links that are not on disk yet.
 #[derive(Default)]
 pub(super) struct Memtable {

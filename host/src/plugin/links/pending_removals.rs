@@ -11,7 +11,6 @@ use super::link_buffer::LinkBuffer;
 
 use crate::limits;
 
-
 /// A link as one piece of bytes: the row with its length before it, and the link.
 type LinkKey = Vec<u8>;
 

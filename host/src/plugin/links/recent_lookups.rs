@@ -7,7 +7,6 @@ use super::encoding::Row;
 
 use crate::limits;
 
-
 /// The clock of the last lookup of each row.
 #[derive(Default)]
 pub(super) struct RecentLookups {

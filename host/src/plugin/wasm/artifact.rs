@@ -48,6 +48,11 @@ impl Checked {
     pub fn read(found: Found) -> Result<Self, Refusal> {
         let Found { path } = found;
         let bytes = std::fs::read(&path).map_err(|source| Refusal::Unreadable { path: path.clone(), source })?;
+        Self::of_bytes(path, bytes)
+    }
+
+    /// Checks bytes that stand, or will stand, at `path`.
+    pub(in crate::plugin) fn of_bytes(path: PathBuf, bytes: Vec<u8>) -> Result<Self, Refusal> {
         let manifest = Manifest::of_bytes(&path, &bytes)?;
         let digest = Digest::of(&bytes);
         Ok(Self { path, bytes, manifest, digest })
@@ -73,14 +78,14 @@ impl Checked {
         self.bytes.len()
     }
 
-    /// Writes the bytes that were checked to a file, aside first and then into place; folders are made as needed.
+    /// Writes the bytes that were checked to a temporary file and renames it; folders are made as needed.
     pub fn write(&self, path: &Path) -> std::io::Result<()> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let aside = path.with_extension("wasm.tmp");
-        std::fs::write(&aside, &self.bytes)?;
-        std::fs::rename(&aside, path)
+        let temporary = path.with_extension("wasm.tmp");
+        std::fs::write(&temporary, &self.bytes)?;
+        std::fs::rename(&temporary, path)
     }
 
     pub(super) fn bytes(&self) -> &[u8] {

@@ -15,9 +15,9 @@ use super::guest::Guest;
 use super::plugin::Plugin;
 use super::reader::GuestReader;
 use super::row_reader::RowReader;
-use crate::limits;
 use crate::engine::StageError;
 use crate::engine::stage::{self, Affected, Description, RangeBuilder, RangedPage, Result, Slice};
+use crate::limits;
 use crate::model::{Change, DocumentId, IndexNumber, Outcome, TableNumber};
 use crate::plugin::manifest::Role;
 use crate::plugin::state::StateError;
@@ -118,7 +118,7 @@ impl GuestBuilder {
         }
     }
 
-    /// An instance that nobody else uses, opened if none is idle.
+    /// An idle instance, or a new one.
     async fn seat(&self) -> Result<(SemaphorePermit<'_>, u64, Guest)> {
         let closed = |_| StageError::Fatal("the builder was closed".to_owned());
         let permit = self.seats.acquire().await.map_err(closed)?;

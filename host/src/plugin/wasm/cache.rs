@@ -17,7 +17,6 @@ use super::artifact::Digest;
 
 use crate::limits;
 
-
 /// A folder of compiled plugins, open to this user only.
 #[derive(Debug, Clone)]
 pub(super) struct Cache {
@@ -39,7 +38,7 @@ impl Cache {
     pub(super) fn open(folder: &Path, engine: &Engine) -> std::io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         if fs::metadata(folder)?.permissions().mode() & 0o077 != 0 {
-            // Works for the owner only, so that a folder of somebody else's is not used.
+            // Fails unless this user owns the folder, so another user's folder is not used.
             fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
         }
         let mut hasher = Hashed(Sha256::new());
@@ -71,19 +70,20 @@ impl Cache {
         Some(Verified(bytes))
     }
 
-    /// Writes an entry: aside first, then into place at once.
+    /// Writes an entry to a temporary file and renames it, so that readers see all of it or nothing.
     pub(super) fn store(&self, digest: &Digest, code: &[u8]) -> std::io::Result<()> {
         let path = self.path(digest);
-        let aside = self.folder.join(format!("{digest}-{}.{}.tmp", self.engine, std::process::id()));
+        let temporary = self.folder.join(format!("{digest}-{}.{}.tmp", self.engine, std::process::id()));
         let written = (|| {
-            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+            let mut file =
+                fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
             file.write_all(&Digest::of(code).0)?;
             file.write_all(code)?;
             file.sync_all()?;
-            fs::rename(&aside, &path)
+            fs::rename(&temporary, &path)
         })();
         if written.is_err() {
-            let _ = fs::remove_file(&aside);
+            let _ = fs::remove_file(&temporary);
         }
         self.prune();
         written

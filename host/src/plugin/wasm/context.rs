@@ -8,6 +8,7 @@ use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use super::fault::Origin;
 use super::folders::Folders;
 use super::guest_output::{LogRate, StderrTail, Stdio};
+use super::imports::http::Http;
 use super::limiter::{Limits, MemoryLimiter};
 use super::log_dedup::{GuestNumber, LogDedup};
 use super::row_reader::RowReader;
@@ -68,6 +69,7 @@ pub(super) struct Context {
     pub(super) connections: usize,
     pub(super) reader: Option<Arc<dyn RowReader>>,
     pub(super) table: ResourceTable,
+    pub(super) http: Http,
     wasi: WasiCtx,
     _folders: Folders,
 }
@@ -91,6 +93,7 @@ impl Context {
             number: GuestNumber::new(),
             connections: 0,
             table: ResourceTable::new(),
+            http: Http::new(setup.clone()),
             wasi: wasi.build(),
             _folders: folders,
             origin,

@@ -7,9 +7,9 @@ use super::bindings::exports::flusso::connector as exports;
 use super::bindings::flusso::connector::{reader as imported, types as wit};
 use super::fault::{Checked, Fault, GuestError, Origin, Violation};
 use super::limiter::plain;
-use crate::limits;
 use crate::engine::StageError;
 use crate::engine::stage;
+use crate::limits;
 use crate::model;
 use crate::plugin::links::RowLinks;
 

@@ -5,8 +5,8 @@ use super::builder::Request;
 use super::convert;
 use super::limiter::plain;
 use super::plugin::Plugin;
-use crate::limits;
 use crate::engine::StageError;
+use crate::limits;
 use crate::model::TableInterest;
 use crate::plugin::finding::{Finding, Level};
 

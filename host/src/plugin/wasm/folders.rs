@@ -1,5 +1,5 @@
 //! Granted paths as a guest sees them: a folder under its own name, and a single file as the only thing in its folder.
-//! WASI grants folders only, so a file is copied aside when the instance is made, into a folder that goes with it; its
+//! WASI grants folders only, so a granted file is copied into a temporary folder when the instance is made; its
 //! neighbours are not to be seen.
 
 use std::fs::{self, DirBuilder};
@@ -48,7 +48,7 @@ impl Folders {
         let made = match self.made.iter().find(|(seen, _)| seen == parent) {
             Some((_, made)) => made.clone(),
             None => {
-                let made = aside().map_err(failed)?;
+                let made = temporary_folder().map_err(failed)?;
                 self.made.push((parent.to_path_buf(), made.clone()));
                 made
             }
@@ -68,7 +68,7 @@ impl Drop for Folders {
 }
 
 /// A new folder of this process's own; an existing one is never taken.
-fn aside() -> std::io::Result<PathBuf> {
+fn temporary_folder() -> std::io::Result<PathBuf> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);

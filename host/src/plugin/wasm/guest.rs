@@ -21,8 +21,8 @@ use super::limiter::Limits;
 use super::roles::Exports;
 use super::row_reader::RowReader;
 use super::runtime::Prepared;
-use crate::limits;
 use crate::engine::StageError;
+use crate::limits;
 
 /// A boxed future that borrows the store.
 pub(super) type Running<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

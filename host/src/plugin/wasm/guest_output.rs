@@ -16,7 +16,6 @@ use super::limiter::plain;
 
 use crate::limits;
 
-
 /// LogRate a second, on average.
 const LINES_PER_SECOND: f64 = 200.0;
 /// LogRate at once.

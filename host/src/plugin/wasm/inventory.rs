@@ -4,8 +4,8 @@ use super::bindings::exports::flusso::connector::inventory as wit;
 use super::convert;
 use super::limiter::plain;
 use super::plugin::Plugin;
-use crate::limits;
 use crate::engine::StageError;
+use crate::limits;
 use crate::plugin::holding::{Holding, Standing};
 
 /// Everything that a sink holds for the deployment with this prefix; `None` where it cannot say.

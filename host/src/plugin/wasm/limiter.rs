@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::limits;
 
-
 /// The limits of one guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use crate::limits;
 
-
 /// The number of a guest, unique in the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct GuestNumber(u64);

@@ -41,7 +41,7 @@ pub enum PrepareError {
     /// It imports what this host does not offer, or something in another shape.
     #[error(
         "{} ({plugin}) wants something this host does not offer: {source:#}; a plugin may import flusso:connector and WASI \
-         0.2 clocks, random, stdio and filesystem", path.display()
+         0.2 clocks, random, stdio, filesystem and http", path.display()
     )]
     Link {
         /// The file.

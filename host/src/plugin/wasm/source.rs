@@ -8,8 +8,8 @@ use super::bindings::exports::flusso::connector::source::PollRequest;
 use super::convert;
 use super::guest::Guest;
 use super::plugin::Plugin;
-use crate::limits;
 use crate::engine::stage::{self, Capture, Division, Inspection, Page, Poll, Preparation, Result, Snapshot};
+use crate::limits;
 use crate::model::{Event, Position, TableInterest, TableNumber};
 
 /// A source plugin as `[source]` uses it.

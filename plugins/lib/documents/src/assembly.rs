@@ -2,7 +2,7 @@
 
 use crate::fetch::{Fetch, Links};
 use crate::links::{NONE, Table, mix};
-use crate::plan::{Grouping, Plan, Source, Track};
+use crate::plan::{Grouping, LinkCells, Plan, Source};
 use crate::rows::{Malformed, Rows};
 use std::collections::VecDeque;
 
@@ -87,9 +87,9 @@ impl<'p> Assembly<'p> {
     }
 
     /// The rows in which links of followed relations stand. One whose first cell is null is none.
-    pub fn tracked(&self) -> impl Iterator<Item = (&Track, &Rows)> {
+    pub fn tracked(&self) -> impl Iterator<Item = (&LinkCells, &Rows)> {
         let nodes = self.plan.nodes.iter().zip(&self.slots);
-        nodes.flat_map(|(node, slot)| node.tracks.iter().map(|track| (track, &slot.rows)))
+        nodes.flat_map(|(node, slot)| node.link_cells.iter().map(|track| (track, &slot.rows)))
     }
 
     pub(crate) fn root_row(&self, document: usize) -> Option<usize> {

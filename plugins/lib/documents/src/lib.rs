@@ -10,8 +10,8 @@
 //! ```
 //!
 //! A plan is a tree of nodes: the root, one node a join, one for all aggregates over the same rows. Each is fetched by one
-//! question a chunk of documents, all questions of a level together; several chunks are under way at once, so that the
-//! store works on one while another is rendered. Values go from the bytes that arrived straight into the body
+//! query a chunk of documents, all queries of a level together; several chunks are in flight at once, so that the store
+//! works on one while another is rendered. Values go from the bytes that arrived straight into the body
 //! ([`Render`], chosen when the plan is made); nothing passes through a generic tree.
 //!
 //! Invariants: the same rows give the same bytes, whatever chunks they came in; a document is rendered only when every row
@@ -20,8 +20,8 @@
 mod assembly;
 mod body;
 mod build;
+mod catalogue;
 mod fetch;
-mod form;
 mod links;
 mod plan;
 mod render;
@@ -29,11 +29,11 @@ mod rows;
 
 pub use assembly::Assembly;
 pub use build::{CHUNK, Chunk, build};
+pub use catalogue::{Catalogue, Column, Form};
 pub use fetch::{Fetch, Links};
-pub use form::{Catalogue, Column, Form};
 pub use plan::{
-    Cell, Content, Deleted, Followed, Grouping, Link, Misfit, Node, Plan, Problem, Reduction, Source, Table, Through,
-    Track, rows_of_table,
+    Cell, Content, Deleted, Grouping, Link, LinkCells, Misfit, Node, Plan, Problem, RecordedRelation, Reduction,
+    Source, Table, Through, rows_of_table,
 };
 pub use render::{Render, quoted};
 pub use rows::{Malformed, Rows};

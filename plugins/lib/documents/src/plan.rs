@@ -1,11 +1,11 @@
 //! What has to be fetched for documents, and how it is rendered: a tree of nodes as a list, parents before children.
 
 mod compile;
-mod follow;
+mod link_reads;
 mod rows;
-mod scalar;
+mod scalar_cell;
 
-pub use follow::{Followed, Track};
+pub use link_reads::{LinkCells, RecordedRelation};
 pub use rows::rows_of_table;
 
 use crate::render::Render;
@@ -55,7 +55,7 @@ pub struct Node {
     /// What is wanted of them.
     pub content: Content,
     /// Which links are read beside it ([`Plan::follow`]).
-    pub tracks: Vec<Track>,
+    pub link_cells: Vec<LinkCells>,
 }
 
 /// Where the values of a link come from.

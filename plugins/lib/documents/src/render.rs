@@ -1,8 +1,8 @@
 //! Values, as PostgreSQL prints them, straight into the bytes of a document.
 
-mod held;
+mod coerce;
 
-pub(crate) use held::is_number;
+pub(crate) use coerce::is_number;
 
 /// How a column's text becomes JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,11 +28,11 @@ pub enum Render {
     /// Bytes as base64.
     Base64,
     /// A number that a text holds.
-    HeldNumber,
+    CoercedNumber,
     /// A uuid that a text holds.
-    HeldUuid,
+    CoercedUuid,
     /// A date that a text holds.
-    HeldDate,
+    CoercedDate,
     /// JSON already; line breaks between its parts are dropped, because a document is one line.
     Json,
 }
@@ -60,9 +60,9 @@ impl Render {
                 out.push(b'"');
             }
             Self::Base64 => base64(text, out),
-            Self::HeldNumber => held::number(text, out),
-            Self::HeldUuid => held::uuid(text, out),
-            Self::HeldDate => held::date(text, out),
+            Self::CoercedNumber => coerce::number(text, out),
+            Self::CoercedUuid => coerce::uuid(text, out),
+            Self::CoercedDate => coerce::date(text, out),
             Self::Json => out.extend(text.iter().filter(|byte| !matches!(byte, b'\n' | b'\r'))),
         }
     }

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
 
 use flusso_documents::{
-    Catalogue, Chunk, Column, Content, Fetch, Followed, Form, Grouping, Links, Plan, Rows, Source, build, rows_of_table,
+    Catalogue, Chunk, Column, Content, Fetch, Form, Grouping, Links, Plan, RecordedRelation, Rows, Source, build,
+    rows_of_table,
 };
 use flusso_schema::{AggregateOp, TableName};
 use std::collections::{BTreeMap, VecDeque};
@@ -230,7 +231,7 @@ fn tracked(store: &Store, plan: &Plan, chunk: Chunk) -> Vec<String> {
 
 #[test]
 fn links_are_read_beside_documents_that_stay_the_same() {
-    let followed = |relation, columns: &str| Followed {
+    let followed = |relation, columns: &str| RecordedRelation {
         relation,
         table: flusso_documents::Table { schema: "public".into(), name: "orders".into() },
         columns: vec![columns.into()],
@@ -261,10 +262,10 @@ fn what_a_filter_or_a_limit_hides_from_a_list_is_still_counted_and_followed() {
     let mut plan = Plan::of_schema(&flusso_schema::parse(text, "x").unwrap(), &store).unwrap();
     let nodes = plan.nodes.len();
     let table = flusso_documents::Table { schema: "public".into(), name: "orders".into() };
-    plan.follow(&[Followed { relation: 0, table, columns: vec!["user_id".into()], key: vec!["id".into()] }]);
+    plan.follow(&[RecordedRelation { relation: 0, table, columns: vec!["user_id".into()], key: vec!["id".into()] }]);
     assert_eq!(plan.nodes.len(), nodes + 1, "the list is cut, so the count fetches its rows");
     let alone = plan.nodes.last().unwrap();
-    assert!(alone.limit.is_none() && alone.tracks.len() == 1, "{alone:?}");
+    assert!(alone.limit.is_none() && alone.link_cells.len() == 1, "{alone:?}");
 }
 
 #[test]

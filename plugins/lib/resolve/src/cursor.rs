@@ -1,10 +1,10 @@
 //! What is left to do, as bytes that any instance can go on from: documents found and not handed out, values not looked up,
 //! and questions with the place their answers have reached.
 
+use crate::graph::Resolver;
 use crate::key::{Reader, number, write_key};
 use crate::lookup::Pair;
-use crate::network::Resolver;
-use crate::rounds::{Group, Work};
+use crate::propagation::{Frontier, Group};
 use flusso_plugin::Key;
 
 /// These bytes are no cursor of the resolver.
@@ -14,15 +14,15 @@ pub struct Unreadable;
 
 /// What a cursor turned out to be.
 pub(crate) enum Found {
-    /// Work to go on with.
-    Work(Work),
+    /// Frontier to go on with.
+    Frontier(Frontier),
     /// A cursor of another network: schemas or tables changed since.
     Foreign,
 }
 
 impl Resolver {
     /// Writes down what is left.
-    pub(crate) fn cursor(&self, work: &Work) -> Vec<u8> {
+    pub(crate) fn cursor(&self, work: &Frontier) -> Vec<u8> {
         let mut out = self.print.to_le_bytes().to_vec();
         number(work.found.len(), &mut out);
         for (id, _) in &work.found {
@@ -47,11 +47,11 @@ impl Resolver {
         if print != self.print {
             return Ok(Found::Foreign);
         }
-        self.work(&mut reader).filter(|_| reader.0.is_empty()).map(Found::Work).ok_or(Unreadable)
+        self.work(&mut reader).filter(|_| reader.0.is_empty()).map(Found::Frontier).ok_or(Unreadable)
     }
 
-    fn work(&self, reader: &mut Reader<'_>) -> Option<Work> {
-        let mut work = Work::default();
+    fn work(&self, reader: &mut Reader<'_>) -> Option<Frontier> {
+        let mut work = Frontier::default();
         let found = reader.list(|reader| Some((u32::try_from(reader.number()?).ok()?, reader.key()?)))?;
         // They go first, whatever is found now.
         for (index, key) in found {

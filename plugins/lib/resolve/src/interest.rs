@@ -1,6 +1,6 @@
 //! What a source has to watch, and where documents are rooted.
 
-use crate::network::Resolver;
+use crate::graph::Resolver;
 use flusso_plugin::{Affected, Scope, TableInterest, TableNumber, affected};
 
 impl Resolver {

@@ -1,7 +1,7 @@
 //! The seam for a link table: what remembers the links of rows where the store does not tell them after a change.
 //!
 //! Builds add to it, the links of every row that they read; the resolver asks it, and says what ended. Removing that is the
-//! business of whoever keeps it: together with the confirmation of the batch, and not if a build has added it again.
+//! the link table's task: together with the confirmation of the batch, and not if a build has added it again.
 
 use crate::key::code;
 use flusso_plugin::{Affected, Key};

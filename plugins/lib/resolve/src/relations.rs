@@ -1,7 +1,7 @@
 //! For each relation: whether a child that is deleted or moved is followed to where it was, and what would help.
 
-use crate::facts::Identity;
-use crate::network::Resolver;
+use crate::graph::Resolver;
+use crate::table_info::Identity;
 use flusso_plugin::TableName;
 
 /// A relation: the rows of a table, and the columns by which they lead up to documents.

@@ -1,7 +1,7 @@
 //! The schema language of `*.schema.yml`: what one document is made of, which tables it reads, and what its mapping is.
 //!
 //! Text in, a validated [`Schema`] or [`Problems`] with line and column out. No I/O and no database: what only a
-//! catalogue can tell (a column's type, a key that the file leaves out) is left to whoever has one. Builders for any source
+//! catalogue can tell (a column's type, a key that the file leaves out) is left to the builder that has one. Builders for any source
 //! work from the same form.
 //!
 //! ```
@@ -45,6 +45,6 @@ pub use model::{
     LeafType, Link, Literal, MapField, OrderBy, Scalar, ScalarType, Schema, SoftDelete, TableName, Through, Transform,
 };
 pub use nearest::nearest;
-pub use plan::{Hop, MappedField, Place, Reads, Role, TableUse, tables};
+pub use plan::{Hop, MappedField, Reads, Role, TableRef, TableUse, tables};
 pub use problem::{Problem, Problems};
 pub use read::{parse, parse_with_notes};

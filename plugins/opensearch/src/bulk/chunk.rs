@@ -1,5 +1,6 @@
 //! The body of one bulk request: two lines a document, one a deletion. Bodies are put in as they are.
 
+use flusso_plugin::json::{push_line, push_string};
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
@@ -82,16 +83,16 @@ impl Chunk {
         bytes.extend_from_slice(if body.is_some() { b"{\"index\":{" } else { b"{\"delete\":{" });
         if !own {
             bytes.extend_from_slice(b"\"_index\":");
-            string(bytes, write_alias);
+            push_string(bytes, write_alias);
             bytes.push(b',');
         }
         bytes.extend_from_slice(b"\"_id\":");
-        string(bytes, id);
+        push_string(bytes, id);
         // Versions are signed in the cluster.
         let version = version.min(i64::MAX as u64);
         bytes.extend_from_slice(format!(",\"version\":{version},\"version_type\":\"external_gte\"}}}}\n").as_bytes());
         if let Some(body) = body {
-            one_line(bytes, body);
+            push_line(bytes, body);
             bytes.push(b'\n');
         }
         let key = keys.of(target, id);
@@ -138,28 +139,6 @@ impl Chunk {
     }
 }
 
-/// A body as it is. A line end in JSON stands between tokens only, where a space means the same.
-fn one_line(to: &mut Vec<u8>, body: &[u8]) {
-    let start = to.len();
-    to.extend_from_slice(body);
-    if body.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
-        to.iter_mut().skip(start).filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
-    }
-}
-
-/// A JSON string.
-fn string(to: &mut Vec<u8>, text: &str) {
-    to.push(b'"');
-    for byte in text.bytes() {
-        match byte {
-            b'"' | b'\\' => to.extend_from_slice(&[b'\\', byte]),
-            0..b' ' => to.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-            _ => to.push(byte),
-        }
-    }
-    to.push(b'"');
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,7 +154,7 @@ mod tests {
         chunk.add(&keys, 2, "o_w", "x", u64::MAX, None);
         assert_eq!(
             text(&chunk),
-            "{\"index\":{\"_id\":\"4\\\"2\\u000a\",\"version\":7,\"version_type\":\"external_gte\"}}\n{  \"a\":1}\n\
+            "{\"index\":{\"_id\":\"4\\\"2\\n\",\"version\":7,\"version_type\":\"external_gte\"}}\n{  \"a\":1}\n\
              {\"delete\":{\"_index\":\"o_w\",\"_id\":\"x\",\"version\":9223372036854775807,\"version_type\":\"external_gte\"}}\n"
         );
     }

@@ -184,7 +184,7 @@ impl Decoder {
             return Ok(None);
         }
         let answer = self.head.take().map(|(answer, _)| answer);
-        // What came behind an answer nobody asked for; the connection cannot be trusted any more.
+        // Bytes after the end of a response: the connection cannot be trusted any more.
         Ok(answer.map(|answer| Response { keep: answer.keep && self.buffer.is_empty(), ..answer }))
     }
 }

@@ -83,7 +83,7 @@ impl Indexes {
                 self.make(client, mapping, settings, &names, number, true)?
             }
         };
-        // Nobody serves the plain name: this may as well, however much of it is there.
+        // Nothing serves the plain name: this index may, however complete it is.
         self.serve_plainly(client, &live, false)?;
         let empty = cluster::is_empty(client, &live.name)?;
         Ok(Ensured { target: live.target, empty, extra: None })
@@ -110,7 +110,7 @@ impl Indexes {
         for (name, found) in found {
             let Some(number) = names.number(&name) else { continue };
             if self.write_aliases && !found.aliases.contains(&write_alias(&name)) {
-                // Taken away by somebody; without it nothing could be written.
+                // Removed by another client; without it nothing could be written.
                 cluster::aliases(client, &[json!({ "add": { "index": name, "alias": write_alias(&name) } })])?;
             }
             self.learn(names, name, number, &found)?;

@@ -14,7 +14,7 @@ impl Indexes {
         if actions.is_empty() { Ok(()) } else { cluster::aliases(client, &actions) }
     }
 
-    /// What puts a generation behind the plain name. A name that belongs to somebody else stays theirs: nothing that is
+    /// What puts a generation behind the plain name. A name that belongs to another index stays as it is: nothing that is
     /// promised depends on it.
     pub(super) fn plain(&self, client: &mut Client, live: &Generation, always: bool) -> Result<Vec<Value>> {
         let alias = &live.names.index;

@@ -9,7 +9,7 @@ use crate::protocol::pg_types;
 use crate::protocol::session::{Session, Statement};
 use crate::protocol::wire::Cut;
 use flusso_plugin::{Key, TableName, Value};
-use flusso_resolve::{ColumnFacts, Hop, Identity, Lookup, Pair, TableFacts, Unreadable};
+use flusso_resolve::{ColumnInfo, Hop, Identity, Lookup, Pair, TableInfo, Unreadable};
 
 /// Bytes of questions under way at most, beyond a single one: a server that waits for us to read, while we wait for it to
 /// read, would wait for ever.
@@ -143,13 +143,13 @@ pub(crate) fn fits(table: &Table, columns: &[String], values: &[Value]) -> bool 
 
 /// What the resolver has to know of a table. `manages`: the source sets the replica identity where it may, before anything is
 /// followed.
-pub(crate) fn facts(table: &Table, manages: bool) -> TableFacts {
-    let columns = table.columns.iter().map(|column| ColumnFacts {
+pub(crate) fn facts(table: &Table, manages: bool) -> TableInfo {
+    let columns = table.columns.iter().map(|column| ColumnInfo {
         name: column.name.clone(),
         alike: crate::catalog::table_catalog::described(column).alike,
         generated: column.generated,
     });
-    TableFacts {
+    TableInfo {
         name: TableName { schema: table.schema.clone(), name: table.name.clone() },
         key: table.key.clone(),
         columns: columns.collect(),

@@ -111,7 +111,7 @@ impl Page {
     ) -> Result<()> {
         scan.at_most(session, most)?;
         // What is read ahead would be older than the moment that the links are remembered with.
-        let tracked = index.plan.nodes.iter().any(|node| !node.tracks.is_empty());
+        let tracked = index.plan.nodes.iter().any(|node| !node.link_cells.is_empty());
         let (flat, roots) = (index.plan.is_flat() && !tracked, &index.queries.roots);
         let width = index.plan.nodes.first().map_or(0, flusso_documents::Node::width);
         let mut whole = false;

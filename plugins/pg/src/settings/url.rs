@@ -81,28 +81,14 @@ fn parameter(name: &str, value: String, connection: &mut Connection) -> Result<(
     Ok(())
 }
 
-/// Undoes percent-encoding. A `+` stays one, as in libpq.
+/// Undoes percent-encoding. A `+` stays one, as in libpq; a `%` that begins no byte is an error, as there.
 fn decode(text: &str) -> Result<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digit = |byte: Option<u8>| {
-            byte.and_then(|byte| char::from(byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok())
-        };
-        match (digit(rest.next()), digit(rest.next())) {
-            (Some(high), Some(low)) => bytes.push(high * 16 + low),
-            _ => {
-                return Err(wrong(
-                    "a `%` is not followed by two hexadecimal digits; write `%25` for the character itself",
-                ));
-            }
-        }
+    let hexadecimal = |part: &str| part.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
+    if !text.split('%').skip(1).all(hexadecimal) {
+        return Err(wrong("a `%` is not followed by two hexadecimal digits; write `%25` for the character itself"));
     }
-    String::from_utf8(bytes).map_err(|_| wrong("a percent-encoded part is not UTF-8"))
+    let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
+    decoded.map(std::borrow::Cow::into_owned).map_err(|_| wrong("a percent-encoded part is not UTF-8"))
 }
 
 fn wrong(what: &str) -> Error {

@@ -26,6 +26,8 @@ enum How {
     Peek,
     /// Waits in a call of the host.
     Block,
+    /// Sends an HTTP request, and reports the answer.
+    Request,
     /// Answers as it should.
     Nothing,
 }
@@ -97,6 +99,7 @@ impl Sink for Misbehave {
                 Ok(Report { rejected: vec![rejection; 64], visible: true, extra: None })
             }
             How::Peek => Err(Error::fatal(peek(&self.0.address))),
+            How::Request => Err(Error::fatal(request(&self.0.address))),
             How::Block => {
                 let wait = |connection: net::Connection| connection.read(10, 60_000);
                 net::connect(&self.0.address, 1_000)
@@ -125,8 +128,48 @@ fn peek(address: &str) -> String {
     tried("socket", std::net::TcpStream::connect(address).is_ok());
     tried("name", std::net::ToSocketAddrs::to_socket_addrs(&("localhost", 1)).is_ok());
     tried("net", net::connect(address, 1_000).is_ok());
+    tried("http", request(address).starts_with("status"));
     tried("secret", flusso_plugin::secret("password").is_some());
     format!("reached: [{}]", reached.join(", "))
+}
+
+/// The status and the body of what an address answers to `GET /path?query`, or the error.
+#[cfg(target_family = "wasm")]
+fn request(address: &str) -> String {
+    use wasip2::http::outgoing_handler::handle;
+    use wasip2::http::types::{Fields, OutgoingRequest, Scheme};
+
+    let request = OutgoingRequest::new(Fields::new());
+    let set = request.set_scheme(Some(&Scheme::Http)).is_ok()
+        && request.set_authority(Some(address)).is_ok()
+        && request.set_path_with_query(Some("/path?query")).is_ok();
+    if !set {
+        return "error: no such request".to_owned();
+    }
+    let response = match handle(request, None) {
+        Ok(response) => response,
+        Err(error) => return format!("error: {error:?}"),
+    };
+    response.subscribe().block();
+    match response.get() {
+        Some(Ok(Ok(response))) => {
+            let body = response.consume().and_then(|body| {
+                let stream = body.stream()?;
+                let mut bytes = Vec::new();
+                while let Ok(more) = stream.blocking_read(1 << 16) {
+                    bytes.extend(more);
+                }
+                Ok(String::from_utf8_lossy(&bytes).into_owned())
+            });
+            format!("status {}: {}", response.status(), body.unwrap_or_default())
+        }
+        other => format!("error: {other:?}"),
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn request(_: &str) -> String {
+    "error: only a component has wasi:http".to_owned()
 }
 
 flusso_plugin::plugin! { manifest: include_str!("../manifest.json"), sink: Misbehave }

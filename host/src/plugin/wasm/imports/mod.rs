@@ -1,6 +1,7 @@
-//! What a guest may call: one file an interface of `wit/`, and WASI 0.2. Each function asks `capability` before it reaches
+//! What a guest may call: one file an interface of `wit/`, and WASI 0.2 with `wasi:http`. Each function asks `capability` before it reaches
 //! anything, and caps what it takes.
 
+pub(super) mod http;
 mod links;
 pub(super) mod log;
 mod metrics;
@@ -22,5 +23,6 @@ impl types::Host for Context {}
 /// Offers all of it to every plugin; what is not granted refuses when it is called.
 pub(super) fn add_to_linker(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    http::add_to_linker(linker)?;
     EveryRole::add_to_linker::<_, HasSelf<_>>(linker, |context| context)
 }

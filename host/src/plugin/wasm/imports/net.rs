@@ -139,7 +139,8 @@ impl net::Host for Context {
         }
         if self.connections >= limits::guest::CONNECTIONS {
             return Ok(Err(NetError::Invalid(format!(
-                "a plugin has at most {} connections at a time", limits::guest::CONNECTIONS
+                "a plugin has at most {} connections at a time",
+                limits::guest::CONNECTIONS
             ))));
         }
         let limit = Duration::from_millis(timeout_ms.into()).min(self.setup.limits.call_timeout);

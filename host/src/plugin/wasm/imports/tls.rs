@@ -307,7 +307,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_asks_is_told_who_this_is() {
         assert_eq!(introduced(Some((CLIENT, CLIENT_KEY))).await, Ok(true));
-        assert_eq!(introduced(None).await, Ok(false), "nobody came in without");
+        assert_eq!(introduced(None).await, Ok(false), "a client without a certificate is refused");
     }
 
     #[tokio::test]

@@ -2,9 +2,9 @@
 
 mod relation;
 
-use super::scalar::{self, Written};
+use super::scalar_cell::{self, ScalarCell};
 use super::{Body, Cell, Content, Deleted, Misfit, Node, Piece, Plan, Problem, Source};
-use crate::form::{Catalogue, Column, Form};
+use crate::catalogue::{Catalogue, Column, Form};
 use crate::render::quoted;
 use flusso_schema::{Aggregate, Field, FieldKind, Filter, Geo, Identifier, Key, Schema, SoftDelete, TableName};
 
@@ -101,7 +101,7 @@ impl<C: Catalogue> Compiler<'_, C> {
             order: Vec::new(),
             limit: None,
             content: Content::Aggregates(Vec::new()),
-            tracks: Vec::new(),
+            link_cells: Vec::new(),
         });
         let mut row = Row { node, table, key: key.clone(), cells: Vec::new(), pieces: Vec::new(), reduced: Vec::new() };
         let key = key.into_iter().map(|column| row.cell(Cell::plain(column))).collect();
@@ -125,11 +125,11 @@ impl<C: Catalogue> Compiler<'_, C> {
         match kind {
             FieldKind::Scalar(scalar) => {
                 let Some(column) = self.column(path, row.table, scalar.column.as_str()) else { return };
-                if let Some(message) = scalar::misfit(scalar, &column) {
+                if let Some(message) = scalar_cell::misfit(scalar, &column) {
                     self.problem(path, message);
                     return;
                 }
-                let Written { cell, render, none } = scalar::written(scalar, &column);
+                let ScalarCell { cell, render, none } = scalar_cell::of_field(scalar, &column);
                 let cell = row.cell(cell);
                 row.pieces.push(Piece::Value { cell, render, none });
             }
@@ -165,8 +165,8 @@ impl<C: Catalogue> Compiler<'_, C> {
     /// A column as its own type shows it.
     fn whole(&mut self, row: &mut Row<'_>, path: &str, column: &Identifier) {
         let Some(found) = self.column(path, row.table, column.as_str()) else { return };
-        let cell = row.cell(scalar::cell(column.as_str(), &found));
-        row.pieces.push(Piece::Value { cell, render: scalar::natural(found.form), none: b"null".to_vec() });
+        let cell = row.cell(scalar_cell::cell(column.as_str(), &found));
+        row.pieces.push(Piece::Value { cell, render: scalar_cell::natural(found.form), none: b"null".to_vec() });
     }
 
     fn filters(&mut self, path: &str, table: &TableName, filters: &[Filter]) {

@@ -1,7 +1,7 @@
 //! The plan of documents that are the rows of one table, every column under its own name.
 
-use super::{Body, Cell, Content, Grouping, Link, Node, Piece, Plan, Source, Table, scalar};
-use crate::form::Column;
+use super::{Body, Cell, Content, Grouping, Link, Node, Piece, Plan, Source, Table, scalar_cell};
+use crate::catalogue::Column;
 use crate::render::quoted;
 
 /// Rows of a table as documents.
@@ -11,9 +11,13 @@ pub fn rows_of_table(table: Table, key: &[String], columns: &[(String, Column)])
         let mut before = vec![if cells.is_empty() { b'{' } else { b',' }];
         quoted(name.as_bytes(), &mut before);
         before.push(b':');
-        cells.push(scalar::cell(name, column));
+        cells.push(scalar_cell::cell(name, column));
         pieces.push(Piece::Text(before));
-        pieces.push(Piece::Value { cell: cells.len(), render: scalar::natural(column.form), none: b"null".to_vec() });
+        pieces.push(Piece::Value {
+            cell: cells.len(),
+            render: scalar_cell::natural(column.form),
+            none: b"null".to_vec(),
+        });
     }
     pieces.push(Piece::Text(b"}".to_vec()));
     let mut places = Vec::with_capacity(key.len());
@@ -46,7 +50,7 @@ pub fn rows_of_table(table: Table, key: &[String], columns: &[(String, Column)])
         order: Vec::new(),
         limit: None,
         content: Content::Rows { cells, body: Body(pieces) },
-        tracks: Vec::new(),
+        link_cells: Vec::new(),
     };
     Plan { nodes: vec![node], key: places }
 }

@@ -1,22 +1,22 @@
 //! Named cases: what is asked, how often, and what is found.
 
 use super::store::Never;
-use crate::facts::{ColumnFacts, Identity, TableFacts};
+use crate::graph::{Documents, Resolver};
 use crate::lookup::{Hop, Lookup, Pair};
-use crate::network::{Documents, Resolver};
 use crate::problem::Problem;
+use crate::table_info::{ColumnInfo, Identity, TableInfo};
 use crate::{NoLinks, Tracing, code};
 use flusso_plugin::{Affected, Change, Key, Op, TableName, Value};
 use flusso_schema::Schema;
 use std::collections::BTreeMap;
 
-fn table(schema: &str, name: &str, key: &[&str], columns: &[&str], identity: Identity) -> TableFacts {
-    let columns = key.iter().chain(columns).map(|column| ColumnFacts {
+fn table(schema: &str, name: &str, key: &[&str], columns: &[&str], identity: Identity) -> TableInfo {
+    let columns = key.iter().chain(columns).map(|column| ColumnInfo {
         name: (*column).into(),
         alike: (!column.starts_with("ci_")).then(|| "text".into()),
         generated: false,
     });
-    TableFacts {
+    TableInfo {
         name: TableName { schema: schema.into(), name: name.into() },
         key: key.iter().map(ToString::to_string).collect(),
         columns: columns.collect(),
@@ -24,7 +24,7 @@ fn table(schema: &str, name: &str, key: &[&str], columns: &[&str], identity: Ide
     }
 }
 
-fn shop(identity: &Identity) -> Vec<TableFacts> {
+fn shop(identity: &Identity) -> Vec<TableInfo> {
     let of = |name, key: &[&str], columns: &[&str]| table("public", name, key, columns, identity.clone());
     vec![
         of("users", &["id"], &["name", "company_id", "boss_id", "ci_mail"]),

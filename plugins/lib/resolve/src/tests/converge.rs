@@ -4,9 +4,9 @@
 use super::random::{self, Random};
 use super::render::{Document, documents};
 use super::store::{self, Moment, Remembered, Store, Teller};
-use crate::facts::TableFacts;
+use crate::graph::{Documents, Resolver};
 use crate::links::Touched;
-use crate::network::{Documents, Resolver};
+use crate::table_info::TableInfo;
 use flusso_plugin::{Affected, Change};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -63,7 +63,7 @@ struct History {
     changes: Vec<(usize, Change)>,
 }
 
-fn history(random: &mut Random, facts: &[TableFacts], resolver: &Resolver) -> History {
+fn history(random: &mut Random, facts: &[TableInfo], resolver: &Resolver) -> History {
     let mut store = Store { tables: vec![BTreeMap::new(); facts.len()] };
     for (table, facts) in store.tables.iter_mut().zip(facts) {
         for _ in 0..random.below(7) {

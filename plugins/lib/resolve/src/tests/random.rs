@@ -1,7 +1,7 @@
 //! Random schemas: every kind of join and aggregate, over any tables, with any columns that fit.
 
 use super::store::COLUMNS;
-use crate::facts::TableFacts;
+use crate::table_info::TableInfo;
 use flusso_schema::{
     Aggregate, AggregateLink, AggregateOp, Comparison, Direction, Field, FieldKind, Filter, Identifier, Join, Key,
     LeafType, Link, Literal, OrderBy, Scalar, ScalarType, Schema, SoftDelete, TableName, Through,
@@ -45,12 +45,12 @@ pub(super) fn id(name: &str) -> Identifier {
     Identifier::new(name).unwrap()
 }
 
-fn table(facts: &TableFacts) -> TableName {
+fn table(facts: &TableInfo) -> TableName {
     TableName { schema: id(&facts.name.schema), name: id(&facts.name.name) }
 }
 
 /// A schema over these tables.
-pub(super) fn schema(random: &mut Random, facts: &[TableFacts]) -> Schema {
+pub(super) fn schema(random: &mut Random, facts: &[TableInfo]) -> Schema {
     let root = random.pick(facts);
     let mut key: Vec<Identifier> = root.key.iter().map(|name| id(name)).collect();
     if random.one_in(3) {
@@ -96,7 +96,7 @@ fn columns(random: &mut Random, count: usize) -> Vec<Identifier> {
     (0..count).map(|_| id(list.remove(random.below(list.len())))).collect()
 }
 
-fn fields(random: &mut Random, facts: &[TableFacts], key: &[Identifier], depth: usize) -> Vec<Field> {
+fn fields(random: &mut Random, facts: &[TableInfo], key: &[Identifier], depth: usize) -> Vec<Field> {
     let count = 1 + random.below(3);
     (0..count)
         .map(|at| {
@@ -112,7 +112,7 @@ fn scalar(random: &mut Random) -> FieldKind {
     FieldKind::Scalar(Scalar { column, ty, nullable: true, transforms: Vec::new(), default: Json::Null })
 }
 
-fn related(random: &mut Random, facts: &[TableFacts], key: &[Identifier], depth: usize) -> FieldKind {
+fn related(random: &mut Random, facts: &[TableInfo], key: &[Identifier], depth: usize) -> FieldKind {
     let target = random.pick(facts).clone();
     let own_key: Vec<Identifier> = target.key.iter().map(|name| id(name)).collect();
     // Now and then joined by other columns than the key.

@@ -1,8 +1,8 @@
 //! Documents from scratch, row by row: shares nothing with what is tested.
 
 use super::store::{Cells, Store, cell, key_of};
-use crate::facts::TableFacts;
-use crate::network::Documents;
+use crate::graph::Documents;
+use crate::table_info::TableInfo;
 use flusso_schema::{
     AggregateLink, AggregateOp, Direction, Field, FieldKind, Filter, Identifier, Key, Link, Literal, Schema,
     SoftDelete, TableName, Through,
@@ -21,7 +21,7 @@ pub(super) struct Document {
 pub(super) type Read = (usize, Vec<String>, Vec<i64>, Vec<i64>);
 
 /// The documents of an index, by the key of their root row.
-pub(super) fn documents(index: &Documents<'_>, facts: &[TableFacts], store: &Store) -> BTreeMap<Vec<i64>, Document> {
+pub(super) fn documents(index: &Documents<'_>, facts: &[TableInfo], store: &Store) -> BTreeMap<Vec<i64>, Document> {
     let view = View { facts, store, reads: RefCell::default() };
     match index {
         Documents::Rows(name) => {
@@ -35,7 +35,7 @@ pub(super) fn documents(index: &Documents<'_>, facts: &[TableFacts], store: &Sto
 }
 
 struct View<'a> {
-    facts: &'a [TableFacts],
+    facts: &'a [TableInfo],
     store: &'a Store,
     reads: RefCell<BTreeSet<Read>>,
 }

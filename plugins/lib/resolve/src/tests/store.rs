@@ -2,9 +2,9 @@
 
 use super::random::Random;
 use super::render::Read;
-use crate::facts::{ColumnFacts, Identity, TableFacts};
 use crate::links::{Ended, Link, Links};
 use crate::lookup::{Hop, Lookup, Pair};
+use crate::table_info::{ColumnInfo, Identity, TableInfo};
 use crate::{Relation, Unreadable};
 use flusso_plugin::{Change, Key, Op, TableInterest, TableName, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +38,7 @@ pub(super) fn integers(key: &[Value]) -> Vec<i64> {
 }
 
 /// The tables' facts, random but for the shape.
-pub(super) fn facts(random: &mut Random) -> Vec<TableFacts> {
+pub(super) fn facts(random: &mut Random) -> Vec<TableInfo> {
     // In every other run the store tells keys alone.
     let plain = random.one_in(2);
     let names = [("a", "one"), ("b", "one"), ("a", "two"), ("a", "three"), ("a", "four")];
@@ -48,7 +48,7 @@ pub(super) fn facts(random: &mut Random) -> Vec<TableFacts> {
         .map(|(schema, name)| {
             let key: Vec<String> = if random.one_in(3) { vec!["id".into(), "k".into()] } else { vec!["id".into()] };
             let alike = |random: &mut Random| if random.one_in(6) { None } else { Some("integer".to_owned()) };
-            let columns = COLUMNS.iter().map(|name| ColumnFacts {
+            let columns = COLUMNS.iter().map(|name| ColumnInfo {
                 name: (*name).to_owned(),
                 alike: alike(random),
                 generated: *name == "g",
@@ -60,13 +60,13 @@ pub(super) fn facts(random: &mut Random) -> Vec<TableFacts> {
                 1 => Identity::Columns(key.iter().cloned().chain(["f".to_owned()]).collect()),
                 _ => Identity::Full,
             };
-            TableFacts { name: TableName { schema: (*schema).into(), name: (*name).into() }, key, columns, identity }
+            TableInfo { name: TableName { schema: (*schema).into(), name: (*name).into() }, key, columns, identity }
         })
         .collect()
 }
 
 /// The key of a row.
-pub(super) fn key_of(facts: &TableFacts, cells: &Cells) -> Vec<i64> {
+pub(super) fn key_of(facts: &TableInfo, cells: &Cells) -> Vec<i64> {
     facts.key.iter().map(|name| cell(cells, name).unwrap()).collect()
 }
 
@@ -87,7 +87,7 @@ pub(super) fn computed(mut cells: Cells) -> Cells {
 
 /// What a transaction did, as a source with this interest would tell it.
 pub(super) struct Teller<'a> {
-    pub(super) facts: &'a [TableFacts],
+    pub(super) facts: &'a [TableInfo],
     pub(super) interest: &'a [TableInterest],
     pub(super) version: u64,
     pub(super) changes: Vec<Change>,
@@ -171,7 +171,7 @@ fn integer_key(key: &[i64]) -> Key {
 
 /// Reads the store at a moment that moves on from question to question.
 pub(super) struct Moment<'a> {
-    pub(super) facts: &'a [TableFacts],
+    pub(super) facts: &'a [TableInfo],
     pub(super) states: &'a [Store],
     pub(super) now: usize,
     pub(super) random: Random,
@@ -245,7 +245,7 @@ pub(super) struct Remembered {
 type Kept = (u32, Vec<i64>, Vec<i64>);
 
 impl Remembered {
-    pub(super) fn of(relations: &[Relation], facts: &[TableFacts]) -> Self {
+    pub(super) fn of(relations: &[Relation], facts: &[TableInfo]) -> Self {
         let place = |relation: &Relation| facts.iter().position(|facts| facts.name == relation.table).unwrap();
         let followed = relations.iter().filter(|relation| relation.followed);
         let followed = followed.map(|relation| (relation.number, place(relation), relation.columns.clone()));

@@ -13,7 +13,7 @@ use std::fmt::Write;
 const FORM: &str = "flusso-schema 1\n";
 
 impl Schema {
-    /// 16 hexadecimal digits. Says nothing about the renderer: whoever renders documents adds a version of its own.
+    /// 16 hexadecimal digits. Says nothing about the renderer: a builder adds the version of its renderer.
     pub fn hash(&self) -> String {
         let mut text = String::from(FORM);
         // The model is made of enums, structs and texts, which always have a JSON form.

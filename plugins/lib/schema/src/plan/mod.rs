@@ -4,10 +4,10 @@
 mod constant;
 mod hash;
 mod mapping;
-mod places;
+mod table_refs;
 mod tables;
 
 pub(crate) use constant::constant_type;
 pub use mapping::MappedField;
-pub use places::{Hop, Place, Role};
+pub use table_refs::{Hop, Role, TableRef};
 pub use tables::{Reads, TableUse, tables};

@@ -1,7 +1,7 @@
 //! What a source has to watch, and the ways from its rows back to documents.
 
 use super::{schema, with_fields};
-use crate::{Hop, Key, Place, Reads, TableUse, tables};
+use crate::{Hop, Key, Reads, TableRef, TableUse, tables};
 
 const SHOP: &str = "  - belongs_to: company
     column: company_id
@@ -56,7 +56,7 @@ fn watched(table: &TableUse) -> String {
     format!("{} key {} links {} reads {}", table.table, columns(&table.key), list(&table.links), reads)
 }
 
-fn way(place: &Place) -> String {
+fn way(place: &TableRef) -> String {
     let hop = |hop: &Hop| format!(" {} = {}.{}", columns(&hop.from), hop.to.name, columns(&hop.by));
     let hops: String = place.hops.iter().map(hop).collect::<Vec<_>>().join(" >");
     format!("{} {:?} `{}`:{hops}", place.table.name, place.role, place.path)

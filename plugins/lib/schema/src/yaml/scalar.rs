@@ -1,5 +1,5 @@
 //! What a plain scalar means: the core schema of YAML 1.2, with one exception that protects people. Digits with a zero in
-//! front (`007`) are text, since whoever writes the zeros means them.
+//! front (`007`) are text: the zeros were written on purpose.
 
 use super::Value;
 use serde_json::Number;

@@ -32,8 +32,8 @@ pub(super) fn mapping(index: &Index) -> Result<Mapping> {
 
 /// The names of the relations whose links builds of an index record.
 pub(super) fn recorded_relations(index: &Index, followed: &[LinkRelation]) -> Vec<String> {
-    let tracks = index.plan.nodes.iter().flat_map(|node| &node.tracks).map(|track| track.relation);
-    let numbers: BTreeSet<u32> = tracks.collect();
+    let link_cells = index.plan.nodes.iter().flat_map(|node| &node.link_cells).map(|track| track.relation);
+    let numbers: BTreeSet<u32> = link_cells.collect();
     let names = followed.iter().filter(|relation| numbers.contains(&relation.number));
     names.map(|relation| relation.name.clone()).collect()
 }

@@ -7,7 +7,7 @@ use crate::documents::builder::{DocumentOrigin, Index};
 use crate::documents::query::Queries;
 use crate::error::{Error, Result};
 use crate::protocol::session::Session;
-use flusso_documents::{Followed, Plan, rows_of_table};
+use flusso_documents::{Plan, RecordedRelation, rows_of_table};
 use flusso_plugin::{IndexRequest, log};
 
 /// The indexes of some requests; none: each table that can be followed.
@@ -53,7 +53,7 @@ impl Index {
     }
 
     /// Reads the links of these relations beside the documents from now on, and of no others.
-    pub(super) fn follow(&mut self, relations: &[Followed]) -> Result<()> {
+    pub(super) fn follow(&mut self, relations: &[RecordedRelation]) -> Result<()> {
         let mut plan = self.bare.clone();
         plan.follow(relations);
         if plan != self.plan {

@@ -5,7 +5,7 @@ use crate::documents::builder::{DocumentBuilder, DocumentOrigin, Index};
 use crate::documents::lookup::facts;
 use crate::error::{Error, Result};
 use crate::links::LinkRelation;
-use flusso_documents::Followed;
+use flusso_documents::RecordedRelation;
 use flusso_plugin::TableName;
 use flusso_resolve::{Documents, Relation, Resolver};
 
@@ -28,7 +28,7 @@ impl DocumentBuilder {
                     continue;
                 }
                 self.kept.insert(name.name.clone());
-                relations.push(Followed {
+                relations.push(RecordedRelation {
                     relation: relation.number,
                     table: flusso_documents::Table { schema: table.schema.clone(), name: table.name.clone() },
                     columns: relation.columns,

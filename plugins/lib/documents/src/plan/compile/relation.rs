@@ -1,8 +1,8 @@
 //! Joins and aggregates: where their links come from, and what they lead to.
 
 use super::{Compiler, Row, names};
-use crate::form::Catalogue;
-use crate::plan::{Cell, Content, Grouping, Link, Node, Piece, Source, Table, Through, scalar};
+use crate::catalogue::Catalogue;
+use crate::plan::{Cell, Content, Grouping, Link, Node, Piece, Source, Table, Through, scalar_cell};
 use flusso_schema::{Aggregate, AggregateLink, AggregateOp, Join, Link as SchemaLink, OrderBy, TableName};
 
 impl<C: Catalogue> Compiler<'_, C> {
@@ -51,7 +51,7 @@ impl<C: Catalogue> Compiler<'_, C> {
             order: join.order_by.clone(),
             limit,
             content: Content::Aggregates(Vec::new()),
-            tracks: Vec::new(),
+            link_cells: Vec::new(),
         });
         let mut inner = Row { node, table, key, cells: Vec::new(), pieces: Vec::new(), reduced: Vec::new() };
         self.fields(&mut inner, &format!("{path}."), &join.fields);
@@ -101,7 +101,7 @@ impl<C: Catalogue> Compiler<'_, C> {
                     order: Vec::<OrderBy>::new(),
                     limit: None,
                     content: Content::Aggregates(Vec::new()),
-                    tracks: Vec::new(),
+                    link_cells: Vec::new(),
                 });
                 row.reduced.push((one, node));
                 node
@@ -110,10 +110,10 @@ impl<C: Catalogue> Compiler<'_, C> {
         let Some(Content::Aggregates(reductions)) = self.nodes.get_mut(node).map(|node| &mut node.content) else {
             return;
         };
-        let (reduction, render, none) = scalar::reduced(&one.op, column.as_ref());
+        let (reduction, render, none) = scalar_cell::reduced(&one.op, column.as_ref());
         reductions.push(reduction);
         row.pieces.push(Piece::Reduced { node, cell: reductions.len(), render, none });
-        if let Some(message) = column.and_then(|column| scalar::irreducible(&one.op, &column)) {
+        if let Some(message) = column.and_then(|column| scalar_cell::irreducible(&one.op, &column)) {
             self.problem(path, message);
         }
     }

@@ -4,20 +4,20 @@ use flusso_plugin::TableName;
 
 /// A table.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TableFacts {
+pub struct TableInfo {
     /// Its name.
     pub name: TableName,
     /// The columns of its primary key, in order; empty if it has none.
     pub key: Vec<String>,
     /// Its columns.
-    pub columns: Vec<ColumnFacts>,
+    pub columns: Vec<ColumnInfo>,
     /// What the store says of a row that was changed or deleted.
     pub identity: Identity,
 }
 
 /// A column.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ColumnFacts {
+pub struct ColumnInfo {
     /// Its name.
     pub name: String,
     /// Two columns with the same word here hold equal values exactly where the contract's values are equal, so that a value
@@ -38,8 +38,8 @@ pub enum Identity {
     Columns(Vec<String>),
 }
 
-impl TableFacts {
-    pub(crate) fn column(&self, name: &str) -> Option<&ColumnFacts> {
+impl TableInfo {
+    pub(crate) fn column(&self, name: &str) -> Option<&ColumnInfo> {
         self.columns.iter().find(|column| column.name == name)
     }
 

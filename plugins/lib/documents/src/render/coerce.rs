@@ -1,4 +1,4 @@
-//! What a text column holds, in the form of the type that a field declares. A text that is no such value is shown as it is.
+//! Coerces the text of a column to the type that a field declares. A text that is no such value stays a string as it is.
 
 use super::quoted;
 

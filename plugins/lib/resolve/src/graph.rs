@@ -3,9 +3,9 @@
 //! A node is a place of one index at which rows of a table stand. Places that lead up the same way (the orders of a user, and
 //! the sum over them) are one node. An entry is a way to arrive at a node: by which of its columns.
 
-use crate::facts::TableFacts;
-use crate::places::{self, Place, Reads};
 use crate::problem::Problem;
+use crate::table_info::TableInfo;
+use crate::table_reads::{self, Reads, TableRead};
 use flusso_plugin::TableName;
 use flusso_schema::Schema;
 use std::collections::BTreeSet;
@@ -35,7 +35,7 @@ pub struct Resolver {
 /// A table, by its number in the interest.
 #[derive(Debug)]
 pub(crate) struct Table {
-    pub(crate) facts: TableFacts,
+    pub(crate) facts: TableInfo,
     /// Link columns that are not of the key.
     pub(crate) links: Vec<String>,
     /// What else is read; `None`: every column counts.
@@ -93,7 +93,7 @@ impl Resolver {
     /// # Errors
     ///
     /// When a schema and the catalogue do not agree.
-    pub fn new(indexes: &[Documents<'_>], facts: &[TableFacts]) -> Result<Self, Problem> {
+    pub fn new(indexes: &[Documents<'_>], facts: &[TableInfo]) -> Result<Self, Problem> {
         let facts_of = |table: &TableName| {
             facts.iter().find(|found| found.name == *table).ok_or_else(|| Problem::NoTable { table: table.clone() })
         };
@@ -111,8 +111,8 @@ impl Resolver {
         };
         for (number, index) in (0..).zip(indexes) {
             let places = match index {
-                Documents::Schema(schema) => places::of_schema(schema, &key_of)?,
-                Documents::Rows(table) => vec![Place {
+                Documents::Schema(schema) => table_reads::of_schema(schema, &key_of)?,
+                Documents::Rows(table) => vec![TableRead {
                     table: (*table).clone(),
                     path: String::new(),
                     parent: None,
@@ -150,8 +150,8 @@ impl Resolver {
     fn take<'f>(
         &mut self,
         index: u32,
-        places: Vec<Place>,
-        facts_of: &dyn Fn(&TableName) -> Result<&'f TableFacts, Problem>,
+        places: Vec<TableRead>,
+        facts_of: &dyn Fn(&TableName) -> Result<&'f TableInfo, Problem>,
     ) -> Result<(), Problem> {
         let mut numbers: Vec<usize> = Vec::with_capacity(places.len());
         for place in places {
@@ -197,7 +197,7 @@ impl Resolver {
         Ok(())
     }
 
-    fn table(&mut self, facts: &TableFacts) -> usize {
+    fn table(&mut self, facts: &TableInfo) -> usize {
         self.tables.iter().position(|table| table.facts.name == facts.name).unwrap_or_else(|| {
             self.tables.push(Table { facts: facts.clone(), links: Vec::new(), reads: None, nodes: Vec::new() });
             self.tables.len() - 1

@@ -1,24 +1,24 @@
-//! From changes to the first values that are followed: the links of each changed row before and after.
+//! Where the propagation of a change begins: at the link values of each changed row, before and after the change.
 
+use crate::changed_columns::Changed;
+use crate::graph::{Node, Part, Resolver, Table};
 use crate::links::{Changed as Rows, Ended, Last, Link, Links};
-use crate::network::{Node, Part, Resolver, Table};
-use crate::pruning::Changed;
-use crate::rounds::Work;
+use crate::propagation::Frontier;
 use flusso_plugin::{Change, Key, Op, Row, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Indexes as wholes, and links.
+/// What a batch does to whole indexes, and the links that it ended.
 #[derive(Debug, Default)]
-pub(crate) struct Whole {
+pub(crate) struct IndexEffects {
     pub(crate) rebuild: BTreeSet<u32>,
     pub(crate) clear: BTreeSet<u32>,
     pub(crate) ended: Ended,
 }
 
 impl Resolver {
-    /// Where a batch begins.
-    pub(crate) fn begin<E>(&self, changes: &[Change], links: &mut dyn Links<E>) -> Result<(Work, Whole), E> {
-        let (mut work, mut whole) = (Work::default(), Whole::default());
+    /// The link values with which a batch begins.
+    pub(crate) fn begin<E>(&self, changes: &[Change], links: &mut dyn Links<E>) -> Result<(Frontier, IndexEffects), E> {
+        let (mut work, mut whole) = (Frontier::default(), IndexEffects::default());
         let (mut followed, mut emptied): (BTreeMap<u32, Rows>, BTreeSet<u32>) = (BTreeMap::new(), BTreeSet::new());
         for (rank, change) in (0..).zip(changes) {
             let Some(table) = usize::try_from(change.table).ok().and_then(|number| self.tables.get(number)) else {
@@ -33,7 +33,7 @@ impl Resolver {
                 } else if !changed.spares(node, table, change) {
                     let after = self.follow(number, node, table, change, rank, &mut work);
                     if change.op == Op::Delete && !node.followed && !tells(node, table, change) {
-                        // It should have been told, and is not (a partition has an identity of its own).
+                        // The old values should be there and are not (a partition has its own replica identity).
                         whole.rebuild.insert(node.index);
                     }
                     if let Some(relation) = node.relation.filter(|_| node.followed) {
@@ -42,7 +42,7 @@ impl Resolver {
                 }
             }
         }
-        // What stands in a cleared index now came after the truncate, and is in this batch or a later one.
+        // Documents that are in a cleared index now came after the truncate, in this batch or a later one.
         whole.rebuild.retain(|index| !whole.clear.contains(index));
         whole.ended.emptied = emptied.into_iter().collect();
         for (relation, Rows { rows, ends, .. }) in followed {
@@ -67,8 +67,16 @@ impl Resolver {
         Ok((work, whole))
     }
 
-    /// Follows the links that came with a change. Says where it leads now.
-    fn follow(&self, number: usize, node: &Node, table: &Table, change: &Change, rank: u32, work: &mut Work) -> Last {
+    /// Adds the links that came with a change. Returns where the row leads now.
+    fn follow(
+        &self,
+        number: usize,
+        node: &Node,
+        table: &Table,
+        change: &Change,
+        rank: u32,
+        work: &mut Frontier,
+    ) -> Last {
         let before = values(node, table, &change.key, change.before.as_ref());
         if let Some(values) = &before {
             self.rise(work, number, values.clone(), rank);
@@ -83,7 +91,7 @@ impl Resolver {
                 }
                 Last::At(values)
             }
-            // The change does not carry it: the row does.
+            // The change does not carry the values: they are read from the row.
             (None, Some(own)) => {
                 work.arrive(own, change.key.clone(), rank);
                 Last::Unsaid

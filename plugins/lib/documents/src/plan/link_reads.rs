@@ -1,11 +1,11 @@
-//! Links that are read beside the documents: where a row is, and where it leads, for whoever remembers it.
+//! Links that are read beside the documents, for the link table: the key of a row, and the link values that it holds.
 
 use super::{Body, Cell, Content, Grouping, Node, Plan, Table};
 
 /// A relation whose links are wanted: rows of a table, and the columns by which they lead up to documents.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Followed {
-    /// Its number, for whoever asks.
+pub struct RecordedRelation {
+    /// Its number.
     pub relation: u32,
     /// The table.
     pub table: Table,
@@ -17,7 +17,7 @@ pub struct Followed {
 
 /// Where the links of a relation stand in the rows of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Track {
+pub struct LinkCells {
     /// The relation.
     pub relation: u32,
     /// The cells of the row's key.
@@ -29,7 +29,7 @@ pub struct Track {
 impl Plan {
     /// Reads the links of these relations beside the documents. Where rows are only counted or added up, and no other node
     /// fetches them, a node of their own does. Documents stay the same.
-    pub fn follow(&mut self, relations: &[Followed]) {
+    pub fn follow(&mut self, relations: &[RecordedRelation]) {
         for number in 0..self.nodes.len() {
             let Some(node) = self.nodes.get(number) else { continue };
             let wanted = node.followed(relations);
@@ -44,14 +44,14 @@ impl Plan {
                 continue;
             }
             let content = Content::Rows { cells: Vec::new(), body: Body::default() };
-            let alone = Node { content, order: Vec::new(), tracks: Vec::new(), ..node.clone() };
+            let alone = Node { content, order: Vec::new(), link_cells: Vec::new(), ..node.clone() };
             let place = self.nodes.len();
             self.nodes.push(alone);
             wanted.into_iter().for_each(|(relation, junction)| self.track(place, relation, junction));
         }
     }
 
-    fn track(&mut self, number: usize, relation: &Followed, junction: bool) {
+    fn track(&mut self, number: usize, relation: &RecordedRelation, junction: bool) {
         let Some(node) = self.nodes.get_mut(number) else { return };
         // The first cell of a row is its link, but for the root's.
         let first = number > 0 && node.link.grouping == Grouping::Text && node.link.columns == relation.columns;
@@ -61,13 +61,13 @@ impl Plan {
             true => vec![0],
             false => relation.columns.iter().map(|column| node.cell(column, junction)).collect(),
         };
-        node.tracks.push(Track { relation: relation.relation, row, links });
+        node.link_cells.push(LinkCells { relation: relation.relation, row, links });
     }
 }
 
 impl Node {
     /// The relations whose rows it fetches, and whether they are those of its junction.
-    fn followed<'r>(&self, relations: &'r [Followed]) -> Vec<(&'r Followed, bool)> {
+    fn followed<'r>(&self, relations: &'r [RecordedRelation]) -> Vec<(&'r RecordedRelation, bool)> {
         let (link, key) = (&self.link.columns, &self.key);
         let of = |table: &Table, columns: &Vec<String>, junction| {
             relations

@@ -1,4 +1,4 @@
-//! What a catalogue tells about columns: how the text of their values looks, and which types they fit.
+//! What is needed of a source's catalogue: columns, how the text of their values looks, and which types they fit.
 
 use flusso_schema::{LeafType, TableName};
 

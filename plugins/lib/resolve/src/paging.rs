@@ -1,10 +1,10 @@
 //! The calls a builder passes on: a batch, and what is left of one.
 
 use crate::cursor::Found;
+use crate::graph::Resolver;
 use crate::links::{Links, Touched};
 use crate::lookup::Lookup;
-use crate::network::Resolver;
-use crate::rounds::Work;
+use crate::propagation::Frontier;
 use flusso_plugin::{Affected, Change, affected};
 
 impl Resolver {
@@ -35,7 +35,7 @@ impl Resolver {
     /// Those of the lookups, and [`Lookup::unreadable`].
     pub fn resolve_more<L: Lookup>(&self, cursor: &[u8], max: usize, lookup: &mut L) -> Result<Affected, L::Error> {
         match self.parse(cursor).map_err(|error| lookup.unreadable(error))? {
-            Found::Work(work) => self.go_on(work, max, lookup),
+            Found::Frontier(work) => self.go_on(work, max, lookup),
             Found::Foreign => {
                 let rebuild = self.scopes().into_iter().map(|scope| scope.index).collect();
                 Ok(Affected { rebuild, ..affected(Vec::new()) })
@@ -43,7 +43,7 @@ impl Resolver {
         }
     }
 
-    fn go_on<L: Lookup>(&self, mut work: Work, max: usize, lookup: &mut L) -> Result<Affected, L::Error> {
+    fn go_on<L: Lookup>(&self, mut work: Frontier, max: usize, lookup: &mut L) -> Result<Affected, L::Error> {
         let max = max.max(1);
         self.run(&mut work, max, lookup)?;
         work.found.sort_by_key(|(_, rank)| *rank);

@@ -1,31 +1,31 @@
-//! Following values upwards, round by round. A round asks everything that is new in one go. An answer that fills its page is
-//! gone on with only when nothing new is left, and then one at a time, the youngest first: so what is under way is bounded by
-//! the groups, the hops and the page, and never by how many documents a change touches.
+//! Propagates link values upwards to document keys, step by step. A step looks up everything new at once. A lookup that filled
+//! its page is continued only when nothing new is left, and then one at a time, the newest first. So the memory in use is bounded
+//! by the groups, the hops and the page size, and never by how many documents a change touches.
 
+use crate::graph::Resolver;
 use crate::key::code;
 use crate::lookup::{Hop, Lookup, Pair};
-use crate::network::Resolver;
 use flusso_plugin::{DocumentId, Key, Value};
 use std::collections::{HashMap, HashSet};
 
-/// What is under way.
+/// What is not resolved yet.
 #[derive(Debug, Default)]
-pub(crate) struct Work {
-    /// Documents found and not handed out, with the place of the change that touched them first.
+pub(crate) struct Frontier {
+    /// Documents found and not returned yet, with the number of the first change that touched them.
     pub(crate) found: Vec<(DocumentId, u32)>,
-    /// Values not looked up.
+    /// Values that were not looked up yet.
     pub(crate) fresh: Vec<Group>,
-    /// Questions whose answer filled its page, the oldest first.
+    /// Lookups whose result filled its page, the oldest first.
     pub(crate) unfinished: Vec<(Group, Pair)>,
     known: HashSet<(u32, Vec<u8>)>,
 }
 
-/// Values with which rows of a node are looked for.
+/// Values by which rows of a node are looked up.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
     pub(crate) entry: usize,
     pub(crate) values: Vec<Key>,
-    /// For each value the place of the change it came from.
+    /// For each value the number of the change it came from.
     pub(crate) ranks: Vec<u32>,
     places: HashMap<Vec<u8>, usize>,
 }
@@ -47,22 +47,22 @@ impl Group {
         }
     }
 
-    /// The place of the change that a value came from. What only the store finds equal came from any of them.
+    /// The number of the change that a value came from. A value that only the store finds equal came from any of them.
     fn rank(&self, values: &[Value]) -> u32 {
         let at = self.places.get(&code(values)).and_then(|at| self.ranks.get(*at)).copied();
         at.or_else(|| self.ranks.iter().min().copied()).unwrap_or(0)
     }
 }
 
-impl Work {
-    /// A document, by the key of its root. A row whose key holds a null is none.
+impl Frontier {
+    /// Adds a document, by the key of its root row. A row whose key contains a null is no document.
     pub(crate) fn document(&mut self, index: u32, key: Key, rank: u32) {
         if !key.contains(&Value::Null) && self.known.insert((index, code(&key))) {
             self.found.push((DocumentId { index, key }, rank));
         }
     }
 
-    /// Values of some row's links, to be followed into `entry`. A null leads nowhere.
+    /// Adds the link values of a row, to be looked up at `entry`. A null matches no row.
     pub(crate) fn arrive(&mut self, entry: usize, values: Key, rank: u32) {
         if values.contains(&Value::Null) {
             return;
@@ -83,8 +83,8 @@ impl Work {
 }
 
 impl Resolver {
-    /// Goes on until there are `max` documents or nothing is left.
-    pub(crate) fn run<L: Lookup>(&self, work: &mut Work, max: usize, lookup: &mut L) -> Result<(), L::Error> {
+    /// Propagates until there are `max` documents or nothing is left.
+    pub(crate) fn run<L: Lookup>(&self, work: &mut Frontier, max: usize, lookup: &mut L) -> Result<(), L::Error> {
         loop {
             self.pass_through(work);
             if work.found.len() >= max || work.is_done() {
@@ -94,8 +94,8 @@ impl Resolver {
         }
     }
 
-    /// Takes every step that needs no question.
-    fn pass_through(&self, work: &mut Work) {
+    /// Takes every step that needs no lookup.
+    fn pass_through(&self, work: &mut Frontier) {
         while let Some(at) = work
             .fresh
             .iter()
@@ -111,8 +111,8 @@ impl Resolver {
         }
     }
 
-    /// From the links of a row at `node` to what they lead to.
-    pub(crate) fn rise(&self, work: &mut Work, node: usize, values: Key, rank: u32) {
+    /// Takes the link values of a row at `node` one level up: to a document, or to the next lookup.
+    pub(crate) fn rise(&self, work: &mut Frontier, node: usize, values: Key, rank: u32) {
         match self.nodes.get(node).map(|node| (node.up, node.index)) {
             Some((Some(up), _)) => work.arrive(up, values, rank),
             Some((None, index)) => work.document(index, values, rank),
@@ -120,7 +120,7 @@ impl Resolver {
         }
     }
 
-    fn round<L: Lookup>(&self, work: &mut Work, lookup: &mut L) -> Result<(), L::Error> {
+    fn round<L: Lookup>(&self, work: &mut Frontier, lookup: &mut L) -> Result<(), L::Error> {
         let mut asked: Vec<(Group, Option<Pair>)> = work.fresh.drain(..).map(|group| (group, None)).collect();
         if asked.is_empty() {
             asked.extend(work.unfinished.pop().map(|(group, after)| (group, Some(after))));

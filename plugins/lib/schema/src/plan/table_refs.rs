@@ -5,7 +5,7 @@ use crate::model::{AggregateLink, Field, FieldKind, Identifier, Join, Key, Link,
 
 /// A place at which rows of a table stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct TableRef {
     /// The table.
     pub table: TableName,
     /// Where in the document its rows show, parts joined by `.`; empty for the root. A junction has the path of the field
@@ -46,9 +46,14 @@ pub struct Hop {
 
 impl Schema {
     /// Every place, parents before children; the root is the first.
-    pub fn places(&self) -> Vec<Place> {
-        let root =
-            Place { table: self.table.clone(), path: String::new(), role: Role::Root, parent: None, hops: Vec::new() };
+    pub fn places(&self) -> Vec<TableRef> {
+        let root = TableRef {
+            table: self.table.clone(),
+            path: String::new(),
+            role: Role::Root,
+            parent: None,
+            hops: Vec::new(),
+        };
         let mut places = Places { list: vec![root] };
         places.fields(&self.fields, "", 0, &self.primary_key);
         places.list
@@ -56,7 +61,7 @@ impl Schema {
 }
 
 struct Places {
-    list: Vec<Place>,
+    list: Vec<TableRef>,
 }
 
 impl Places {
@@ -120,7 +125,7 @@ impl Places {
             hops.push(Hop { from, to: above.table.clone(), by });
             hops.extend(above.hops.iter().cloned());
         }
-        self.list.push(Place { table: table.clone(), path: path.to_owned(), role, parent: Some(parent), hops });
+        self.list.push(TableRef { table: table.clone(), path: path.to_owned(), role, parent: Some(parent), hops });
         self.list.len() - 1
     }
 }

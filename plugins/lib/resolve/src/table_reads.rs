@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 /// A place.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Place {
+pub(crate) struct TableRead {
     /// The table.
     pub(crate) table: TableName,
     /// Where in the document its rows show, parts joined by `.`; empty for the root.
@@ -48,14 +48,14 @@ impl Reads {
 pub(crate) type KeyOf<'a> = dyn Fn(&TableName) -> Result<Vec<String>, Problem> + 'a;
 
 /// The places of a schema, parents before children.
-pub(crate) fn of_schema(schema: &Schema, key_of: &KeyOf<'_>) -> Result<Vec<Place>, Problem> {
+pub(crate) fn of_schema(schema: &Schema, key_of: &KeyOf<'_>) -> Result<Vec<TableRead>, Problem> {
     let table = name(&schema.table);
     // Documents may be named by other columns than the primary key's: then these are a link like any other.
     let key = match &schema.primary_key {
         Key::Declared(columns) => names(columns),
         Key::FromCatalogue => key_of(&table)?,
     };
-    let mut walk = Walk { places: Vec::new(), key_of };
+    let mut walk = ReadCollector { places: Vec::new(), key_of };
     let root = walk.push(table, String::new(), None, key.clone(), Vec::new())?;
     walk.filters(root, &schema.filters);
     if let SoftDelete::Marked { column, when } = &schema.soft_delete {
@@ -66,12 +66,12 @@ pub(crate) fn of_schema(schema: &Schema, key_of: &KeyOf<'_>) -> Result<Vec<Place
     Ok(walk.places)
 }
 
-struct Walk<'a> {
-    places: Vec<Place>,
+struct ReadCollector<'a> {
+    places: Vec<TableRead>,
     key_of: &'a KeyOf<'a>,
 }
 
-impl Walk<'_> {
+impl ReadCollector<'_> {
     /// The fields of rows at a place, whose key is `key`.
     fn fields(&mut self, fields: &[Field], prefix: &str, at: usize, key: &[String]) -> Result<(), Problem> {
         for field in fields {
@@ -160,7 +160,7 @@ impl Walk<'_> {
             self.note(parent, by.iter().cloned());
         }
         let reads = Reads::Columns(from.iter().cloned().collect());
-        self.places.push(Place { table, path, parent, from, by, reads });
+        self.places.push(TableRead { table, path, parent, from, by, reads });
         Ok(self.places.len() - 1)
     }
 

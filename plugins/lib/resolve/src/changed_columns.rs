@@ -1,7 +1,7 @@
 //! Which updates change nothing that is read at a place: known where the source says what it was before.
 
-use crate::network::{Node, Table};
-use crate::places::Reads;
+use crate::graph::{Node, Table};
+use crate::table_reads::Reads;
 use flusso_plugin::{Change, Op};
 
 /// What an update changed, as far as the source says.

@@ -1,22 +1,22 @@
-//! How one value is fetched and rendered: by the column's form, and by the field's type where that asks for more.
+//! How the value of a scalar field is fetched and rendered: by the column's form, and by the field's type where that asks for more.
 
 use super::{Cell, Reduction};
-use crate::form::{Column, Form};
+use crate::catalogue::{Column, Form};
 use crate::render::{Render, is_number};
 use flusso_schema::{AggregateOp, LeafType, Scalar, ScalarType};
 use serde_json::Value as Json;
 
 /// How a scalar field is fetched and rendered.
-pub(super) struct Written {
+pub(super) struct ScalarCell {
     pub(super) cell: Cell,
     pub(super) render: Render,
     /// What stands for null.
     pub(super) none: Vec<u8>,
 }
 
-pub(super) fn written(scalar: &Scalar, column: &Column) -> Written {
+pub(super) fn of_field(scalar: &Scalar, column: &Column) -> ScalarCell {
     let mut cell = cell(scalar.column.as_str(), column);
-    let mut none = stands_in(&scalar.default, column.form);
+    let mut none = null_substitute(&scalar.default, column.form);
     if !scalar.transforms.is_empty() {
         cell.json = false;
         cell.transforms.clone_from(&scalar.transforms);
@@ -24,7 +24,7 @@ pub(super) fn written(scalar: &Scalar, column: &Column) -> Written {
             ScalarType::Leaf(ty) => typed(*ty, Form::Text),
             ScalarType::Ranked(_) | ScalarType::Custom { .. } => Render::Quoted,
         };
-        return Written { cell, render, none };
+        return ScalarCell { cell, render, none };
     }
     // A moment that stands in for null is printed as the column's own are.
     if let (Json::String(text), Form::Date | Form::Timestamp | Form::TimestampTz) = (&scalar.default, column.form) {
@@ -35,20 +35,20 @@ pub(super) fn written(scalar: &Scalar, column: &Column) -> Written {
         ScalarType::Leaf(ty) => typed(*ty, column.form),
         ScalarType::Ranked(_) | ScalarType::Custom { .. } => natural(column.form),
     };
-    Written { cell, render, none }
+    ScalarCell { cell, render, none }
 }
 
 /// A default where the column is null: what the column itself could hold is shown as the column shows it, so that `"{}"`
 /// beside a json column is an object, and `"0"` beside a number a number.
-fn stands_in(default: &Json, form: Form) -> Vec<u8> {
+fn null_substitute(default: &Json, form: Form) -> Vec<u8> {
     if let Json::String(text) = default {
-        let held = match form {
+        let coerced = match form {
             Form::Integer | Form::Number => is_number(text.as_bytes()),
             Form::Boolean => matches!(text.as_str(), "true" | "false"),
             Form::Json => serde_json::from_str::<Json>(text).is_ok(),
             _ => false,
         };
-        if held {
+        if coerced {
             let mut out = Vec::with_capacity(text.len());
             Render::Json.render(text.trim().as_bytes(), &mut out);
             return out;
@@ -81,9 +81,9 @@ fn typed(ty: LeafType, form: Form) -> Render {
         (LeafType::Timestamp, Form::Timestamp) => Render::LocalMoment,
         (LeafType::Timestamp, Form::Time) => Render::Clock,
         (LeafType::Binary, Form::Bytes) => Render::Base64,
-        (LeafType::Decimal, Form::Text) => Render::HeldNumber,
-        (LeafType::Uuid, Form::Text) => Render::HeldUuid,
-        (LeafType::Date, Form::Text) => Render::HeldDate,
+        (LeafType::Decimal, Form::Text) => Render::CoercedNumber,
+        (LeafType::Uuid, Form::Text) => Render::CoercedUuid,
+        (LeafType::Date, Form::Text) => Render::CoercedDate,
         _ => natural(form),
     }
 }

@@ -1,0 +1,79 @@
+//! `wasi:http` for guests: requests to the hosts that the operator granted (`allow.http`, `allow.network`, or a setting that
+//! is a grant), each checked before a connection is made. The protocol is wasmtime's own implementation; redirects are not
+//! followed, so a granted server cannot send a guest elsewhere.
+
+use std::sync::Arc;
+
+use http::uri::Scheme;
+use http_body_util::BodyExt;
+use wasmtime::component::Linker;
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView, default_send_request,
+};
+
+use crate::plugin::capability::Address;
+use crate::plugin::wasm::context::{Context, Setup};
+
+/// The state of `wasi:http` in one store.
+pub(in crate::plugin::wasm) struct Http {
+    context: WasiHttpCtx,
+    gate: Gate,
+}
+
+/// Lets a request through if its host is granted.
+struct Gate(Arc<Setup>);
+
+impl Http {
+    pub(in crate::plugin::wasm) fn new(setup: Arc<Setup>) -> Self {
+        Self { context: WasiHttpCtx::new(), gate: Gate(setup) }
+    }
+}
+
+impl WasiHttpView for Context {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http.context, table: &mut self.table, hooks: &mut self.http.gate }
+    }
+}
+
+pub(super) fn add_to_linker(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)
+}
+
+type Exchange = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
+
+impl WasiHttpHooks for Gate {
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _body_sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Result<Exchange, Error>> + Send> {
+        let granted = address(&request).ok_or(Error::HttpRequestUriInvalid).and_then(|address| {
+            self.0.grants.may_request(&address).map_err(|denied| {
+                tracing::warn!(instance = %self.0.name, "{denied}");
+                Error::HttpRequestDenied
+            })
+        });
+        // No wait outlasts the call that it is part of.
+        let limit = self.0.limits.call_timeout;
+        let within = |wanted: Option<std::time::Duration>| Some(wanted.unwrap_or(limit).min(limit));
+        let options = options.unwrap_or_default();
+        let options = RequestOptions {
+            connect_timeout: within(options.connect_timeout),
+            first_byte_timeout: within(options.first_byte_timeout),
+            between_bytes_timeout: within(options.between_bytes_timeout),
+        };
+        Box::new(async move {
+            granted?;
+            let (response, connection) = default_send_request(request, Some(options)).await?;
+            Ok((response.map(BodyExt::boxed_unsync), Box::new(connection) as Box<dyn Future<Output = _> + Send>))
+        })
+    }
+}
+
+fn address(request: &http::Request<WasiBody>) -> Option<Address> {
+    let uri = request.uri();
+    let authority = uri.authority()?;
+    let port = authority.port_u16().unwrap_or(if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 });
+    Some(Address::tcp(authority.host(), port))
+}
