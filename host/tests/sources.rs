@@ -348,3 +348,24 @@ fn the_documentation_lists_every_limit_as_the_program_has_it() {
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(found, expected, "host/LIMITS.md is out of date; write it with FLUSSO_WRITE_LIMITS=1 and this test");
 }
+
+#[test]
+fn every_step_of_the_longest_path_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let steps = text.lines().filter(|line| line.starts_with("| ") && line.as_bytes()[2].is_ascii_digit());
+    let mut count = 0;
+    for step in steps {
+        count += 1;
+        let place = step.split('`').nth(1).unwrap();
+        let (file, functions) = place.split_once(": ").unwrap_or((place, ""));
+        let path =
+            [root.join("src").join(file), root.join("../plugins").join(file)].into_iter().find(|path| path.is_file());
+        let path = path.unwrap_or_else(|| panic!("{file} of the longest path does not exist"));
+        let code = std::fs::read_to_string(path).unwrap();
+        for function in functions.split(", ").filter(|name| !name.is_empty()) {
+            assert!(code.contains(&format!("fn {function}")), "{file} has no function {function}");
+        }
+    }
+    assert!((40..55).contains(&count), "{count} steps");
+}

@@ -10,7 +10,7 @@ use flusso_plugin::{Error, Mapping, Result, Target};
 use crate::line::Lines;
 
 /// How much of a file's end is read at a time in search of its last line end.
-const BLOCK: u64 = 64 << 10;
+const READ_BLOCK_BYTES: u64 = 64 << 10;
 /// What a buffer may keep for the next lines once it was written out.
 const KEPT: usize = 2 << 20;
 
@@ -134,7 +134,7 @@ fn end_of_last_line(file: &mut File, length: u64) -> io::Result<u64> {
     let mut end = length;
     let mut block = Vec::new();
     while end > 0 {
-        let start = end.saturating_sub(BLOCK);
+        let start = end.saturating_sub(READ_BLOCK_BYTES);
         file.seek(SeekFrom::Start(start))?;
         block.clear();
         (&mut *file).take(end - start).read_to_end(&mut block)?;

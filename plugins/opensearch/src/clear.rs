@@ -13,7 +13,7 @@ use crate::indexes::Generation;
 use crate::url::encode;
 
 /// Documents looked at in one step.
-const PAGE: u32 = 5_000;
+const PAGE_DOCUMENTS: u32 = 5_000;
 /// What is asked for of each.
 const FIELDS: &str = "filter_path=_scroll_id,hits.hits._id,hits.hits._version";
 
@@ -95,7 +95,7 @@ fn first(client: &mut Client, generation: &Generation) -> Result<Page> {
     // What was not refreshed is not found.
     cluster::refresh(client, &[&generation.name])?;
     let target = format!("/{}/_search?scroll=1m&{FIELDS}", encode(&generation.name));
-    let body = json!({ "size": PAGE, "sort": ["_doc"], "_source": false, "version": true });
+    let body = json!({ "size": PAGE_DOCUMENTS, "sort": ["_doc"], "_source": false, "version": true });
     let answer = client.ask("POST", &target, Some(&body))?;
     read(client, &answer)
 }

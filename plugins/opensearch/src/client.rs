@@ -13,11 +13,11 @@ use crate::transport::{Broken, Tls, Transport, connect, unknown};
 use crate::url::Url;
 
 /// How long connecting may take.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of one read.
-const READ: usize = 1 << 20;
+const READ_BYTES: usize = 1 << 20;
 /// A body up to this goes out together with its head.
-const TOGETHER: usize = 16 << 10;
+const COALESCED_BYTES: usize = 16 << 10;
 
 /// The client.
 pub(crate) struct Client {
@@ -133,7 +133,7 @@ impl Client {
         if left.is_zero() {
             return Err(Error::transient(format!("{} at {} was not answered in time", sent.what, self.address())));
         }
-        match sent.transport.read(READ, left.min(wait)) {
+        match sent.transport.read(READ_BYTES, left.min(wait)) {
             Ok(bytes) => sent.decoder.feed(&bytes).map_err(|malformed| {
                 let text = format!("the answer of {} to {} cannot be read: {}", self.address(), sent.what, malformed.0);
                 Error::transient(text)
@@ -175,7 +175,7 @@ impl Client {
     }
 
     fn connect(&self) -> Result<Box<dyn Transport>> {
-        let time = CONNECT.min(self.left()).max(Duration::from_millis(1));
+        let time = CONNECT_TIMEOUT.min(self.left()).max(Duration::from_millis(1));
         connect(&self.url.address(), &self.url.host, self.tls.as_ref(), time)
     }
 
@@ -200,7 +200,7 @@ impl Sent {
     }
 
     fn write(&mut self) -> std::result::Result<(), Broken> {
-        if self.body.len() <= TOGETHER {
+        if self.body.len() <= COALESCED_BYTES {
             return self.transport.write(&[self.head.as_slice(), self.body.as_slice()].concat());
         }
         self.transport.write(&self.head)?;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::http::Response;
 
 /// The longest reason that is passed on, in characters.
-const REASON: usize = 400;
+const MAX_REASON_CHARACTERS: usize = 400;
 
 /// The cluster's own words about an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -50,7 +50,7 @@ impl Cause {
             }
             cause = one.caused_by.as_deref().filter(|_| !quotes);
         }
-        text.chars().map(|one| if one.is_control() { ' ' } else { one }).take(REASON).collect()
+        text.chars().map(|one| if one.is_control() { ' ' } else { one }).take(MAX_REASON_CHARACTERS).collect()
     }
 
     /// What can be done. A block (a full disk, a cluster that is being moved) is lifted one day, whatever its status.

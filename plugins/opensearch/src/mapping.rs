@@ -9,9 +9,9 @@ use crate::settings::Settings;
 /// Longer values are kept and not indexed in a keyword sub-field: a term has at most 32 766 bytes.
 const IGNORE_ABOVE: u32 = 256;
 /// Fields that an index may have by the cluster's default; sub-fields count.
-const FIELDS: usize = 1_000;
+const DEFAULT_FIELD_LIMIT: usize = 1_000;
 /// The same for nested fields.
-const NESTED: usize = 50;
+const DEFAULT_NESTED_LIMIT: usize = 50;
 
 /// What an index is made of: refresh off and no replicas, until it is seeded.
 pub(crate) fn body(mapping: &Mapping, settings: &Settings) -> Result<Value> {
@@ -28,11 +28,11 @@ pub(crate) fn body(mapping: &Mapping, settings: &Settings) -> Result<Value> {
     index.insert("number_of_replicas".to_owned(), json!(0));
     index.insert("refresh_interval".to_owned(), json!("-1"));
     let all = count(&properties);
-    if all > FIELDS {
-        index.insert("mapping".to_owned(), json!({ "total_fields": { "limit": all + FIELDS / 10 } }));
+    if all > DEFAULT_FIELD_LIMIT {
+        index.insert("mapping".to_owned(), json!({ "total_fields": { "limit": all + DEFAULT_FIELD_LIMIT / 10 } }));
     }
     let nested = mapping.fields.iter().filter(|field| field.type_ == "nested").count();
-    if nested > NESTED {
+    if nested > DEFAULT_NESTED_LIMIT {
         let limits = index.entry("mapping").or_insert_with(|| json!({}));
         if let Some(limits) = limits.as_object_mut() {
             limits.insert("nested_fields".to_owned(), json!({ "limit": nested }));

@@ -10,9 +10,9 @@
 use flusso_plugin::{Error, Mapping, Result};
 
 /// The longest name of an index, in bytes, by the cluster's rules.
-const LONGEST: usize = 255;
+const MAX_NAME_BYTES: usize = 255;
 /// Room for what is put behind an index's name: `_1a2b3c4d_` and a number and `_write`.
-const BEHIND: usize = 36;
+const SUFFIX_BYTES: usize = 36;
 
 /// The names of one index under one mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,9 @@ impl Names {
                 refused.map(|byte| format!("its name holds `{}`", char::from(byte).escape_default()))
             }
             _ if index.chars().any(char::is_uppercase) => Some("its name holds upper case".to_owned()),
-            _ if index.len() + BEHIND > LONGEST => Some(format!("its name is longer than {} bytes", LONGEST - BEHIND)),
+            _ if index.len() + SUFFIX_BYTES > MAX_NAME_BYTES => {
+                Some(format!("its name is longer than {} bytes", MAX_NAME_BYTES - SUFFIX_BYTES))
+            }
             _ => None,
         };
         match why {

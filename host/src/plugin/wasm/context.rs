@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::fault::Origin;
 use super::folders::Folders;
@@ -93,7 +94,7 @@ impl Context {
             number: GuestNumber::new(),
             connections: 0,
             table: ResourceTable::new(),
-            http: Http::new(setup.clone()),
+            http: Http::new(&setup.name, &setup.grants, setup.limits.call_timeout),
             wasi: wasi.build(),
             _folders: folders,
             origin,
@@ -101,6 +102,12 @@ impl Context {
             stderr_tail,
             reader,
         })
+    }
+}
+
+impl WasiHttpView for Context {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.http.view(&mut self.table)
     }
 }
 

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 /// The first wait.
-const FIRST: Duration = Duration::from_millis(100);
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// The longest wait.
-const LONGEST: Duration = Duration::from_secs(5);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 /// Requests at a time.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl ConcurrencyLimit {
 /// How long to wait before the next attempt: twice as long each time, and between half and all of that, so that many
 /// who were refused together do not come back together. `random` is any number.
 pub(crate) fn backoff(attempt: u32, random: u64) -> Duration {
-    let longest = FIRST.saturating_mul(2_u32.saturating_pow(attempt.min(16))).min(LONGEST);
+    let longest = FIRST_BACKOFF.saturating_mul(2_u32.saturating_pow(attempt.min(16))).min(LONGEST_BACKOFF);
     let half = longest / 2;
     let part = u32::try_from(random % 1_000).unwrap_or_default();
     half + half * part / 1_000
@@ -77,6 +77,6 @@ mod tests {
         assert!(backoff(0, 999) > Duration::from_millis(99) && backoff(0, 999) <= Duration::from_millis(100));
         assert_eq!(backoff(3, 0), Duration::from_millis(400));
         assert_eq!(backoff(40, 0), Duration::from_millis(2_500));
-        assert!(backoff(u32::MAX, u64::MAX) <= LONGEST);
+        assert!(backoff(u32::MAX, u64::MAX) <= LONGEST_BACKOFF);
     }
 }

@@ -13,9 +13,9 @@ use crate::cluster_error::ClusterError;
 use crate::http::Response;
 
 /// Requests that may fail as a whole, one after the other, before a flush gives up.
-const FAILURES: u32 = 5;
+const MAX_FAILURES: u32 = 5;
 /// Bytes that a request is not made smaller than for being late: what is as small and late is not late for its size.
-const SMALLEST: usize = 64 << 10;
+const MIN_REQUEST_BYTES: usize = 64 << 10;
 
 impl Bulk {
     pub(super) fn settle(&mut self, client: &Client, answer: &Response, chunk: Chunk) -> Result<()> {
@@ -103,7 +103,7 @@ impl Bulk {
         let named = Duration::from_millis(transient.retry_after_ms.unwrap_or(0));
         let wait = named.max(backoff(chunk.attempt, self.random.hash_one((chunk.size(), Instant::now()))));
         self.failures += 1;
-        if self.failures > FAILURES || wait >= client.left() {
+        if self.failures > MAX_FAILURES || wait >= client.left() {
             return Err(error);
         }
         self.concurrency.refused();
@@ -129,7 +129,7 @@ impl Bulk {
             return self.failed(client, chunk, error);
         }
         let wait = self.wait(client, &chunk, error)?;
-        self.halve(chunk, SMALLEST, Instant::now() + wait);
+        self.halve(chunk, MIN_REQUEST_BYTES, Instant::now() + wait);
         Ok(())
     }
 

@@ -18,13 +18,13 @@ pub(crate) struct TableCatalog {
 impl TableCatalog {
     /// The tables a schema reads, as far as they are there.
     pub(crate) fn of_schema(session: &mut Session, schema: &Schema) -> Result<Self> {
-        let mut known = Self::default();
+        let mut catalog = Self::default();
         for used in flusso_schema::tables([schema]) {
             if let Some(table) = table::find(session, used.table.schema.as_str(), used.table.name.as_str())? {
-                known.add(table);
+                catalog.add(table);
             }
         }
-        Ok(known)
+        Ok(catalog)
     }
 
     /// One more.

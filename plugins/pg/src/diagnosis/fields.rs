@@ -10,7 +10,7 @@ use flusso_schema::{
 };
 
 /// Since this version the stream tells stored generated columns.
-const TELLS_GENERATED: u32 = 180_000;
+const PUBLISHES_GENERATED_COLUMNS: u32 = 180_000;
 
 /// Words in a raw condition that make it depend on more than the row: other tables, the clock, chance, who asks.
 const ELSEWHERE: [&str; 14] = [
@@ -33,13 +33,13 @@ const ELSEWHERE: [&str; 14] = [
 /// Looks at one schema.
 pub(super) fn look(
     schema: &Schema,
-    known: &TableCatalog,
+    catalog: &TableCatalog,
     subject: &str,
     origin: &str,
     version: u32,
     report: &mut Report,
 ) {
-    let mut look = Look { known, subject, origin, report };
+    let mut look = Look { catalog, subject, origin, report };
     look.filters("filters", &schema.filters);
     if let SoftDelete::Marked { when, .. } = &schema.soft_delete {
         look.filters("soft_delete.when", when);
@@ -48,13 +48,13 @@ pub(super) fn look(
         look.present("primary_key", &schema.table, columns, "a row without it is no document");
     }
     look.fields("", &schema.table, &schema.fields);
-    if version < TELLS_GENERATED {
+    if version < PUBLISHES_GENERATED_COLUMNS {
         look.generated(schema);
     }
 }
 
 struct Look<'a> {
-    known: &'a TableCatalog,
+    catalog: &'a TableCatalog,
     subject: &'a str,
     origin: &'a str,
     report: &'a mut Report,
@@ -127,7 +127,9 @@ impl Look<'_> {
     /// What the server computes is not in the stream.
     fn generated(&mut self, schema: &Schema) {
         for used in flusso_schema::tables([schema]) {
-            let Some(table) = self.known.table(used.table.schema.as_str(), used.table.name.as_str()) else { continue };
+            let Some(table) = self.catalog.table(used.table.schema.as_str(), used.table.name.as_str()) else {
+                continue;
+            };
             let read = |column: &&Column| {
                 let is = |name: &Identifier| name.as_str() == column.name;
                 used.links.iter().any(is) || matches!(&used.reads, Reads::Columns(columns) if columns.iter().any(is))
@@ -151,7 +153,7 @@ impl Look<'_> {
     }
 
     fn column(&self, table: &TableName, name: &Identifier) -> Option<(&Table, &Column)> {
-        let table = self.known.table(table.schema.as_str(), table.name.as_str())?;
+        let table = self.catalog.table(table.schema.as_str(), table.name.as_str())?;
         Some((table, table.columns.iter().find(|column| column.name == name.as_str())?))
     }
 }

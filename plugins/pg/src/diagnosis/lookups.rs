@@ -20,10 +20,10 @@ pub(super) fn look(
     session: &mut Session,
     schema: &Schema,
     plan: &Plan,
-    known: &TableCatalog,
+    catalog: &TableCatalog,
     report: &mut Report,
 ) -> Result<()> {
-    let wanted = wanted(schema, plan, known)?;
+    let wanted = wanted(schema, plan, catalog)?;
     let oids = sql::array(wanted.keys().map(|(oid, _)| oid.to_string()));
     let leading = session.simple(&format!(
         "SELECT i.indrelid, a.attname FROM pg_catalog.pg_index i
@@ -41,7 +41,7 @@ pub(super) fn look(
         if leading.iter().any(|row| is(row) && columns.contains(&cell(row, 1))) {
             continue;
         }
-        let Some(table) = known.tables().find(|table| table.oid == oid) else { continue };
+        let Some(table) = catalog.tables().find(|table| table.oid == oid) else { continue };
         let names: Vec<String> = columns.iter().map(|column| sql::name(column)).collect();
         // A partitioned table takes no index concurrently.
         let concurrently = if table.partitioned { "" } else { " CONCURRENTLY" };
@@ -57,7 +57,7 @@ pub(super) fn look(
 }
 
 /// From documents down to rows, and from a changed row up to documents.
-fn wanted(schema: &Schema, plan: &Plan, known: &TableCatalog) -> Result<Lookups> {
+fn wanted(schema: &Schema, plan: &Plan, catalog: &TableCatalog) -> Result<Lookups> {
     let mut wanted = Lookups::new();
     let mut want = |table: Option<&Table>, columns: Vec<String>, place: &str| {
         if let Some(table) = table {
@@ -66,13 +66,13 @@ fn wanted(schema: &Schema, plan: &Plan, known: &TableCatalog) -> Result<Lookups>
     };
     for node in plan.nodes.iter().skip(1) {
         let table = node.link.through.as_ref().map_or(&node.table, |through| &through.table);
-        want(Some(known.of_plan(table)?), node.link.columns.clone(), &node.path);
+        want(Some(catalog.of_plan(table)?), node.link.columns.clone(), &node.path);
     }
     for place in schema.places() {
         if let Some(hop) = place.hops.first()
             && let Key::Declared(columns) = &hop.by
         {
-            let table = known.table(hop.to.schema.as_str(), hop.to.name.as_str());
+            let table = catalog.table(hop.to.schema.as_str(), hop.to.name.as_str());
             want(table, columns.iter().map(ToString::to_string).collect(), &place.path);
         }
     }

@@ -49,25 +49,25 @@ pub(super) fn check(
     let mut good = Vec::new();
     for (index, schema) in indexes.iter().zip(schemas) {
         let before = report.errors();
-        let known = match (schema, &index.schema) {
+        let catalog = match (schema, &index.schema) {
             (Some(schema), _) => one(session, index, schema, report)?,
             (None, Some(_)) => continue,
             (None, None) => rows(session, index, report)?,
         };
-        for table in known.tables() {
+        for table in catalog.tables() {
             let root = schema.as_ref().is_none_or(|schema| {
                 (schema.table.schema.as_str(), schema.table.name.as_str())
                     == (table.schema.as_str(), table.name.as_str())
             });
             // A junction may do without a key of its own.
             tables::check(table, root || !table.key.is_empty(), report);
-            if !read.iter().any(|known| known.oid == table.oid) {
+            if !read.iter().any(|one| one.oid == table.oid) {
                 read.push(table.clone());
             }
         }
         if report.errors() == before {
             good.push(index.clone());
-            let tables: Vec<String> = known.tables().map(Table::label).collect();
+            let tables: Vec<String> = catalog.tables().map(Table::label).collect();
             report.ok(Code::Index, &subject(index), format!("is made of {}", sorted(tables).join(", ")));
         }
     }
@@ -83,21 +83,21 @@ fn sorted(mut list: Vec<String>) -> Vec<String> {
 
 /// An index without a schema: the table of its name.
 fn rows(session: &mut Session, index: &IndexRequest, report: &mut Report) -> Result<TableCatalog> {
-    let mut known = TableCatalog::default();
+    let mut catalog = TableCatalog::default();
     let (schema, name) = index.name.split_once('.').unwrap_or(("public", index.name.as_str()));
     match table::find(session, schema, name)? {
-        Some(table) => known.add(table),
+        Some(table) => catalog.add(table),
         None => missing(session, schema, name, &subject(index), "", report)?,
     }
-    Ok(known)
+    Ok(catalog)
 }
 
 fn one(session: &mut Session, index: &IndexRequest, schema: &Schema, report: &mut Report) -> Result<TableCatalog> {
     let (subject, origin) = (subject(index), origin(index));
-    let known = TableCatalog::of_schema(session, schema)?;
+    let catalog = TableCatalog::of_schema(session, schema)?;
     for used in flusso_schema::tables([schema]) {
         let (space, name) = (used.table.schema.as_str(), used.table.name.as_str());
-        if known.table(space, name).is_none() {
+        if catalog.table(space, name).is_none() {
             let places = schema.places();
             let place =
                 places.iter().find(|place| place.table == used.table).map_or("table", |place| place.path.as_str());
@@ -105,8 +105,8 @@ fn one(session: &mut Session, index: &IndexRequest, schema: &Schema, report: &mu
             missing(session, space, name, &subject, &format!("{origin}: {place}: "), report)?;
         }
     }
-    fields::look(schema, &known, &subject, &origin, session.version, report);
-    let plan = match Plan::of_schema(schema, &known) {
+    fields::look(schema, &catalog, &subject, &origin, session.version, report);
+    let plan = match Plan::of_schema(schema, &catalog) {
         Ok(plan) => plan,
         Err(problems) => {
             for problem in problems {
@@ -118,24 +118,24 @@ fn one(session: &mut Session, index: &IndexRequest, schema: &Schema, report: &mu
                 };
                 report.error(code, &subject, format!("{origin}: {problem}"), None);
             }
-            return Ok(known);
+            return Ok(catalog);
         }
     };
-    statements(session, &plan, &known, &subject, &origin, report)?;
-    lookups::look(session, schema, &plan, &known, report)?;
-    Ok(known)
+    statements(session, &plan, &catalog, &subject, &origin, report)?;
+    lookups::look(session, schema, &plan, &catalog, report)?;
+    Ok(catalog)
 }
 
 /// Lets the server look at every statement.
 fn statements(
     session: &mut Session,
     plan: &Plan,
-    known: &TableCatalog,
+    catalog: &TableCatalog,
     subject: &str,
     origin: &str,
     report: &mut Report,
 ) -> Result<()> {
-    let queries = match Queries::of(plan, known) {
+    let queries = match Queries::of(plan, catalog) {
         Ok(queries) => queries,
         Err(error) => {
             report.error(Code::StatementRefused, subject, format!("{origin}: {error}"), None);

@@ -10,7 +10,7 @@ use crate::replication::source;
 use crate::settings::Settings;
 
 /// The oldest version that is supported.
-const OLDEST: u32 = 140_000;
+const OLDEST_SERVER_VERSION: u32 = 140_000;
 
 /// What the other looks need of it.
 pub(super) struct Found {
@@ -30,7 +30,7 @@ pub(super) fn look(session: &mut Session, settings: &Settings, report: &mut Repo
     let row = Cells(rows.into_iter().next().unwrap_or_default());
     let role = row.text(5).to_owned();
     let before = report.errors();
-    if session.version < OLDEST {
+    if session.version < OLDEST_SERVER_VERSION {
         let message = format!("this is PostgreSQL {}; 14 is the oldest that can be followed", row.text(0));
         report.error(Code::ServerVersion, "server", message, None);
     }

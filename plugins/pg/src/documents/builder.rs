@@ -56,7 +56,7 @@ pub struct DocumentBuilder {
 pub(crate) struct Index {
     pub(crate) name: String,
     pub(crate) origin_of_documents: DocumentOrigin,
-    pub(crate) known: TableCatalog,
+    pub(crate) catalog: TableCatalog,
     /// What the documents are made of.
     pub(crate) bare: Plan,
     /// The same, with the links that are read beside it.
@@ -283,7 +283,7 @@ fn read_by_key(
     let mut wanted: HashMap<Vec<u8>, usize> = HashMap::with_capacity(places.len());
     let mut keys: Vec<(&[Value], Vec<usize>)> = Vec::with_capacity(places.len());
     let root = index.plan.nodes.first().ok_or_else(|| Error::Fatal("a plan without a root".into()))?;
-    let table = index.known.of_plan(&root.table)?;
+    let table = index.catalog.of_plan(&root.table)?;
     for place in places {
         // A link may name what its own type can say and the key's cannot: there is no such document.
         let Some(id) = ids.get(*place).filter(|id| fits(table, &root.key, &id.key)) else { continue };

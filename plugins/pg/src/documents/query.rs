@@ -32,10 +32,10 @@ pub(crate) struct Queries {
 
 impl Queries {
     /// Writes them.
-    pub(crate) fn of(plan: &Plan, known: &TableCatalog) -> Result<Self> {
-        let by_links = plan.nodes.iter().map(|node| by_links(node, known)).collect::<Result<Vec<_>>>()?;
+    pub(crate) fn of(plan: &Plan, catalog: &TableCatalog) -> Result<Self> {
+        let by_links = plan.nodes.iter().map(|node| by_links(node, catalog)).collect::<Result<Vec<_>>>()?;
         let root = plan.nodes.first().ok_or_else(|| Error::Fatal("a plan without a root".into()))?;
-        let table = known.of_plan(&root.table)?;
+        let table = catalog.of_plan(&root.table)?;
         let conditions = filter::conditions(table, ROOT, &root.filters, root.deleted.as_ref())?;
         let mut select = vec![match conditions.is_empty() {
             true => "0".to_owned(),
@@ -44,7 +44,7 @@ impl Queries {
         select.extend(cells((table, ROOT), (table, ROOT), &root.content)?);
         let place = |at: usize| plan.key.get(at).copied().unwrap_or(0);
         let roots = KeyColumns::selecting(table, ROOT, &root.key, select.join(", "), place)?;
-        let mut tables = plan.tables().into_iter().map(|table| known.of_plan(table)).collect::<Result<Vec<_>>>()?;
+        let mut tables = plan.tables().into_iter().map(|table| catalog.of_plan(table)).collect::<Result<Vec<_>>>()?;
         tables.sort_by_key(|table| table.oid);
         let statement = shape_query(&tables.iter().map(|table| table.oid).collect::<Vec<_>>());
         let expected_shapes = tables.iter().map(|table| (table.oid.to_string(), table.shape.clone())).collect();
@@ -55,13 +55,13 @@ impl Queries {
 /// What raw conditions on root rows may call them; the ancestor did.
 const ROOT: &str = "root";
 
-fn by_links(node: &Node, known: &TableCatalog) -> Result<String> {
-    let table = known.of_plan(&node.table)?;
+fn by_links(node: &Node, catalog: &TableCatalog) -> Result<String> {
+    let table = catalog.of_plan(&node.table)?;
     let alias = if node.path.is_empty() { ROOT } else { "t" };
     let mut from = format!("{} AS {alias}", table.sql());
     let (mut linked, mut link_alias) = (table, alias);
     if let Some(through) = &node.link.through {
-        (linked, link_alias) = (known.of_plan(&through.table)?, "flusso_j");
+        (linked, link_alias) = (catalog.of_plan(&through.table)?, "flusso_j");
         let equal = through.right.iter().zip(&node.key);
         let equal = equal.map(|(right, key)| format!("{alias}.{} = flusso_j.{}", sql::name(key), sql::name(right)));
         from = format!("{} AS flusso_j JOIN {from} ON {}", linked.sql(), equal.collect::<Vec<_>>().join(" AND "));
@@ -71,7 +71,7 @@ fn by_links(node: &Node, known: &TableCatalog) -> Result<String> {
     let mut found_by_index = false;
     for ((at, name), (value_table, value)) in (1..).zip(&node.link.columns).zip(&node.link.values) {
         let column = linked.column(name)?;
-        let value = known.of_plan(value_table)?.column(value)?;
+        let value = catalog.of_plan(value_table)?.column(value)?;
         found_by_index |= at == 1 && column.is_found_by(value);
         links.push(Compared::new(at, format!("{link_alias}.{}", sql::name(name)), column, value));
     }

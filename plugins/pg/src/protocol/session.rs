@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// The longest any exported call waits for the server, in all. The host's own limit is longer, so that the guest answers first.
 pub const CALL_LIMIT: Duration = Duration::from_secs(20);
 /// The longest a connect takes.
-const CONNECT: Duration = Duration::from_secs(8);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What every session runs under: output that does not depend on the server's or the role's configuration, and no limit
 /// of time that the operator meant for people.
@@ -71,7 +71,7 @@ impl Session {
     pub fn open(connection: &Connection, mode: Mode) -> Result<Self> {
         let address = connection.address();
         let deadline = Instant::now() + CALL_LIMIT;
-        let mut wire = Wire::new(transport::connect(&address, CONNECT)?, deadline);
+        let mut wire = Wire::new(transport::connect(&address, CONNECT_TIMEOUT)?, deadline);
         let binding = tls::secure(&mut wire, connection)?;
         wire.put_untagged(|out| {
             out.extend_from_slice(&0x0003_0000_u32.to_be_bytes());

@@ -7,9 +7,9 @@ use crate::protocol::transport::{Transport, Verification};
 use std::time::{Duration, Instant};
 
 /// Bytes asked for at once.
-const READ: usize = 256 * 1024;
+const READ_BYTES: usize = 256 * 1024;
 /// No message of a sane server is longer, in bytes (a row has at most 1 GiB).
-const LONGEST: usize = 1 << 30;
+const MAX_MESSAGE_BYTES: usize = 1 << 30;
 
 /// A framed message: its tag and where its body is in the buffer.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +47,7 @@ impl Wire {
             return Ok(None);
         };
         let length = u32::from_be_bytes([a, b, c, d]) as usize;
-        if !(4..=LONGEST).contains(&length) {
+        if !(4..=MAX_MESSAGE_BYTES).contains(&length) {
             return Err(Error::protocol(format_args!("a message of {length} bytes")));
         }
         let (from, to) = (self.at + 5, self.at + 1 + length);
@@ -86,7 +86,7 @@ impl Wire {
 
     /// Reads what has arrived, waiting up to `wait`; whether anything has.
     pub fn fill(&mut self, wait: Duration) -> Result<bool> {
-        let bytes = self.transport.read(READ, wait)?;
+        let bytes = self.transport.read(READ_BYTES, wait)?;
         if bytes.is_empty() {
             return Ok(false);
         }

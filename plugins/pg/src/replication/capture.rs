@@ -16,11 +16,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// How long a poll sleeps before it asks again whether a transaction has become visible. It takes microseconds as a rule.
-const HELD: Duration = Duration::from_micros(300);
+const VISIBILITY_RECHECK_INTERVAL: Duration = Duration::from_micros(300);
 /// The shortest time between two positions of an idle stream, unless the host waits for one.
-const IDLE: Duration = Duration::from_millis(500);
+const IDLE_CHECKPOINT_INTERVAL: Duration = Duration::from_millis(500);
 /// How often the server is asked for its position while the host waits for one.
-const NUDGE: Duration = Duration::from_millis(2);
+const HEAD_REQUEST_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A running capture.
 pub struct Capture {
@@ -137,7 +137,7 @@ impl Capture {
                 return Ok(events);
             }
             if !self.queue.is_empty() {
-                std::thread::sleep(HELD);
+                std::thread::sleep(VISIBILITY_RECHECK_INTERVAL);
             }
         }
     }
@@ -169,7 +169,7 @@ impl Capture {
                     } else if left.is_zero() {
                         return Ok(());
                     } else if self.target.is_some() {
-                        if !self.stream.fill(left.min(NUDGE))? {
+                        if !self.stream.fill(left.min(HEAD_REQUEST_INTERVAL))? {
                             self.stream.status(true)?;
                         }
                     } else {
@@ -221,7 +221,9 @@ impl Capture {
         self.transaction.is_none()
             && self.idle.is_some_and(|lsn| {
                 let wanted = self.target.is_some_and(|target| target <= lsn);
-                lsn > self.stream.confirmed() && lsn.0 > self.version && (wanted || self.idle_at.elapsed() >= IDLE)
+                lsn > self.stream.confirmed()
+                    && lsn.0 > self.version
+                    && (wanted || self.idle_at.elapsed() >= IDLE_CHECKPOINT_INTERVAL)
             })
     }
 

@@ -17,7 +17,7 @@ pub struct FollowedTable {
     /// Which of its columns are wanted.
     pub interest: TableInterest,
     /// The table as the catalogue showed it last.
-    pub known: Table,
+    pub table: Table,
     /// Its fingerprint at that time; comparing with a later one finds what changed.
     pub fingerprint: Fingerprint,
     /// Whether the server has sent the links of old rows since the capture began. The resolver relies on it.
@@ -55,10 +55,10 @@ impl FollowedTable {
             .into_iter()
             .zip(fingerprints)
             .map(|((number, interest), fingerprint)| {
-                let known = table::find(session, &interest.table.schema, &interest.table.name)?;
-                let (Some(fingerprint), Some(known)) = (fingerprint, known) else { return Err(gone(&label(interest))) };
+                let table = table::find(session, &interest.table.schema, &interest.table.name)?;
+                let (Some(fingerprint), Some(table)) = (fingerprint, table) else { return Err(gone(&label(interest))) };
                 let mut followed =
-                    Self { number, interest: interest.clone(), known, fingerprint, sends_old_links: false };
+                    Self { number, interest: interest.clone(), table, fingerprint, sends_old_links: false };
                 followed.sends_old_links = followed.identity_covers_links();
                 Ok(followed)
             })
@@ -67,11 +67,11 @@ impl FollowedTable {
 
     /// Whether the replica identity makes the server send the links of old rows.
     pub fn identity_covers_links(&self) -> bool {
-        let covered = |link: &String| self.known.identity_columns.contains(link);
-        match self.known.identity.as_str() {
+        let covered = |link: &String| self.table.identity_columns.contains(link);
+        match self.table.identity.as_str() {
             "f" => true,
             // Each partition has an identity of its own.
-            "i" => !self.known.partitioned && self.interest.links.iter().all(covered),
+            "i" => !self.table.partitioned && self.interest.links.iter().all(covered),
             _ => self.interest.links.is_empty(),
         }
     }
@@ -79,7 +79,7 @@ impl FollowedTable {
     /// Whether the stream's description is the one the catalogue gave.
     pub fn fits(&self, relation: &Relation<'_>) -> bool {
         let streamed: Vec<_> = self
-            .known
+            .table
             .columns
             .iter()
             .filter(|column| !column.generated)
@@ -91,7 +91,7 @@ impl FollowedTable {
     /// Reads the catalogue again.
     pub fn refresh(&mut self, session: &mut Session) -> Result<()> {
         let found = table::find(session, &self.interest.table.schema, &self.interest.table.name)?;
-        self.known = found.ok_or_else(|| gone(&label(&self.interest)))?;
+        self.table = found.ok_or_else(|| gone(&label(&self.interest)))?;
         Ok(())
     }
 
@@ -102,7 +102,7 @@ impl FollowedTable {
             let (_, streamed) = relation.columns.get(at)?;
             // The catalogue knows what a domain is over; the stream does not.
             let base = self
-                .known
+                .table
                 .columns
                 .iter()
                 .find(|column| column.name == *name && column.type_oid == *streamed)
@@ -119,7 +119,7 @@ impl FollowedTable {
             .map(|reads| reads.iter().map(|(at, _)| *at).collect());
         // Each partition has an identity of its own.
         let indexed = relation.identity == b'i'
-            && !self.known.partitioned
+            && !self.table.partitioned
             && links.iter().all(|(at, _)| relation.identifying.get(*at) == Some(&true));
         let interesting = reads.map(|reads| key.iter().chain(&links).chain(&reads).map(|(at, _)| *at).collect());
         let sends_old_links = self.interest.links.is_empty() || indexed || relation.identity == b'f';
@@ -128,26 +128,26 @@ impl FollowedTable {
 
     /// Why its changes cannot be followed. A table without a key can be, where the server sends whole old rows.
     pub fn obstacle(&self) -> Option<String> {
-        if self.interest.key.is_empty() && self.known.identity == "f" {
-            return self.known.unreadable();
+        if self.interest.key.is_empty() && self.table.identity == "f" {
+            return self.table.unreadable();
         }
-        self.known.obstacle()
+        self.table.obstacle()
     }
 
     /// The stream sent a change without the row's key. Where the catalogue shows no reason, the change is older than the key that the
     /// table has now. Reads the catalogue.
     pub fn check_key(&mut self, session: &mut Session) -> Result<()> {
         self.refresh(session)?;
-        let label = self.known.label();
+        let label = self.table.label();
         if let Some(reason) = self.obstacle() {
             return Err(Error::Fatal(format!(
                 "the table {label} cannot be followed any more: {reason}; then start again"
             )));
         }
-        if self.known.key != self.interest.key {
+        if self.table.key != self.interest.key {
             return Err(Error::Fatal(format!(
                 "the primary key of {label} is ({}) now and was ({}) when this run began; start again to follow it by its new one",
-                self.known.key.join(", "),
+                self.table.key.join(", "),
                 self.interest.key.join(", ")
             )));
         }

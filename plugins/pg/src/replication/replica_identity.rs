@@ -27,13 +27,13 @@ pub(crate) fn ensure(session: &mut Session, followed: &mut [FollowedTable], mana
             continue;
         }
         let links = untold.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let tables = without_full_identity(session, followed.known.oid)?;
+        let tables = without_full_identity(session, followed.table.oid)?;
         let statements: Vec<String> =
             tables.iter().map(|table| format!("ALTER TABLE {table} REPLICA IDENTITY FULL")).collect();
         if statements.is_empty() {
             continue;
         }
-        let (label, all) = (followed.known.label(), statements.join("; "));
+        let (label, all) = (followed.table.label(), statements.join("; "));
         if !manage {
             log::info(&through_the_table(&label, &links, &all), &[("table", &label)]);
             continue;
@@ -58,7 +58,7 @@ pub(crate) fn ensure(session: &mut Session, followed: &mut [FollowedTable], mana
             }
         }
         let (schema, name) = (&followed.interest.table.schema, &followed.interest.table.name);
-        followed.known = table::find(session, schema, name)?
+        followed.table = table::find(session, schema, name)?
             .ok_or_else(|| Error::Transient(format!("the table {label} is gone: the tables are looked up again")))?;
     }
     Ok(None)
@@ -66,7 +66,7 @@ pub(crate) fn ensure(session: &mut Session, followed: &mut [FollowedTable], mana
 
 /// Whether the server sends a column of the old row. It never sends generated columns, whatever the identity.
 fn tells(followed: &FollowedTable, column: &String) -> bool {
-    let table = &followed.known;
+    let table = &followed.table;
     // Each partition has an identity of its own.
     !table.partitioned && (table.identity == "f" || (table.identity == "i" && table.identity_columns.contains(column)))
 }

@@ -231,11 +231,11 @@ impl Source for PgSource {
                 if self.settings.manage_publication {
                     publication::release(&mut self.control, &publication)?;
                 }
-                let message = format!("the table {} cannot be followed: {reason}", followed.known.label());
+                let message = format!("the table {} cannot be followed: {reason}", followed.table.label());
                 return Err(Error::configuration("", message).into());
             }
         }
-        let tables: Vec<_> = followed.iter().map(|followed| &followed.known).collect();
+        let tables: Vec<_> = followed.iter().map(|followed| &followed.table).collect();
         let young = publication::ensure(&mut self.control, &publication, &tables, self.settings.manage_publication)?;
         let Some(slot) = Slot::find(&mut self.control, &self.slot)? else { return Ok(self.create_slot()?) };
         slot.check(&self.slot, &self.server)?;

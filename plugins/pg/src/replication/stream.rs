@@ -8,7 +8,7 @@ use crate::replication::position::Lsn;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The longest time between two status updates; the server's `wal_sender_timeout` is a minute by default.
-const STATUS: Duration = Duration::from_secs(10);
+const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A running stream.
 pub struct Stream {
@@ -47,7 +47,7 @@ impl Stream {
                 _ => {}
             }
         }
-        let interval = if timeout.is_zero() { STATUS } else { STATUS.min(timeout / 4) };
+        let interval = if timeout.is_zero() { STATUS_INTERVAL } else { STATUS_INTERVAL.min(timeout / 4) };
         Ok(Self { session, confirmed: from, reported: Instant::now(), interval })
     }
 

@@ -2,17 +2,16 @@
 //! is a grant), each checked before a connection is made. The protocol is wasmtime's own implementation; redirects are not
 //! followed, so a granted server cannot send a guest elsewhere.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use http::uri::Scheme;
 use http_body_util::BodyExt;
-use wasmtime::component::Linker;
+use wasmtime::component::ResourceTable;
 use wasmtime_wasi_http::{
-    Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView, default_send_request,
+    Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, default_send_request,
 };
 
-use crate::plugin::capability::Address;
-use crate::plugin::wasm::context::{Context, Setup};
+use crate::plugin::capability::{Address, Grants};
 
 /// The state of `wasi:http` in one store.
 pub(in crate::plugin::wasm) struct Http {
@@ -21,22 +20,23 @@ pub(in crate::plugin::wasm) struct Http {
 }
 
 /// Lets a request through if its host is granted.
-struct Gate(Arc<Setup>);
+struct Gate {
+    instance: String,
+    grants: Grants,
+    /// No wait of a request outlasts the call that it is part of.
+    limit: Duration,
+}
 
 impl Http {
-    pub(in crate::plugin::wasm) fn new(setup: Arc<Setup>) -> Self {
-        Self { context: WasiHttpCtx::new(), gate: Gate(setup) }
+    /// For an instance of this name, with its grants and the longest time of one call.
+    pub(in crate::plugin::wasm) fn new(instance: &str, grants: &Grants, limit: Duration) -> Self {
+        let gate = Gate { instance: instance.to_owned(), grants: grants.clone(), limit };
+        Self { context: WasiHttpCtx::new(), gate }
     }
-}
 
-impl WasiHttpView for Context {
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { ctx: &mut self.http.context, table: &mut self.table, hooks: &mut self.http.gate }
+    pub(in crate::plugin::wasm) fn view<'a>(&'a mut self, table: &'a mut ResourceTable) -> WasiHttpCtxView<'a> {
+        WasiHttpCtxView { ctx: &mut self.context, table, hooks: &mut self.gate }
     }
-}
-
-pub(super) fn add_to_linker(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)
 }
 
 type Exchange = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
@@ -49,14 +49,13 @@ impl WasiHttpHooks for Gate {
         _body_sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Result<Exchange, Error>> + Send> {
         let granted = address(&request).ok_or(Error::HttpRequestUriInvalid).and_then(|address| {
-            self.0.grants.may_request(&address).map_err(|denied| {
-                tracing::warn!(instance = %self.0.name, "{denied}");
+            self.grants.may_request(&address).map_err(|denied| {
+                tracing::warn!(instance = %self.instance, "{denied}");
                 Error::HttpRequestDenied
             })
         });
-        // No wait outlasts the call that it is part of.
-        let limit = self.0.limits.call_timeout;
-        let within = |wanted: Option<std::time::Duration>| Some(wanted.unwrap_or(limit).min(limit));
+        let limit = self.limit;
+        let within = |wanted: Option<Duration>| Some(wanted.unwrap_or(limit).min(limit));
         let options = options.unwrap_or_default();
         let options = RequestOptions {
             connect_timeout: within(options.connect_timeout),

@@ -23,6 +23,6 @@ impl types::Host for Context {}
 /// Offers all of it to every plugin; what is not granted refuses when it is called.
 pub(super) fn add_to_linker(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
-    http::add_to_linker(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     EveryRole::add_to_linker::<_, HasSelf<_>>(linker, |context| context)
 }

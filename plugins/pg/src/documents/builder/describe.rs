@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 pub(super) fn mapping(index: &Index) -> Result<Mapping> {
     let fields = match &index.origin_of_documents {
         DocumentOrigin::Rows { schema, table } => {
-            let table = index.known.table(schema, table);
+            let table = index.catalog.table(schema, table);
             table.map(|table| table.columns.iter().map(row_field).collect()).unwrap_or_default()
         }
         DocumentOrigin::Schema { schema, .. } => schema_fields(schema),

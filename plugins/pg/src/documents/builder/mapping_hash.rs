@@ -16,7 +16,7 @@ pub(super) fn of(index: &Index) -> Result<String> {
     match &index.origin_of_documents {
         DocumentOrigin::Rows { schema, table } => {
             hash.add(ROWS);
-            if let Some(table) = index.known.table(schema, table) {
+            if let Some(table) = index.catalog.table(schema, table) {
                 rows(table, &mut hash);
             }
         }
@@ -24,10 +24,10 @@ pub(super) fn of(index: &Index) -> Result<String> {
             hash.add(DOCUMENTS);
             hash.add(&schema.hash());
             for table in index.bare.tables() {
-                hash.add(&index.known.of_plan(table)?.oid.to_string());
+                hash.add(&index.catalog.of_plan(table)?.oid.to_string());
             }
             for node in &index.bare.nodes {
-                let table = index.known.of_plan(&node.table)?;
+                let table = index.catalog.of_plan(&node.table)?;
                 node.key.iter().for_each(|name| hash.add(name));
                 let columns: Vec<&str> = match &node.content {
                     Content::Rows { cells, .. } => cells.iter().map(|cell| cell.column.as_str()).collect(),

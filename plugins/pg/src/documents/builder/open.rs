@@ -31,10 +31,10 @@ impl Index {
         let of = flusso_documents::Table { schema: table.schema.clone(), name: table.name.clone() };
         let plan = rows_of_table(of, &table.key, &columns);
         let origin_of_documents = DocumentOrigin::Rows { schema: table.schema.clone(), table: table.name.clone() };
-        let mut known = TableCatalog::default();
-        known.add(table);
-        let queries = Queries::of(&plan, &known)?;
-        Ok(Self { name, origin_of_documents, known, bare: plan.clone(), plan, queries })
+        let mut catalog = TableCatalog::default();
+        catalog.add(table);
+        let queries = Queries::of(&plan, &catalog)?;
+        Ok(Self { name, origin_of_documents, catalog, bare: plan.clone(), plan, queries })
     }
 
     fn of_schema(session: &mut Session, request: &IndexRequest, text: &str) -> Result<Self> {
@@ -45,11 +45,11 @@ impl Index {
         for note in notes {
             log::warn(&note.to_string(), &[("index", &request.name)]);
         }
-        let known = TableCatalog::of_schema(session, &schema)?;
-        let (plan, queries) = planned(&setting, &origin, &schema, &known)?;
+        let catalog = TableCatalog::of_schema(session, &schema)?;
+        let (plan, queries) = planned(&setting, &origin, &schema, &catalog)?;
         try_out(session, &setting, &origin, &plan, &queries)?;
         let origin_of_documents = DocumentOrigin::Schema { schema: Box::new(schema), origin };
-        Ok(Self { name: request.name.clone(), origin_of_documents, known, bare: plan.clone(), plan, queries })
+        Ok(Self { name: request.name.clone(), origin_of_documents, catalog, bare: plan.clone(), plan, queries })
     }
 
     /// Reads the links of these relations beside the documents from now on, and of no others.
@@ -57,7 +57,7 @@ impl Index {
         let mut plan = self.bare.clone();
         plan.follow(relations);
         if plan != self.plan {
-            self.queries = Queries::of(&plan, &self.known)?;
+            self.queries = Queries::of(&plan, &self.catalog)?;
             self.plan = plan;
         }
         Ok(())
@@ -74,11 +74,11 @@ impl Index {
             }
             DocumentOrigin::Schema { schema, origin } => {
                 let setting = format!("index.{}", self.name);
-                let known = TableCatalog::of_schema(session, schema)?;
-                let (plan, queries) = planned(&setting, origin, schema, &known)?;
+                let catalog = TableCatalog::of_schema(session, schema)?;
+                let (plan, queries) = planned(&setting, origin, schema, &catalog)?;
                 try_out(session, &setting, origin, &plan, &queries)?;
                 let origin_of_documents = DocumentOrigin::Schema { schema: schema.clone(), origin: origin.clone() };
-                Self { name: self.name.clone(), origin_of_documents, known, bare: plan.clone(), plan, queries }
+                Self { name: self.name.clone(), origin_of_documents, catalog, bare: plan.clone(), plan, queries }
             }
         };
         *self = fresh;
@@ -90,13 +90,13 @@ fn planned(
     setting: &str,
     origin: &str,
     schema: &flusso_schema::Schema,
-    known: &TableCatalog,
+    catalog: &TableCatalog,
 ) -> Result<(Plan, Queries)> {
-    let plan = Plan::of_schema(schema, known).map_err(|problems| {
+    let plan = Plan::of_schema(schema, catalog).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(|problem| format!("{origin}: {problem}")).collect();
         Error::configuration(setting, lines.join("\n"))
     })?;
-    for table in known.tables() {
+    for table in catalog.tables() {
         let root =
             plan.nodes.first().is_some_and(|root| root.table.schema == table.schema && root.table.name == table.name);
         // A junction may do without a key of its own, and the root's may be declared.
@@ -109,7 +109,7 @@ fn planned(
             ));
         }
     }
-    let queries = Queries::of(&plan, known)?;
+    let queries = Queries::of(&plan, catalog)?;
     Ok((plan, queries))
 }
 

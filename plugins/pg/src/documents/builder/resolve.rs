@@ -65,11 +65,11 @@ pub(super) fn resolver(indexes: &[Index], manages: bool) -> Result<Resolver> {
             (DocumentOrigin::Rows { .. }, None) => None,
         })
         .collect();
-    let tables = indexes.iter().flat_map(|index| index.known.tables());
+    let tables = indexes.iter().flat_map(|index| index.catalog.tables());
     let facts: Vec<_> = tables.map(|table| facts(table, manages)).collect();
     Resolver::new(&documents, &facts).map_err(|problem| Error::configuration("index", problem.to_string()))
 }
 
 pub(super) fn table<'a>(indexes: &'a [Index], name: &TableName) -> Option<&'a Table> {
-    indexes.iter().find_map(|index| index.known.table(&name.schema, &name.name))
+    indexes.iter().find_map(|index| index.catalog.table(&name.schema, &name.name))
 }

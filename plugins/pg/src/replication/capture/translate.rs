@@ -126,7 +126,7 @@ impl Capture {
         let named = |followed: &FollowedTable| {
             followed.interest.table.schema == relation.schema && followed.interest.table.name == relation.name
         };
-        let place = self.followed.iter().position(|followed| followed.known.oid == relation.oid);
+        let place = self.followed.iter().position(|followed| followed.table.oid == relation.oid);
         let place = place.or_else(|| self.followed.iter().position(named));
         let Some(place) = place else {
             self.relations.insert(relation.oid, None);
