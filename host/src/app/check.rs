@@ -26,14 +26,14 @@ pub async fn check(config: Config, folders: &Folders, online: bool) -> Result<Ve
         findings.push(Finding::new(Level::Warning, "configuration", "configuration", note));
     }
     let mut plugins = Plugins::new(Places::new(&folders.plugins));
-    let placed = config.place(|plugin| plugins.look(plugin))?;
+    let assigned = config.assign_roles(|plugin| plugins.look(plugin))?;
     let runtime = Runtime::new(folders.cache.clone().or_else(crate::plugin::wasm::default_cache).as_deref())?;
-    let sinks = placed.sinks.iter().filter_map(|sink| match sink {
+    let sinks = assigned.sinks.iter().filter_map(|sink| match sink {
         Sink::Plugin(plugin) => Some(plugin),
         Sink::Stdout { .. } => None,
     });
     let mut usable = true;
-    for plugin in std::iter::once(&placed.source).chain(&placed.builder).chain(sinks) {
+    for plugin in std::iter::once(&assigned.source).chain(&assigned.builder).chain(sinks) {
         let subject = format!("{} ({})", plugin.settings.part(), plugin.plugin);
         let finding = match look(&mut plugins, &runtime, plugin).await {
             Ok(message) => Finding::new(Level::Ok, "plugin", subject, message),
@@ -42,7 +42,7 @@ pub async fn check(config: Config, folders: &Folders, online: bool) -> Result<Ve
         usable &= finding.level == Level::Ok;
         findings.push(finding);
     }
-    for sink in placed.sinks.iter().filter(|sink| matches!(sink, Sink::Stdout { .. })) {
+    for sink in assigned.sinks.iter().filter(|sink| matches!(sink, Sink::Stdout { .. })) {
         let message = "documents go to standard output, one line each";
         findings.push(Finding::new(Level::Ok, "standard-output", format!("sink {:?}", sink.name()), message));
     }
@@ -50,7 +50,7 @@ pub async fn check(config: Config, folders: &Folders, online: bool) -> Result<Ve
         return Ok(findings);
     }
     let (remembered, links) = (LateScope::default(), LinkTable::default());
-    let mut deployment = Deployment { plugins, runtime, placed, remembered, links };
+    let mut deployment = Deployment { plugins, runtime, assigned, remembered, links };
     findings.extend(diagnose(&config, &mut deployment, online).await?);
     // What a start would stumble over was said by the plugins, and more of it than a start would say.
     if online && findings.iter().all(|finding| finding.level != Level::Error) {
@@ -68,8 +68,8 @@ pub async fn check(config: Config, folders: &Folders, online: bool) -> Result<Ve
 
 /// What the plugins find that can look for themselves.
 async fn diagnose(config: &Config, deployment: &mut Deployment, online: bool) -> Result<Vec<Finding>, AppError> {
-    let source = plugin(deployment, &deployment.placed.source.clone()).await?;
-    let Some(builder) = deployment.placed.builder.clone() else {
+    let source = plugin(deployment, &deployment.assigned.source.clone()).await?;
+    let Some(builder) = deployment.assigned.builder.clone() else {
         return Ok(found(examine(&source, Some(requests(config)), &[], online).await, "source"));
     };
     let builder = plugin(deployment, &builder).await?;

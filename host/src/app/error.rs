@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use crate::config::ConfigError;
 use crate::engine::EngineError;
 use crate::plugin::capability::AddressError;
-use crate::plugin::holding::Standing;
 use crate::plugin::locate::LocateError;
 use crate::plugin::manifest::Refusal;
 use crate::plugin::settings::{Problem, SchemaError};
 use crate::plugin::state::StateError;
+use crate::plugin::stored_index::IndexState;
 use crate::plugin::wasm::{GuestError, PrepareError};
 
 /// Why the host could not do what it was asked to.
@@ -126,13 +126,13 @@ pub enum AppError {
     },
     /// It is needed.
     #[error(
-        "{name:?} is {standing} and needed; what is left over or replaced can be removed, and anything with --force while no host is running"
+        "{name:?} is {state} and needed; what is left over or replaced can be removed, and anything with --force while no host is running"
     )]
     Needed {
         /// What was to be removed.
         name: String,
         /// How it stands.
-        standing: Standing,
+        state: IndexState,
     },
     /// What a running host needs is not removed under it.
     #[error("a host is running, and what is needed is not removed under it; stop it first")]

@@ -3,9 +3,9 @@
 
 mod check;
 mod error;
-mod holdings;
 mod plugins;
-mod running;
+mod remote;
+mod stored_indexes;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use tokio::sync::watch;
 pub use crate::plugin::finding::{Finding, Level, UNREACHABLE};
 pub use check::check;
 pub use error::AppError;
-pub use holdings::{Held, HeldBy, holdings, remove};
-pub use running::{Asked, Standing, reindex, standing};
+pub use remote::{Asked, IndexProgress, index_progress, reindex};
+pub use stored_indexes::{ListedIndex, SinkIndexes, remove, stored_indexes};
 
-use crate::config::{Config, OnError, OnHistoryLoss, Placed, Sink};
+use crate::config::{Assigned, Config, OnError, OnHistoryLoss, Sink};
 use crate::engine::stage;
 use crate::engine::{self, Connected, EngineError, Finished, Observer, Options, Reseed};
 use crate::limits;
@@ -73,7 +73,7 @@ impl RunOptions {
 struct Deployment {
     plugins: Plugins,
     runtime: Runtime,
-    placed: Placed,
+    assigned: Assigned,
     /// What the source keeps, once its folder is known.
     remembered: LateScope,
     /// The link table of the builder that was opened last.
@@ -114,11 +114,11 @@ pub async fn run(
         if !options.once && served.as_ref().is_none_or(|(same, _)| *same != folder) {
             // The one before frees its addresses first.
             drop(served.take());
-            served = Some((folder.clone(), running::serve(&config, &folder, &control).await?));
+            served = Some((folder.clone(), remote::serve(&config, &folder, &control).await?));
         }
         deployment.remember_in(&state)?;
         let sinks = deployment.sinks(&state).await?;
-        let limit = deployment.placed.builder.as_ref().unwrap_or(&deployment.placed.source).limits.links.0;
+        let limit = deployment.assigned.builder.as_ref().unwrap_or(&deployment.assigned.source).limits.links.0;
         let links = state.links(&deployment.links, limit)?;
         let round = Instant::now();
         let ended = connected.run(sinks, Arc::new(state.engine(&links)), shutdown, &registry).await;
@@ -180,10 +180,10 @@ pub async fn discard(
 impl Deployment {
     async fn prepare(config: &Config, folders: &Folders) -> Result<Self, AppError> {
         let mut plugins = Plugins::new(Places::new(&folders.plugins));
-        let placed = config.place(|plugin| plugins.look(plugin))?;
-        plugins.require(&placed.source, Role::Source, "source")?;
-        plugins.require(placed.builder.as_ref().unwrap_or(&placed.source), Role::Builder, "builder")?;
-        for sink in &placed.sinks {
+        let assigned = config.assign_roles(|plugin| plugins.look(plugin))?;
+        plugins.require(&assigned.source, Role::Source, "source")?;
+        plugins.require(assigned.builder.as_ref().unwrap_or(&assigned.source), Role::Builder, "builder")?;
+        for sink in &assigned.sinks {
             if let Sink::Plugin(plugin) = sink {
                 plugins.require(plugin, Role::Sink, "sink")?;
             }
@@ -191,7 +191,7 @@ impl Deployment {
         let cache = folders.cache.clone().or_else(crate::plugin::wasm::default_cache);
         let runtime = Runtime::new(cache.as_deref())?;
         let (remembered, links) = (LateScope::default(), LinkTable::default());
-        Ok(Self { plugins, runtime, placed, remembered, links })
+        Ok(Self { plugins, runtime, assigned, remembered, links })
     }
 
     /// Opens source and builder.
@@ -201,13 +201,13 @@ impl Deployment {
         observer: Arc<dyn Observer>,
         options: Options,
     ) -> Result<Connected, AppError> {
-        let source = self.placed.source.clone();
+        let source = self.assigned.source.clone();
         let prepared = self.plugins.prepare(&self.runtime, &source).await?;
         // Another opening may be of another database, with another folder.
         self.remembered = LateScope::default();
         self.links = LinkTable::default();
         let (remembered, links) = (self.remembered.clone(), self.links.clone());
-        let (source, builder) = match self.placed.builder.clone() {
+        let (source, builder) = match self.assigned.builder.clone() {
             Some(builder) => {
                 let source = self.plugins.plugin(prepared, &source, remembered)?;
                 let prepared = self.plugins.prepare(&self.runtime, &builder).await?;
@@ -225,7 +225,7 @@ impl Deployment {
 
     /// From now on the source keeps what it has to remember in this folder.
     fn remember_in(&mut self, state: &StateFolder) -> Result<(), AppError> {
-        let source = self.placed.source.clone();
+        let source = self.assigned.source.clone();
         let name = self.plugins.check(&source.plugin)?.manifest().name.clone();
         self.remembered.set(state.plugin(&name, &source.instance, source.limits.state.0));
         Ok(())
@@ -234,7 +234,7 @@ impl Deployment {
     /// No two sinks write into one folder: each would cut and append behind the other's back.
     fn check_folders(&mut self) -> Result<(), AppError> {
         let mut taken: Vec<(PathBuf, String)> = Vec::new();
-        for sink in &self.placed.sinks {
+        for sink in &self.assigned.sinks {
             let Sink::Plugin(plugin) = sink else { continue };
             for (path, access) in self.plugins.setup(plugin, LateScope::default())?.grants.folders() {
                 if access != Access::Write {
@@ -255,7 +255,7 @@ impl Deployment {
     async fn sinks(&mut self, state: &StateFolder) -> Result<Vec<Arc<dyn stage::Sink>>, AppError> {
         self.check_folders()?;
         let mut sinks: Vec<Arc<dyn stage::Sink>> = Vec::new();
-        for sink in self.placed.sinks.clone() {
+        for sink in self.assigned.sinks.clone() {
             sinks.push(match sink {
                 Sink::Stdout { name, pretty } => Arc::new(Stdout::new(name, Arc::new(state.host()), pretty)),
                 Sink::Plugin(plugin) => {

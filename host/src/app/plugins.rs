@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::error::AppError;
-use crate::config::{Known, PluginRef, PluginUse};
+use crate::config::{PluginRef, PluginRoles, PluginUse};
 use crate::plugin::capability::{Access, Grants};
 use crate::plugin::links::LinkTable;
 use crate::plugin::locate::Places;
@@ -46,10 +46,10 @@ impl Plugins {
     }
 
     /// What the configuration has to know of a plugin to give it its role.
-    pub(super) fn look(&mut self, plugin: &PluginUse) -> Result<Known, AppError> {
+    pub(super) fn look(&mut self, plugin: &PluginUse) -> Result<PluginRoles, AppError> {
         let checked = self.check(&plugin.plugin)?;
         let manifest = checked.manifest();
-        Ok(Known {
+        Ok(PluginRoles {
             identity: checked.digest().to_string(),
             name: manifest.name.clone(),
             source: manifest.has(Role::Source),

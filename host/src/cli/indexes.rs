@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::args::{Common, Format, Indexes, IndexesAction};
 use super::{failed, print};
-use crate::app::{self, Held, HeldBy, Standing};
+use crate::app::{self, IndexProgress, ListedIndex, SinkIndexes};
 
 pub(super) async fn indexes(common: &Common, wanted: &Indexes) -> ExitCode {
     let config = match common.config() {
@@ -21,51 +21,51 @@ pub(super) async fn indexes(common: &Common, wanted: &Indexes) -> ExitCode {
             Err(error) => failed(&error),
         };
     }
-    let held = match app::holdings(&config, &folders).await {
+    let held = match app::stored_indexes(&config, &folders).await {
         Ok(held) => held,
         Err(error) => return failed(&error),
     };
-    let standings = match app::standing(&config, &folders).await {
-        Ok(standings) => standings,
+    let progress = match app::index_progress(&config, &folders).await {
+        Ok(progress) => progress,
         Err(error) => return failed(&error),
     };
     print(&match wanted.format {
-        Format::Json => serde_json::to_string_pretty(&as_json(&held, standings.as_deref())).unwrap_or_default(),
-        Format::Text => as_text(&held, standings.as_deref()),
+        Format::Json => serde_json::to_string_pretty(&as_json(&held, progress.as_deref())).unwrap_or_default(),
+        Format::Text => as_text(&held, progress.as_deref()),
     })
 }
 
-fn as_json(held: &[HeldBy], standings: Option<&[Standing]>) -> Value {
-    let one = |held: &Held| {
-        let Held { holding, configured } = held;
+fn as_json(held: &[SinkIndexes], progress: Option<&[IndexProgress]>) -> Value {
+    let one = |held: &ListedIndex| {
+        let ListedIndex { stored, configured } = held;
         json!({
-            "name": holding.name, "index": holding.index, "hash": holding.hash, "standing": holding.standing.to_string(),
-            "documents": holding.documents, "bytes": holding.bytes, "seeded": holding.seeded, "configured": configured,
+            "name": stored.name, "index": stored.index, "hash": stored.hash, "standing": stored.state.to_string(),
+            "documents": stored.documents, "bytes": stored.bytes, "seeded": stored.seeded, "configured": configured,
         })
     };
-    let sink = |by: &HeldBy| {
-        let held = by.held.as_ref().map(|held| held.iter().map(one).collect::<Vec<_>>());
+    let sink = |by: &SinkIndexes| {
+        let held = by.indexes.as_ref().map(|held| held.iter().map(one).collect::<Vec<_>>());
         json!({ "sink": by.sink, "holds": held })
     };
-    json!({ "running": standings.is_some(), "indexes": standings, "sinks": held.iter().map(sink).collect::<Vec<_>>() })
+    json!({ "running": progress.is_some(), "indexes": progress, "sinks": held.iter().map(sink).collect::<Vec<_>>() })
 }
 
-fn as_text(held: &[HeldBy], standings: Option<&[Standing]>) -> String {
+fn as_text(held: &[SinkIndexes], progress: Option<&[IndexProgress]>) -> String {
     let mut out = String::new();
     for by in held {
         let _ = writeln!(out, "sink {}", by.sink);
-        match &by.held {
+        match &by.indexes {
             None => out.push_str("  cannot say what it holds\n"),
             Some(held) if held.is_empty() => out.push_str("  holds nothing\n"),
             Some(held) => table(held, &mut out),
         }
     }
-    match standings {
+    match progress {
         None => out.push_str("no host is running"),
-        Some(standings) => {
+        Some(progress) => {
             out.push_str("the host is running");
-            for standing in standings.iter().filter(|standing| standing.state != "seeded") {
-                let Standing { name, state, rows, of } = standing;
+            for standing in progress.iter().filter(|standing| standing.state != "seeded") {
+                let IndexProgress { name, state, rows, of } = standing;
                 let _ = write!(out, "\n  {name}  {state}");
                 if let Some(rows) = rows {
                     let of = of.map(|of| format!(" of about {of}")).unwrap_or_default();
@@ -77,16 +77,16 @@ fn as_text(held: &[HeldBy], standings: Option<&[Standing]>) -> String {
     out
 }
 
-fn table(held: &[Held], out: &mut String) {
-    let width = held.iter().map(|one| one.holding.name.chars().count()).max().unwrap_or_default().min(60);
-    for Held { holding, configured } in held {
-        let documents = holding.documents.map(|count| format!("{count} documents"));
-        let bytes = holding.bytes.map(size);
-        let seeded = if holding.seeded.is_some() { "seeded" } else { "not seeded" };
+fn table(held: &[ListedIndex], out: &mut String) {
+    let width = held.iter().map(|one| one.stored.name.chars().count()).max().unwrap_or_default().min(60);
+    for ListedIndex { stored, configured } in held {
+        let documents = stored.documents.map(|count| format!("{count} documents"));
+        let bytes = stored.bytes.map(size);
+        let seeded = if stored.seeded.is_some() { "seeded" } else { "not seeded" };
         let strange = (*configured == Some(false)).then(|| "not in the configuration".to_owned());
         let words: Vec<String> = documents.into_iter().chain(bytes).chain([seeded.to_owned()]).chain(strange).collect();
-        let standing = holding.standing.to_string();
-        let _ = writeln!(out, "  {:width$}  {standing:8}  {}", holding.name, words.join(", "));
+        let state = stored.state.to_string();
+        let _ = writeln!(out, "  {:width$}  {state:8}  {}", stored.name, words.join(", "));
     }
 }
 
@@ -104,36 +104,41 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin::holding::{Holding, Standing as Stands};
+    use crate::plugin::stored_index::{IndexState, StoredIndex};
 
-    fn held(name: &str, standing: Stands, seeded: bool, configured: bool) -> Held {
-        let holding = Holding {
+    fn held(name: &str, state: IndexState, seeded: bool, configured: bool) -> ListedIndex {
+        let stored = StoredIndex {
             name: name.to_owned(),
             index: "users".to_owned(),
             hash: "1a2b".to_owned(),
-            standing,
+            state,
             documents: Some(20_000),
             bytes: Some(12 << 20),
             seeded: seeded.then(|| "h#1".to_owned()),
         };
-        Held { holding, configured: Some(configured) }
+        ListedIndex { stored, configured: Some(configured) }
     }
 
     #[test]
     fn a_person_sees_what_there_is_and_what_is_going_on() {
         let sinks = [
-            HeldBy {
+            SinkIndexes {
                 sink: "primary".to_owned(),
-                held: Some(vec![
-                    held("users_1a2b_2", Stands::Serving, true, true),
-                    held("users_0f0f_1", Stands::Leftover, false, false),
+                indexes: Some(vec![
+                    held("users_1a2b_2", IndexState::Serving, true, true),
+                    held("users_0f0f_1", IndexState::Leftover, false, false),
                 ]),
             },
-            HeldBy { sink: "files".to_owned(), held: None },
+            SinkIndexes { sink: "files".to_owned(), indexes: None },
         ];
-        let standings = [
-            Standing { name: "users".to_owned(), state: "rebuilding".to_owned(), rows: Some(10), of: Some(20_000) },
-            Standing { name: "orders".to_owned(), state: "seeded".to_owned(), rows: None, of: None },
+        let progress = [
+            IndexProgress {
+                name: "users".to_owned(),
+                state: "rebuilding".to_owned(),
+                rows: Some(10),
+                of: Some(20_000),
+            },
+            IndexProgress { name: "orders".to_owned(), state: "seeded".to_owned(), rows: None, of: None },
         ];
         let wanted = "\
 sink primary
@@ -143,7 +148,7 @@ sink files
   cannot say what it holds
 the host is running
   users  rebuilding, 10 rows of about 20000";
-        assert_eq!(as_text(&sinks, Some(&standings)), wanted);
+        assert_eq!(as_text(&sinks, Some(&progress)), wanted);
         assert_eq!(as_text(&sinks[1..], None), "sink files\n  cannot say what it holds\nno host is running");
         let json = as_json(&sinks, None);
         assert_eq!(json.pointer("/sinks/0/holds/1/standing"), Some(&json!("leftover")));

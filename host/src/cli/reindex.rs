@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::args::{Common, Reindex};
 use super::{Exit, failed, print, say};
-use crate::app::{self, Asked, Standing};
+use crate::app::{self, Asked, IndexProgress};
 
 pub(super) async fn reindex(common: &Common, wanted: &Reindex) -> ExitCode {
     let config = match common.config() {
@@ -13,8 +13,8 @@ pub(super) async fn reindex(common: &Common, wanted: &Reindex) -> ExitCode {
     };
     let index = &wanted.index;
     let mut last = None;
-    let progress = |standing: &Standing| {
-        let Standing { rows, of, state, .. } = standing;
+    let progress = |standing: &IndexProgress| {
+        let IndexProgress { rows, of, state, .. } = standing;
         if last != *rows {
             last = *rows;
             tracing::info!(index, rows, of, "{state}");

@@ -20,7 +20,7 @@ pub enum ConfigError {
     #[error("{place}: {message}")]
     Wrong {
         /// Where it stands.
-        place: Place,
+        place: Location,
         /// What is wrong and what would be right.
         message: String,
     },
@@ -28,7 +28,7 @@ pub enum ConfigError {
     #[error("{place}: the setting `{setting}` refers to {what}, which {problem}")]
     Dangling {
         /// Whose setting it is.
-        place: Place,
+        place: Location,
         /// The setting, with dots.
         setting: String,
         /// What it refers to.
@@ -40,14 +40,14 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// Something wrong at a place.
-    pub fn wrong(place: Place, message: impl Into<String>) -> Self {
+    pub fn wrong(place: Location, message: impl Into<String>) -> Self {
         Self::Wrong { place, message: message.into() }
     }
 }
 
 /// Where a word of the configuration stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// On the command line, in this flag.
     Flag(&'static str),
     /// In a file, at a line (from 1) if it is known.
@@ -66,14 +66,14 @@ pub enum Place {
     },
 }
 
-impl Place {
+impl Location {
     /// A part of a file, or of the command line.
     pub fn part(path: Option<&Path>, part: impl Into<String>) -> Self {
         Self::Part { path: path.map(Path::to_path_buf), part: part.into() }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag(flag) => write!(f, "{flag}"),

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
-use super::error::{ConfigError, Place, nearest};
+use super::error::{ConfigError, Location, nearest};
 use super::units::{Bytes, Time};
 
 use crate::limits;
@@ -267,7 +267,7 @@ impl File {
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1);
-            ConfigError::wrong(Place::File { path: path.to_path_buf(), line }, remedy(error.message()))
+            ConfigError::wrong(Location::File { path: path.to_path_buf(), line }, remedy(error.message()))
         })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::validate::read;
-use super::{ConfigError, Index, OnError, Place, Schema, file};
+use super::{ConfigError, Index, Location, OnError, Schema, file};
 
 pub(super) fn indexes(
     written: Vec<file::Index>,
@@ -18,7 +18,7 @@ pub(super) fn indexes(
     let mut indexes = Vec::new();
     for mut index in written {
         fold(&mut index, notes);
-        let place = || Place::part(path, format!("[[index]] {}", index.name));
+        let place = || Location::part(path, format!("[[index]] {}", index.name));
         if index.name.is_empty() || index.name.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err(ConfigError::wrong(place(), "an index needs a name without spaces"));
         }
@@ -40,7 +40,7 @@ pub(super) fn indexes(
     }
     if any && indexes.is_empty() {
         return Err(ConfigError::wrong(
-            Place::part(path, "[[index]]"),
+            Location::part(path, "[[index]]"),
             "every index is disabled; enable one, or remove them all to get an index for each table with a primary key",
         ));
     }

@@ -6,8 +6,8 @@
 mod error;
 pub mod file;
 mod indexes;
-mod place;
 mod plugin_flag;
+mod role_assignment;
 mod schema;
 mod settings;
 mod units;
@@ -15,10 +15,10 @@ mod validate;
 
 use std::path::PathBuf;
 
-pub use error::{ConfigError, Place, nearest};
+pub use error::{ConfigError, Location, nearest};
 pub use file::{Allow, Batch, Limits, OnError, OnHistoryLoss};
-pub use place::{Known, Placed};
 pub use plugin_flag::PluginFlag;
+pub use role_assignment::{Assigned, PluginRoles};
 pub use schema::{KnownPlugin, json_schema};
 pub use settings::{Reference, Resolved, Settings};
 pub use units::{Bytes, Time};

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, Location};
 
 /// The settings of one plugin.
 #[derive(Clone, Default, PartialEq)]
@@ -149,7 +149,7 @@ impl Settings {
         variable: &impl Fn(&str) -> Option<String>,
     ) -> Result<Value, ConfigError> {
         let dangling = |what: String, problem: String| ConfigError::Dangling {
-            place: Place::part(None, self.part.clone()),
+            place: Location::part(None, self.part.clone()),
             setting: name.to_owned(),
             what,
             problem,

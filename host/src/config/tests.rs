@@ -23,17 +23,17 @@ fn flags(words: &[&str]) -> Overrides {
 }
 
 /// Knows `pg` (also as type `postgres`), `json` (a builder) and `ndjson`.
-fn look(plugin: &PluginUse) -> Result<Known, ConfigError> {
+fn look(plugin: &PluginUse) -> Result<PluginRoles, ConfigError> {
     let name = match plugin.plugin.to_string().as_str() {
         "postgres" => "pg".to_owned(),
         other => other.trim_end_matches(".wasm").to_owned(),
     };
-    let known = Known { identity: name.clone(), name: name.clone(), source: false, builder: false, sink: false };
+    let known = PluginRoles { identity: name.clone(), name: name.clone(), source: false, builder: false, sink: false };
     match name.as_str() {
-        "pg" => Ok(Known { source: true, builder: true, ..known }),
-        "json" => Ok(Known { builder: true, ..known }),
-        "ndjson" => Ok(Known { sink: true, ..known }),
-        _ => Err(ConfigError::wrong(Place::Flag("--plugin"), format!("no plugin `{name}`"))),
+        "pg" => Ok(PluginRoles { source: true, builder: true, ..known }),
+        "json" => Ok(PluginRoles { builder: true, ..known }),
+        "ndjson" => Ok(PluginRoles { sink: true, ..known }),
+        _ => Err(ConfigError::wrong(Location::Flag("--plugin"), format!("no plugin `{name}`"))),
     }
 }
 
@@ -144,8 +144,10 @@ fn a_reserved_variable_wins_over_a_literal_and_not_over_a_reference() {
 fn a_flag_over_the_same_plugin_changes_its_settings() {
     let mut overrides = flags(&["pg,slot=mine,limits.memory=32MiB"]);
     overrides.source.push(("publication", "pub".to_owned()));
-    let placed =
-        load("[source]\ntype = \"postgres\"\nslot = \"a\"\nhost = \"h\"", overrides).unwrap().place(look).unwrap();
+    let placed = load("[source]\ntype = \"postgres\"\nslot = \"a\"\nhost = \"h\"", overrides)
+        .unwrap()
+        .assign_roles(look)
+        .unwrap();
     let settings = placed.source.settings.resolve(|_| None).unwrap();
     assert_eq!(settings.expose(), &serde_json::json!({ "host": "h", "slot": "mine", "publication": "pub" }));
     assert_eq!(placed.source.limits.memory, Bytes(32 << 20));
@@ -154,18 +156,19 @@ fn a_flag_over_the_same_plugin_changes_its_settings() {
 
 #[test]
 fn flags_alone_find_their_roles_and_standard_output_is_the_default_sink() {
-    let placed = load("", flags(&["pg.wasm"])).unwrap().place(look).unwrap();
+    let placed = load("", flags(&["pg.wasm"])).unwrap().assign_roles(look).unwrap();
     assert!(placed.builder.is_none());
     assert!(matches!(placed.sinks.as_slice(), [Sink::Stdout { pretty: false, .. }]));
 
-    let placed = load("", flags(&["ndjson,path=a", "pg", "json", "ndjson,path=b"])).unwrap().place(look).unwrap();
+    let placed =
+        load("", flags(&["ndjson,path=a", "pg", "json", "ndjson,path=b"])).unwrap().assign_roles(look).unwrap();
     assert_eq!(placed.builder.unwrap().instance, "builder");
     assert_eq!(placed.sinks.iter().map(Sink::name).collect::<Vec<_>>(), ["ndjson", "ndjson-2"]);
 }
 
 #[test]
 fn no_source_and_two_sources_are_refused() {
-    let message = load("", flags(&["ndjson"])).unwrap().place(look).unwrap_err().to_string();
+    let message = load("", flags(&["ndjson"])).unwrap().assign_roles(look).unwrap_err().to_string();
     assert!(message.contains("there is no source; name one with --plugin"), "{message}");
 }
 

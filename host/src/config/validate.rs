@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Allow, Config, ConfigError, DEFAULT_FILE, Limits, Overrides, Place, PluginFlag, PluginRef, PluginUse, Server,
+    Allow, Config, ConfigError, DEFAULT_FILE, Limits, Location, Overrides, PluginFlag, PluginRef, PluginUse, Server,
     Settings, Sink, file, indexes, nearest,
 };
 
@@ -37,7 +37,7 @@ impl Config {
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         let base = path.as_deref().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default();
-        let place = |part: &str| Place::part(path.as_deref(), part);
+        let place = |part: &str| Location::part(path.as_deref(), part);
 
         let prefix = overrides.prefix.or(file.prefix).unwrap_or_default();
         if prefix.len() > 50 || prefix.chars().any(char::is_uppercase) {
@@ -140,7 +140,7 @@ fn sink_from_table(
     name: &str,
     part: &str,
     base: &Path,
-    place: &Place,
+    place: &Location,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Sink, ConfigError> {
     let mut plugin = from_table(table, name, part, base);
@@ -170,7 +170,7 @@ fn reserved_variable(sink: &str, kind: &str, setting: &str) -> String {
         .collect()
 }
 
-pub(super) fn stdout(name: &str, settings: &Settings, place: &Place) -> Result<Sink, ConfigError> {
+pub(super) fn stdout(name: &str, settings: &Settings, place: &Location) -> Result<Sink, ConfigError> {
     if let Some(unknown) = settings.names().find(|key| *key != "pretty") {
         let near = nearest(unknown, ["pretty"]).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         return Err(ConfigError::wrong(place.clone(), format!("unknown key `{unknown}`{near} valid here: pretty")));
@@ -188,7 +188,7 @@ pub(super) fn stdout(name: &str, settings: &Settings, place: &Place) -> Result<S
 
 fn from_flag(flag: PluginFlag) -> Result<PluginUse, ConfigError> {
     let part = format!("--plugin {}", flag.plugin);
-    let place = Place::part(None, part.clone());
+    let place = Location::part(None, part.clone());
     let base = PathBuf::new();
     let mut plugin = PluginUse {
         plugin: plugin_ref(&flag.plugin, &base),

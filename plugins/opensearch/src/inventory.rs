@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use flusso_plugin::{Error, Holding, Inventory, Result, Settings as Given, Standing};
+use flusso_plugin::{Error, IndexState, Inventory, Result, Settings as Given, StoredIndex};
 
 use crate::client::Client;
 use crate::cluster::{self, Found, Mark, Origin};
@@ -34,25 +34,25 @@ impl One {
 }
 
 impl Inventory for OpenSearch {
-    fn list(settings: Given, prefix: String) -> Result<Vec<Holding>> {
+    fn list(settings: Given, prefix: String) -> Result<Vec<StoredIndex>> {
         let (mut client, settings) = opened(&settings)?;
         let all = look(&mut client, &settings, &prefix)?;
-        let mut holdings = Vec::new();
+        let mut stored = Vec::new();
         for one in &all {
             // What sleeps does not count what it was given.
             let documents = if one.found.sleeps { None } else { cluster::count(&mut client, &one.name, "").ok() };
-            holdings.push(Holding {
+            stored.push(StoredIndex {
                 name: one.name.clone(),
                 index: one.names.index.clone(),
                 hash: one.origin.hash.clone(),
-                standing: standing(one, &all),
+                state: index_state(one, &all),
                 documents,
                 bytes: cluster::bytes(&mut client, &one.name),
                 seeded: one.history.clone(),
                 extra: None,
             });
         }
-        Ok(holdings)
+        Ok(stored)
     }
 
     fn remove(settings: Given, prefix: String, name: String, force: bool) -> Result<()> {
@@ -64,11 +64,11 @@ impl Inventory for OpenSearch {
                 _ => refuse(format!("{name} is no index of this deployment; it is not touched")),
             };
         };
-        let stands = match standing(one, &all) {
-            Standing::Leftover | Standing::Replaced => "",
-            Standing::Serving => "serves searches and is kept in step",
-            Standing::Frozen => "serves searches until the one beside it is whole",
-            Standing::Building => "is being filled",
+        let stands = match index_state(one, &all) {
+            IndexState::Leftover | IndexState::Replaced => "",
+            IndexState::Serving => "serves searches and is kept in step",
+            IndexState::Frozen => "serves searches until the one beside it is whole",
+            IndexState::Building => "is being filled",
         };
         if !stands.is_empty() && !force {
             return refuse(format!("index {name} {stands}; it is removed only by force"));
@@ -117,27 +117,27 @@ fn look(client: &mut Client, settings: &Settings, prefix: &str) -> Result<Vec<On
 }
 
 /// How one stands among all.
-fn standing(one: &One, all: &[One]) -> Standing {
+fn index_state(one: &One, all: &[One]) -> IndexState {
     let serving = all.iter().find(|other| other.names.alias == one.names.alias && other.serves());
     match serving {
-        Some(serving) if serving.number > one.number => return Standing::Replaced,
+        Some(serving) if serving.number > one.number => return IndexState::Replaced,
         Some(serving) if serving.number == one.number => {}
-        _ => return Standing::Building,
+        _ => return IndexState::Building,
     }
     let plain = |other: &&One| other.names.index == one.names.index && other.has(&other.names.index);
     let others =
         || all.iter().filter(|other| other.names.index == one.names.index && other.names.alias != one.names.alias);
     if plain(&one) {
         let is_followed = others().any(|other| other.serves() && other.history.is_none());
-        return if is_followed { Standing::Frozen } else { Standing::Serving };
+        return if is_followed { IndexState::Frozen } else { IndexState::Serving };
     }
     match all.iter().find(plain) {
-        Some(_) if one.history.is_none() => Standing::Building,
-        Some(_) => Standing::Leftover,
+        Some(_) if one.history.is_none() => IndexState::Building,
+        Some(_) => IndexState::Leftover,
         // The plain name belongs to another index: the newest one of ours is what is kept in step.
-        None if others().any(|other| other.serves() && other.found.made > one.found.made) => Standing::Leftover,
-        None if one.history.is_none() => Standing::Building,
-        None => Standing::Serving,
+        None if others().any(|other| other.serves() && other.found.made > one.found.made) => IndexState::Leftover,
+        None if one.history.is_none() => IndexState::Building,
+        None => IndexState::Serving,
     }
 }
 
@@ -158,8 +158,8 @@ mod tests {
         }
     }
 
-    fn stand(all: &[One]) -> Vec<Standing> {
-        all.iter().map(|one| standing(one, all)).collect()
+    fn states(all: &[One]) -> Vec<IndexState> {
+        all.iter().map(|one| index_state(one, all)).collect()
     }
 
     const A: &str = "aaaaaaaa";
@@ -167,22 +167,22 @@ mod tests {
 
     #[test]
     fn a_generation_serves_is_filled_or_was_replaced() {
-        let of = |first: &[&str], second: &[&str]| stand(&[one(A, 1, first, 1, true), one(A, 2, second, 2, false)]);
-        assert_eq!(of(&["users", "users_aaaaaaaa"], &[]), [Standing::Serving, Standing::Building]);
-        assert_eq!(of(&[], &["users", "users_aaaaaaaa"]), [Standing::Replaced, Standing::Serving]);
+        let of = |first: &[&str], second: &[&str]| states(&[one(A, 1, first, 1, true), one(A, 2, second, 2, false)]);
+        assert_eq!(of(&["users", "users_aaaaaaaa"], &[]), [IndexState::Serving, IndexState::Building]);
+        assert_eq!(of(&[], &["users", "users_aaaaaaaa"]), [IndexState::Replaced, IndexState::Serving]);
         let unnamed = of(&["users_aaaaaaaa"], &[]);
-        assert_eq!(unnamed, [Standing::Serving, Standing::Building], "the plain name is another's");
+        assert_eq!(unnamed, [IndexState::Serving, IndexState::Building], "the plain name is another's");
     }
 
     #[test]
     fn another_mapping_freezes_what_serves_and_leaves_it_over() {
         let first = one(A, 1, &["users", "users_aaaaaaaa"], 1, true);
         let begun = one(B, 1, &["users_bbbbbbbb"], 2, false);
-        assert_eq!(stand(&[first, begun]), [Standing::Frozen, Standing::Building]);
+        assert_eq!(states(&[first, begun]), [IndexState::Frozen, IndexState::Building]);
         let left = one(A, 1, &["users_aaaaaaaa"], 1, true);
         let whole = one(B, 1, &["users", "users_bbbbbbbb"], 2, true);
-        assert_eq!(stand(&[left.clone(), whole]), [Standing::Leftover, Standing::Serving]);
+        assert_eq!(states(&[left.clone(), whole]), [IndexState::Leftover, IndexState::Serving]);
         let unnamed = one(B, 1, &["users_bbbbbbbb"], 2, true);
-        assert_eq!(stand(&[left, unnamed]), [Standing::Leftover, Standing::Serving]);
+        assert_eq!(states(&[left, unnamed]), [IndexState::Leftover, IndexState::Serving]);
     }
 }

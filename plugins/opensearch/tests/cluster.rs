@@ -10,7 +10,7 @@
 mod server;
 
 use flusso_opensearch::OpenSearch;
-use flusso_plugin::{Document, Error, Inventory as _, Sink as _, Standing};
+use flusso_plugin::{Document, Error, IndexState, Inventory as _, Sink as _};
 use serde_json::{Value, json};
 use server::{Cluster, field, mapping};
 
@@ -350,7 +350,7 @@ fn what_is_held_is_listed_and_what_is_left_over_can_be_removed() {
         let held = OpenSearch::list(cluster.settings(json!({})), cluster.name("")).unwrap();
         let shown = held.into_iter().map(|one| {
             assert!(one.index == cluster.name("users") && one.bytes.is_some(), "{one:?}");
-            (one.name.replace(&cluster.name(""), ""), one.hash, one.standing, one.documents, one.seeded)
+            (one.name.replace(&cluster.name(""), ""), one.hash, one.state, one.documents, one.seeded)
         });
         shown.collect::<Vec<_>>()
     };
@@ -365,8 +365,8 @@ fn what_is_held_is_listed_and_what_is_left_over_can_be_removed() {
     assert_eq!(
         list(),
         [
-            (a.0.clone(), a.1.clone(), Standing::Frozen, Some(2), h.clone()),
-            (b.0.clone(), b.1.clone(), Standing::Building, None, None)
+            (a.0.clone(), a.1.clone(), IndexState::Frozen, Some(2), h.clone()),
+            (b.0.clone(), b.1.clone(), IndexState::Building, None, None)
         ],
         "and not what somebody else made"
     );
@@ -381,7 +381,7 @@ fn what_is_held_is_listed_and_what_is_left_over_can_be_removed() {
     sink.mark_seeded(new, "h".into()).unwrap();
     assert_eq!(
         list(),
-        [(a.0.clone(), a.1, Standing::Leftover, Some(2), h.clone()), (b.0, b.1, Standing::Serving, Some(0), h)]
+        [(a.0.clone(), a.1, IndexState::Leftover, Some(2), h.clone()), (b.0, b.1, IndexState::Serving, Some(0), h)]
     );
     remove("users_aaaaaaaa_1", false).unwrap();
     assert_eq!(list().len(), 1);

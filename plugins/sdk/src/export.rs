@@ -7,9 +7,9 @@ use crate::bindings as b;
 use crate::bindings::diagnosis::exports::flusso::connector::diagnosis::ExaminedIndex;
 use crate::{
     Affected, Builder, Change, Cursor, Diagnosis, Division, Document, DocumentId, Ensured, Error, Event, Examination,
-    Finding, HistoryId, Holding, IndexNumber, IndexRequest, Inspection, Inventory, Key, Mapping, Outcome, Page,
-    PollRequest, Position, Preparation, Range, RangeBuilder, RangedPage, Reader, Relation, Report, Result, Row, Scope,
-    Settings, Sink, Snapshot, Source, TableInterest, TableName, TableNumber, Target, Version,
+    Finding, HistoryId, IndexNumber, IndexRequest, Inspection, Inventory, Key, Mapping, Outcome, Page, PollRequest,
+    Position, Preparation, Range, RangeBuilder, RangedPage, Reader, Relation, Report, Result, Row, Scope, Settings,
+    Sink, Snapshot, Source, StoredIndex, TableInterest, TableName, TableNumber, Target, Version,
 };
 
 /// A type whose one opened value lives in this component instance. Implemented by [`crate::plugin!`].
@@ -121,7 +121,7 @@ impl<T: Diagnosis> b::diagnosis::exports::flusso::connector::diagnosis::Guest fo
 }
 
 impl<T: Inventory> b::inventory::exports::flusso::connector::inventory::Guest for Exported<T> {
-    fn list(settings: String, prefix: String, _extra: Option<String>) -> Result<Vec<Holding>> {
+    fn list(settings: String, prefix: String, _extra: Option<String>) -> Result<Vec<StoredIndex>> {
         T::list(Settings::from_json(settings), prefix)
     }
 

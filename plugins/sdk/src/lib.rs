@@ -41,7 +41,7 @@ pub use bindings::host::flusso::connector::types::{
     Key, Mapping, Op, OtherError, Outcome, Position, Range, Row, RowLinks, TableChanged, TableInterest, TableName,
     TableNumber, Target, Transient, Value, Version,
 };
-pub use bindings::inventory::exports::flusso::connector::inventory::{Holding, Standing};
+pub use bindings::inventory::exports::flusso::connector::inventory::{IndexState, StoredIndex};
 pub use bindings::range_builder::exports::flusso::connector::range_builder::{Ranged, RangedPage};
 pub use bindings::reader::exports::flusso::connector::reader::{Comparison, Condition, Filter, Ordering, Relation};
 pub use bindings::sink::exports::flusso::connector::sink::{Document, Ensured, Rejection, Report};

@@ -1,9 +1,10 @@
 //! The roles as traits. Each function's contract stands at its namesake in `wit/`.
 
 use crate::{
-    Affected, Change, Cursor, Division, Document, DocumentId, Ensured, Error, Finding, HistoryId, Holding, IndexNumber,
+    Affected, Change, Cursor, Division, Document, DocumentId, Ensured, Error, Finding, HistoryId, IndexNumber,
     IndexRequest, Inspection, Key, Mapping, Outcome, Page, PollRequest, Position, Preparation, Range, RangedPage,
-    Relation, Report, Result, Row, Scope, Settings, TableInterest, TableName, TableNumber, Target, Version,
+    Relation, Report, Result, Row, Scope, Settings, StoredIndex, TableInterest, TableName, TableNumber, Target,
+    Version,
 };
 
 /// A store whose changes can be followed. See `wit/source.wit`.
@@ -140,7 +141,7 @@ pub trait Diagnosis: 'static {
 /// Says what a sink holds, and removes it. A sink need not have one. See `wit/inventory.wit`.
 pub trait Inventory: 'static {
     /// Everything that is held for a deployment. Changes nothing.
-    fn list(settings: Settings, prefix: String) -> Result<Vec<Holding>>;
+    fn list(settings: Settings, prefix: String) -> Result<Vec<StoredIndex>>;
     /// Removes one by its name; what is neither left over nor replaced only with `force`.
     fn remove(settings: Settings, prefix: String, name: String, force: bool) -> Result<()>;
 }

@@ -6,14 +6,14 @@ use super::limiter::plain;
 use super::plugin::Plugin;
 use crate::engine::StageError;
 use crate::limits;
-use crate::plugin::holding::{Holding, Standing};
+use crate::plugin::stored_index::{IndexState, StoredIndex};
 
 /// Everything that a sink holds for the deployment with this prefix; `None` where it cannot say.
 ///
 /// # Errors
 ///
 /// When it could not look.
-pub async fn holdings(plugin: &Plugin, prefix: &str) -> Result<Option<Vec<Holding>>, StageError> {
+pub async fn stored_indexes(plugin: &Plugin, prefix: &str) -> Result<Option<Vec<StoredIndex>>, StageError> {
     if plugin.prepared().roles().inventory.is_none() {
         return Ok(None);
     }
@@ -26,17 +26,17 @@ pub async fn holdings(plugin: &Plugin, prefix: &str) -> Result<Option<Vec<Holdin
                 async move { live.exports.inventory()?.call_list(&mut live.store, &settings, &prefix, None).await },
             )
         },
-        |holdings| {
-            Ok(convert::counted(holdings, limits::guest::INVENTORY_ENTRIES, "holdings")?
+        |stored| {
+            Ok(convert::counted(stored, limits::guest::INVENTORY_ENTRIES, "stored indexes")?
                 .into_iter()
-                .map(holding)
+                .map(stored_index)
                 .collect())
         },
     );
     listing.await.map(Some)
 }
 
-/// Removes one that [`holdings`] named. `force`: also what is needed.
+/// Removes one that [`stored_indexes`] named. `force`: also what is needed.
 ///
 /// # Errors
 ///
@@ -57,17 +57,17 @@ pub async fn remove(plugin: &Plugin, prefix: &str, name: &str, force: bool) -> R
 }
 
 /// What a guest says is shown to a person: cut, and without control characters.
-fn holding(found: wit::Holding) -> Holding {
-    Holding {
+fn stored_index(found: wit::StoredIndex) -> StoredIndex {
+    StoredIndex {
         name: plain(&found.name, limits::guest::TEXT_BYTES),
         index: plain(&found.index, limits::guest::TEXT_BYTES),
         hash: plain(&found.hash, limits::guest::TEXT_BYTES),
-        standing: match found.standing {
-            wit::Standing::Serving => Standing::Serving,
-            wit::Standing::Frozen => Standing::Frozen,
-            wit::Standing::Building => Standing::Building,
-            wit::Standing::Replaced => Standing::Replaced,
-            wit::Standing::Leftover => Standing::Leftover,
+        state: match found.state {
+            wit::IndexState::Serving => IndexState::Serving,
+            wit::IndexState::Frozen => IndexState::Frozen,
+            wit::IndexState::Building => IndexState::Building,
+            wit::IndexState::Replaced => IndexState::Replaced,
+            wit::IndexState::Leftover => IndexState::Leftover,
         },
         documents: found.documents,
         bytes: found.bytes,

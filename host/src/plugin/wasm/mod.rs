@@ -52,7 +52,7 @@ pub use context::Setup;
 pub use diagnosis::examine;
 pub use fault::{Fault, GuestError, Origin};
 pub use guest::Guest;
-pub use inventory::{holdings, remove};
+pub use inventory::{remove, stored_indexes};
 pub use limiter::Limits;
 pub use log_dedup::LogDedup;
 pub use plugin::Plugin;

@@ -30,7 +30,7 @@ pub(crate) struct Executor<'s> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expected {
     /// An answer without rows.
-    NoShapeStore,
+    NoRows,
     /// The tables' shapes.
     Shapes,
     /// The rows of a question of so many bytes.
@@ -72,11 +72,11 @@ impl<'s> Executor<'s> {
         let shapes = self.session.prepare(&self.queries.shape_query)?;
         if self.statements.len() > 1 {
             let begin = self.session.prepare("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-            self.session.line_up(&begin, &[]);
-            self.expected.push_back(Expected::NoShapeStore);
+            self.session.line_up(&begin, &[])?;
+            self.expected.push_back(Expected::NoRows);
             self.transaction = Transaction::Open;
         }
-        self.session.line_up(&shapes, &[]);
+        self.session.line_up(&shapes, &[])?;
         self.expected.push_back(Expected::Shapes);
         Ok(())
     }
@@ -103,7 +103,7 @@ impl<'s> Executor<'s> {
         self.session.send()?;
         loop {
             match self.expected.front() {
-                Some(Expected::NoShapeStore) => {
+                Some(Expected::NoRows) => {
                     self.expected.pop_front();
                     self.session.rest()?;
                 }
@@ -155,7 +155,7 @@ impl<'s> Executor<'s> {
         let statement = self.statements.get(node).ok_or_else(|| self.malformed(node))?;
         let size = size(arrays);
         let parameters: Vec<Option<&str>> = arrays.iter().map(|text| Some(text.as_str())).collect();
-        self.session.line_up(statement, &parameters);
+        self.session.line_up(statement, &parameters)?;
         self.expected.push_back(Expected::Rows(size));
         self.under_way += size;
         Ok(())
@@ -172,7 +172,7 @@ impl<'s> Executor<'s> {
             }
         }
         if self.transaction == Transaction::Ending {
-            self.session.line_up(&self.commit, &[]);
+            self.session.line_up(&self.commit, &[])?;
             self.expected.push_back(Expected::End);
             self.transaction = Transaction::Ended;
         }

@@ -56,7 +56,7 @@ impl Lookup for PgLookup<'_> {
             rest = later;
             for question in together {
                 let parameters: Vec<Option<&str>> = question.parameters.iter().map(|it| Some(it.as_str())).collect();
-                self.session.line_up(&question.statement, &parameters);
+                self.session.line_up(&question.statement, &parameters)?;
             }
             self.session.send()?;
             let mut refused = None;

@@ -1,12 +1,13 @@
 //! Authentication: trust, cleartext, md5, SCRAM-SHA-256 with and without channel binding.
 
 use crate::error::{Error, Result, ServerError};
-use crate::protocol::wire::{Cut, Wire, put_text};
+use crate::protocol::wire::{Cut, Wire};
 use crate::settings::Connection;
 use postgres_protocol::authentication::{
     md5_hash,
     sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256},
 };
+use postgres_protocol::message::frontend;
 
 /// Answers the server until it is satisfied. `binding` is the digest of its certificate, under TLS.
 pub(crate) fn authenticate(wire: &mut Wire, connection: &Connection, binding: Option<Vec<u8>>) -> Result<()> {
@@ -27,13 +28,13 @@ pub(crate) fn authenticate(wire: &mut Wire, connection: &Connection, binding: Op
             0 => return Ok(()),
             3 => {
                 let password = password(connection)?.to_owned();
-                wire.put(b'p', |out| put_text(out, &password));
+                wire.put(|out| frontend::password_message(password.as_bytes(), out))?;
                 wire.send()?;
             }
             5 => {
                 let salt: [u8; 4] = cut.bytes(4)?.try_into().unwrap_or_default();
                 let hash = md5_hash(connection.user.as_bytes(), password(connection)?.as_bytes(), salt);
-                wire.put(b'p', |out| put_text(out, &hash));
+                wire.put(|out| frontend::password_message(hash.as_bytes(), out))?;
                 wire.send()?;
             }
             10 => scram(wire, connection, cut, binding.as_ref())?,
@@ -86,16 +87,12 @@ fn scram(wire: &mut Wire, connection: &Connection, mut offered: Cut<'_>, binding
     };
     let mut scram = ScramSha256::new(password(connection)?.as_bytes(), channel);
     let first = scram.message().to_vec();
-    wire.put(b'p', |out| {
-        put_text(out, mechanism);
-        out.extend_from_slice(&u32::try_from(first.len()).unwrap_or(u32::MAX).to_be_bytes());
-        out.extend_from_slice(&first);
-    });
+    wire.put(|out| frontend::sasl_initial_response(mechanism, &first, out))?;
     wire.send()?;
     let challenge = expect(wire, 11)?;
     scram.update(&challenge).map_err(|error| Error::protocol(format_args!("SCRAM: {error}")))?;
     let answer = scram.message().to_vec();
-    wire.put(b'p', |out| out.extend_from_slice(&answer));
+    wire.put(|out| frontend::sasl_response(&answer, out))?;
     wire.send()?;
     let signature = expect(wire, 12)?;
     scram.finish(&signature).map_err(|error| {
@@ -115,7 +112,7 @@ fn expect(wire: &mut Wire, kind: u32) -> Result<Vec<u8>> {
     }
     let mut cut = Cut(body);
     if frame.tag != b'R' || cut.u32()? != kind {
-        return Err(Error::protocol("SCRAM was not gone on with"));
+        return Err(Error::protocol("the server did not continue the SCRAM exchange"));
     }
     Ok(cut.0.to_vec())
 }

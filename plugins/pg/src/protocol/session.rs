@@ -6,8 +6,11 @@ use crate::error::{Error, Result, ServerError};
 use crate::protocol::auth;
 use crate::protocol::tls;
 use crate::protocol::transport;
-use crate::protocol::wire::{Cut, Frame, Wire, put_text};
+use crate::protocol::wire::{Cut, Frame, Wire};
 use crate::settings::Connection;
+use bytes::BytesMut;
+use postgres_protocol::IsNull;
+use postgres_protocol::message::frontend::{self, BindError};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -73,21 +76,14 @@ impl Session {
         let deadline = Instant::now() + CALL_LIMIT;
         let mut wire = Wire::new(transport::connect(&address, CONNECT_TIMEOUT)?, deadline);
         let binding = tls::secure(&mut wire, connection)?;
-        wire.put_untagged(|out| {
-            out.extend_from_slice(&0x0003_0000_u32.to_be_bytes());
-            let mut pair = |name: &str, value: &str| {
-                put_text(out, name);
-                put_text(out, value);
-            };
-            pair("user", &connection.user);
-            pair("database", &connection.database);
-            pair("application_name", &connection.application);
-            if mode == Mode::Replication {
-                pair("replication", "database");
-            }
-            PINNED.iter().for_each(|(name, value)| pair(name, value));
-            out.push(0);
-        });
+        let own = [
+            ("user", connection.user.as_str()),
+            ("database", &connection.database),
+            ("application_name", &connection.application),
+        ];
+        let replication = (mode == Mode::Replication).then_some(("replication", "database"));
+        let parameters = own.into_iter().chain(replication).chain(PINNED.iter().copied());
+        wire.put(|out| frontend::startup_message(parameters, out))?;
         wire.send()?;
         auth::authenticate(&mut wire, connection, binding)?;
         let mut session = Self { wire, pid: 0, version: 0, statements: HashMap::new(), in_transaction: false };
@@ -121,7 +117,7 @@ impl Session {
 
     /// Runs statements without parameters; the rows of all of them.
     pub fn simple(&mut self, sql: &str) -> Result<Vec<TextRow>> {
-        self.wire.put(b'Q', |out| put_text(out, sql));
+        self.wire.put(|out| frontend::query(sql, out))?;
         self.wire.send()?;
         let mut rows = Vec::new();
         while let Some(frame) = self.next_row()? {
@@ -141,12 +137,11 @@ impl Session {
             return Ok(statement.clone());
         }
         let name = format!("s{}", self.statements.len());
-        self.wire.put(b'P', |out| {
-            put_text(out, &name);
-            put_text(out, sql);
-            out.extend_from_slice(&0_u16.to_be_bytes());
-        });
-        self.wire.put(b'S', |_| {});
+        self.wire.put(|out| {
+            frontend::parse(&name, sql, [], out)?;
+            frontend::sync(out);
+            Ok(())
+        })?;
         self.wire.send()?;
         while self.next_row()?.is_some() {}
         let statement = Statement { name };
@@ -162,33 +157,29 @@ impl Session {
 
     /// Sends a prepared statement off with its parameters, all as text; its rows are read with [`Session::next_row`].
     pub fn execute(&mut self, statement: &Statement, parameters: &[Option<&str>]) -> Result<()> {
-        self.line_up(statement, parameters);
+        self.line_up(statement, parameters)?;
         self.wire.send()
     }
 
     /// The same, but it leaves with whatever is sent next: two statements, one way to the server and back.
-    pub fn line_up(&mut self, statement: &Statement, parameters: &[Option<&str>]) {
-        self.wire.put(b'B', |out| {
-            out.push(0);
-            put_text(out, &statement.name);
-            out.extend_from_slice(&0_u16.to_be_bytes());
-            out.extend_from_slice(&u16::try_from(parameters.len()).unwrap_or(u16::MAX).to_be_bytes());
-            for parameter in parameters {
-                match parameter {
-                    Some(text) => {
-                        out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
-                        out.extend_from_slice(text.as_bytes());
-                    }
-                    None => out.extend_from_slice(&u32::MAX.to_be_bytes()),
+    pub fn line_up(&mut self, statement: &Statement, parameters: &[Option<&str>]) -> Result<()> {
+        self.wire.put(|out| {
+            let text = |parameter: &Option<&str>, out: &mut BytesMut| match parameter {
+                Some(text) => {
+                    out.extend_from_slice(text.as_bytes());
+                    Ok(IsNull::No)
                 }
-            }
-            out.extend_from_slice(&0_u16.to_be_bytes());
-        });
-        self.wire.put(b'E', |out| {
-            out.push(0);
-            out.extend_from_slice(&0_u32.to_be_bytes());
-        });
-        self.wire.put(b'S', |_| {});
+                None => Ok(IsNull::Yes),
+            };
+            let bound = frontend::bind("", &statement.name, [], parameters, text, [], out);
+            bound.map_err(|error| match error {
+                BindError::Conversion(error) => std::io::Error::other(error),
+                BindError::Serialization(error) => error,
+            })?;
+            frontend::execute("", 0, out)?;
+            frontend::sync(out);
+            Ok(())
+        })
     }
 
     /// Sends what is lined up.

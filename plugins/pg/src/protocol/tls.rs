@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::protocol::transport::Verification;
 use crate::protocol::wire::Wire;
 use crate::settings::{Connection, TlsMode};
+use postgres_protocol::message::frontend;
 
 /// Asks for TLS as `sslmode` says; the digest for channel binding.
 pub(crate) fn secure(wire: &mut Wire, connection: &Connection) -> Result<Option<Vec<u8>>> {
@@ -14,7 +15,10 @@ pub(crate) fn secure(wire: &mut Wire, connection: &Connection) -> Result<Option<
     if connection.tls == TlsMode::Prefer {
         return Ok(None);
     }
-    wire.put_untagged(|out| out.extend_from_slice(&80_877_103_u32.to_be_bytes()));
+    wire.put(|out| {
+        frontend::ssl_request(out);
+        Ok(())
+    })?;
     wire.send()?;
     match wire.receive_byte()? {
         b'S' => {
@@ -24,7 +28,7 @@ pub(crate) fn secure(wire: &mut Wire, connection: &Connection) -> Result<Option<
                 TlsMode::VerifyCa => Verification::Authority,
                 // As libpq does: an authority that was named is checked.
                 TlsMode::Require if roots.is_some() => Verification::Authority,
-                _ => Verification::NoShapeStore,
+                _ => Verification::None,
             };
             wire.start_tls(&connection.host, verification, roots.as_deref())
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verification {
     /// Nothing.
-    NoShapeStore,
+    None,
     /// Signed by a trusted authority.
     Authority,
     /// Signed by a trusted authority, for this name.
@@ -68,7 +68,7 @@ mod guest {
             let options = TlsOptions {
                 server_name: name.to_owned(),
                 verification: match verification {
-                    Verification::NoShapeStore => net::Verification::None,
+                    Verification::None => net::Verification::None,
                     Verification::Authority => net::Verification::Authority,
                     Verification::Full => net::Verification::Full,
                 },

@@ -1,9 +1,11 @@
-//! Messages of the PostgreSQL protocol over a transport: framing, buffering, and the few messages a client sends.
+//! Messages of the PostgreSQL protocol over a transport: framing and buffering. What is sent is written by
+//! `postgres_protocol::message::frontend`.
 //!
 //! A message is handed out as a slice of the read buffer, so rows are rendered from where they arrived.
 
 use crate::error::{Error, Result};
 use crate::protocol::transport::{Transport, Verification};
+use bytes::BytesMut;
 use std::time::{Duration, Instant};
 
 /// Bytes asked for at once.
@@ -25,14 +27,14 @@ pub struct Wire {
     transport: Box<dyn Transport>,
     input: Vec<u8>,
     at: usize,
-    output: Vec<u8>,
+    output: BytesMut,
     deadline: Instant,
 }
 
 impl Wire {
     /// Over an open connection; reads fail after `deadline`.
     pub fn new(transport: Box<dyn Transport>, deadline: Instant) -> Self {
-        Self { transport, input: Vec::new(), at: 0, output: Vec::new(), deadline }
+        Self { transport, input: Vec::new(), at: 0, output: BytesMut::new(), deadline }
     }
 
     /// From now on waiting ends after `time`.
@@ -100,21 +102,13 @@ impl Wire {
         Ok(true)
     }
 
-    /// Puts a message into the send buffer.
-    pub fn put(&mut self, tag: u8, body: impl FnOnce(&mut Vec<u8>)) {
-        self.output.push(tag);
-        self.put_untagged(body);
-    }
-
-    /// The same without a tag: the messages of the start.
-    pub fn put_untagged(&mut self, body: impl FnOnce(&mut Vec<u8>)) {
-        let at = self.output.len();
-        self.output.extend_from_slice(&[0; 4]);
-        body(&mut self.output);
-        let length = u32::try_from(self.output.len() - at).unwrap_or(u32::MAX);
-        if let Some(place) = self.output.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<4>()) {
-            *place = length.to_be_bytes();
-        }
+    /// Adds messages to the send buffer. A text in them cannot hold a zero byte, which ends a text in the protocol.
+    pub fn put(&mut self, message: impl FnOnce(&mut BytesMut) -> std::io::Result<()>) -> Result<()> {
+        let before = self.output.len();
+        message(&mut self.output).map_err(|error| {
+            self.output.truncate(before);
+            Error::Fatal(format!("a message to the server cannot be written: {error}"))
+        })
     }
 
     /// Sends everything put.
@@ -149,12 +143,6 @@ impl Wire {
     ) -> Result<Option<Vec<u8>>> {
         self.transport.start_tls(name, verification, roots)
     }
-}
-
-/// Appends a string and its end.
-pub fn put_text(out: &mut Vec<u8>, text: &str) {
-    out.extend(text.bytes().filter(|byte| *byte != 0));
-    out.push(0);
 }
 
 /// Reads big-endian numbers, strings and slices off the front of a message; never past its end.

@@ -4,6 +4,7 @@ use crate::error::{Error, Result, ServerError};
 use crate::protocol::session::{Session, TextRow};
 use crate::protocol::sql;
 use crate::replication::position::{Lsn, Origin};
+use postgres_protocol::message::frontend;
 use std::time::Duration;
 
 /// What the server is.
@@ -195,12 +196,8 @@ impl SlotCreation {
     /// Sends the statement.
     pub(crate) fn begin(mut session: Session, name: &str) -> Result<Self> {
         let wire = session.wire();
-        wire.put(b'Q', |out| {
-            crate::protocol::wire::put_text(
-                out,
-                &format!("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput NOEXPORT_SNAPSHOT", sql::name(name)),
-            )
-        });
+        let command = format!("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput NOEXPORT_SNAPSHOT", sql::name(name));
+        wire.put(|out| frontend::query(&command, out))?;
         wire.send()?;
         Ok(Self { session })
     }

@@ -5,6 +5,8 @@ use crate::protocol::session::Session;
 use crate::protocol::sql;
 use crate::protocol::wire::{Cut, Frame};
 use crate::replication::position::Lsn;
+use bytes::{BufMut, BytesMut};
+use postgres_protocol::message::frontend;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The longest time between two status updates; the server's `wal_sender_timeout` is a minute by default.
@@ -37,7 +39,7 @@ impl Stream {
             sql::text(&sql::name(publication))
         );
         let wire = session.wire();
-        wire.put(b'Q', |out| crate::protocol::wire::put_text(out, &command));
+        wire.put(|out| frontend::query(&command, out))?;
         wire.send()?;
         loop {
             let frame = wire.receive()?;
@@ -71,13 +73,13 @@ impl Stream {
         let now = u64::try_from(now).unwrap_or(0).wrapping_sub(crate::replication::pgoutput::unix_micros(0));
         let lsn = self.confirmed.0;
         let wire = self.session.wire();
-        wire.put(b'd', |out| {
-            out.push(b'r');
-            for number in [lsn, lsn, lsn, now] {
-                out.extend_from_slice(&number.to_be_bytes());
-            }
-            out.push(u8::from(want_reply));
-        });
+        wire.put(|out| {
+            let mut status = BytesMut::with_capacity(34);
+            status.put_u8(b'r');
+            [lsn, lsn, lsn, now].into_iter().for_each(|number| status.put_u64(number));
+            status.put_u8(u8::from(want_reply));
+            frontend::CopyData::new(status).map(|message| message.write(out))
+        })?;
         wire.send()?;
         self.reported = Instant::now();
         Ok(())
@@ -122,10 +124,16 @@ impl Stream {
         self.status(false)?;
         let wire = self.session.wire();
         wire.within(Duration::from_secs(1));
-        wire.put(b'c', |_| {});
+        wire.put(|out| {
+            frontend::copy_done(out);
+            Ok(())
+        })?;
         wire.send()?;
         while wire.receive()?.tag != b'Z' {}
-        wire.put(b'X', |_| {});
+        wire.put(|out| {
+            frontend::terminate(out);
+            Ok(())
+        })?;
         wire.send()
     }
 }

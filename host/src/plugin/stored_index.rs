@@ -1,10 +1,10 @@
-//! What a sink holds, as `flusso-host indexes` shows it.
+//! The indexes that a sink holds, as `flusso-host indexes` shows it.
 
 use std::fmt;
 
-/// How something that a sink holds stands.
+/// The state of an index that a sink holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum IndexState {
     /// Searches find it, and it is kept in step.
     Serving,
     /// Searches find it, and it is written to no more, until the one beside it is whole.
@@ -17,14 +17,14 @@ pub enum Standing {
     Leftover,
 }
 
-impl Standing {
-    /// Whether it may be removed without anybody missing it.
+impl IndexState {
+    /// Whether it may be removed at any time.
     pub fn is_spare(self) -> bool {
         matches!(self, Self::Replaced | Self::Leftover)
     }
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for IndexState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Serving => "serving",
@@ -36,17 +36,17 @@ impl fmt::Display for Standing {
     }
 }
 
-/// Something that a sink holds for an index.
+/// An index that a sink holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holding {
+pub struct StoredIndex {
     /// Its name in the store.
     pub name: String,
     /// The index it is for, with the prefix.
     pub index: String,
     /// The mapping's hash, or its beginning.
     pub hash: String,
-    /// How it stands.
-    pub standing: Standing,
+    /// Its state.
+    pub state: IndexState,
     /// How many documents there are, if known.
     pub documents: Option<u64>,
     /// How much room it takes, in bytes, if known.

@@ -45,9 +45,9 @@ pub(super) async fn serve(config: &Config, folder: &Path, control: &RunHandle) -
     Ok(server)
 }
 
-/// How one index stands in a running host.
+/// The state of one index in a running host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct IndexProgress {
     /// Its name, without the prefix.
     pub name: String,
     /// `unseeded`, `seeding`, `rebuilding` or `seeded`.
@@ -60,7 +60,7 @@ pub struct Standing {
 
 #[derive(Deserialize)]
 struct Indexes {
-    indexes: Vec<Standing>,
+    indexes: Vec<IndexProgress>,
 }
 
 /// What came of asking for a rebuild.
@@ -80,7 +80,7 @@ pub enum Asked {
     Unknown(String),
 }
 
-/// Asks the running host to build an index anew, and waits for its end unless told otherwise. `progress` hears how far it is.
+/// Asks the running host to rebuild an index, and waits for its end if `wait`. `progress` is called with the state meanwhile.
 ///
 /// # Errors
 ///
@@ -90,7 +90,7 @@ pub async fn reindex(
     folders: &Folders,
     index: &str,
     wait: bool,
-    mut progress: impl FnMut(&Standing),
+    mut progress: impl FnMut(&IndexProgress),
 ) -> Result<Asked, AppError> {
     let folder = folder(config, folders).await?;
     let failed = |source| AppError::Ask { folder: folder.clone(), source };
@@ -119,21 +119,21 @@ pub async fn reindex(
             // Between two rounds.
             continue;
         }
-        let standings = serde_json::from_value::<Indexes>(body).map(|all| all.indexes).unwrap_or_default();
-        match standings.iter().find(|standing| standing.name == index) {
-            Some(standing) if standing.state == "seeded" => return Ok(Asked::Done),
-            Some(standing) => progress(standing),
+        let indexes = serde_json::from_value::<Indexes>(body).map(|all| all.indexes).unwrap_or_default();
+        match indexes.iter().find(|one| one.name == index) {
+            Some(one) if one.state == "seeded" => return Ok(Asked::Done),
+            Some(one) => progress(one),
             None => {}
         }
     }
 }
 
-/// How every index stands in the running host; none: no host is running.
+/// The state of every index in the running host; `None`: no host is running.
 ///
 /// # Errors
 ///
 /// When the host cannot be found or asked.
-pub async fn standing(config: &Config, folders: &Folders) -> Result<Option<Vec<Standing>>, AppError> {
+pub async fn index_progress(config: &Config, folders: &Folders) -> Result<Option<Vec<IndexProgress>>, AppError> {
     let folder = folder(config, folders).await?;
     let asked = ask(&folder, "GET", "/indexes").await.map_err(|source| AppError::Ask { folder, source })?;
     Ok(asked.map(|(_, body)| serde_json::from_value::<Indexes>(body).map(|all| all.indexes).unwrap_or_default()))
@@ -143,8 +143,8 @@ fn said(body: &serde_json::Value) -> String {
     body.get("error").and_then(|error| error.as_str()).unwrap_or("the host does not say why").to_owned()
 }
 
-/// Where the host that this configuration describes remembers its progress. Where no file and no folder is named, the source
-/// says what it is called.
+/// The state folder of the host that this configuration describes. Where no file and no folder is named, it follows from the
+/// identity of the source.
 async fn folder(config: &Config, folders: &Folders) -> Result<PathBuf, AppError> {
     if folders.state.is_some() || config.path.is_some() {
         return state_folder(config, folders, "");

@@ -3,11 +3,11 @@
 //! A flag over the same plugin in the file changes its settings; over another source or builder it takes its place; a
 //! further sink is a further sink.
 
-use super::{Config, ConfigError, Limits, Place, PluginRef, PluginUse, Settings, Sink};
+use super::{Config, ConfigError, Limits, Location, PluginRef, PluginUse, Settings, Sink};
 
 /// What is known of a plugin once it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct PluginRoles {
     /// The same for the same artifact, however it was named.
     pub identity: String,
     /// The plugin's own name.
@@ -22,7 +22,7 @@ pub struct Known {
 
 /// Every plugin in its role.
 #[derive(Debug, Clone)]
-pub struct Placed {
+pub struct Assigned {
     /// Where changes come from.
     pub source: PluginUse,
     /// What builds; `None`: the source plugin itself.
@@ -33,17 +33,17 @@ pub struct Placed {
 
 impl Config {
     /// Gives every plugin its role. `look` finds a plugin and says what it is.
-    pub fn place<E: From<ConfigError>>(
+    pub fn assign_roles<E: From<ConfigError>>(
         &self,
-        mut look: impl FnMut(&PluginUse) -> Result<Known, E>,
-    ) -> Result<Placed, E> {
+        mut look: impl FnMut(&PluginUse) -> Result<PluginRoles, E>,
+    ) -> Result<Assigned, E> {
         let mut source = self.source.clone();
         let mut builder = self.builder.clone();
         let mut sinks = self.sinks.clone();
         let mut source_by_flag = false;
         for flag in &self.flags {
             if matches!(&flag.plugin, PluginRef::Name(name) if name == "stdout") {
-                let place = Place::part(None, flag.settings.part());
+                let place = Location::part(None, flag.settings.part());
                 sinks.push(super::validate::stdout(&free_name("stdout", &sinks), &flag.settings, &place)?);
                 continue;
             }
@@ -51,7 +51,7 @@ impl Config {
             if known.source {
                 if source_by_flag && !same(source.as_ref(), &known, &mut look)? {
                     return Err(ConfigError::wrong(
-                        Place::Flag("--plugin"),
+                        Location::Flag("--plugin"),
                         format!("`{}` is a second source; there can be one", flag.plugin),
                     )
                     .into());
@@ -64,7 +64,7 @@ impl Config {
                 place_sink(&mut sinks, flag, &known, &mut look)?;
             } else {
                 return Err(ConfigError::wrong(
-                    Place::Flag("--plugin"),
+                    Location::Flag("--plugin"),
                     format!("`{}` is neither a source, a builder nor a sink", flag.plugin),
                 )
                 .into());
@@ -72,7 +72,7 @@ impl Config {
         }
         let Some(mut source) = source else {
             return Err(ConfigError::wrong(
-                Place::part(self.path.as_deref(), "[source]"),
+                Location::part(self.path.as_deref(), "[source]"),
                 "there is no source; name one with --plugin (such as --plugin pg.wasm) or under [source] in a configuration file",
             )
             .into());
@@ -83,14 +83,14 @@ impl Config {
         if sinks.is_empty() {
             sinks.push(Sink::Stdout { name: "stdout".to_owned(), pretty: false });
         }
-        Ok(Placed { source, builder, sinks })
+        Ok(Assigned { source, builder, sinks })
     }
 }
 
 fn same<E>(
     current: Option<&PluginUse>,
-    known: &Known,
-    look: &mut impl FnMut(&PluginUse) -> Result<Known, E>,
+    known: &PluginRoles,
+    look: &mut impl FnMut(&PluginUse) -> Result<PluginRoles, E>,
 ) -> Result<bool, E> {
     Ok(match current {
         Some(current) => look(current)?.identity == known.identity,
@@ -102,8 +102,8 @@ fn merge<E>(
     current: Option<PluginUse>,
     flag: &PluginUse,
     instance: &str,
-    known: &Known,
-    look: &mut impl FnMut(&PluginUse) -> Result<Known, E>,
+    known: &PluginRoles,
+    look: &mut impl FnMut(&PluginUse) -> Result<PluginRoles, E>,
 ) -> Result<PluginUse, E> {
     match current {
         Some(current) if look(&current)?.identity == known.identity => Ok(overlay(current, flag)),
@@ -131,8 +131,8 @@ fn overlay(mut current: PluginUse, flag: &PluginUse) -> PluginUse {
 fn place_sink<E>(
     sinks: &mut Vec<Sink>,
     flag: &PluginUse,
-    known: &Known,
-    look: &mut impl FnMut(&PluginUse) -> Result<Known, E>,
+    known: &PluginRoles,
+    look: &mut impl FnMut(&PluginUse) -> Result<PluginRoles, E>,
 ) -> Result<(), E> {
     let mut alike = Vec::new();
     for (number, sink) in sinks.iter().enumerate() {
