@@ -90,7 +90,7 @@ HBA
         port=$(free_port) || fail "no free port on 127.0.0.1"
         (cd "$work" && as_server "$pg_bin/postgres" -D "$work/data" -p "$port" \
             -c listen_addresses=127.0.0.1 -c unix_socket_directories="$work/socket" -c hba_file="$work/pg_hba.conf" \
-            -c wal_level=logical -c max_replication_slots=100 -c max_wal_senders=100 -c max_connections=200 \
+            -c wal_level=logical -c max_replication_slots=100 -c max_wal_senders=100 -c max_prepared_transactions=10 -c max_connections=200 \
             -c fsync=off -c full_page_writes=off -c autovacuum_naptime=10s -c wal_sender_timeout=10s \
             -c ssl=on -c ssl_cert_file="$work/tls/server.crt" -c ssl_key_file="$work/tls/server.key" -c ssl_ca_file="$work/tls/ca.crt" \
             -c log_min_messages=warning >"$work/server.log" 2>&1) &

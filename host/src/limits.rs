@@ -196,6 +196,8 @@ limits! {
     state {
         /// Bytes of the storage library's page cache.
         CACHE_BYTES: usize = 16 << 20;
+        /// Bytes of a state file up to which it is checked for damage at every start.
+        CHECKED_AT_START_BYTES: u64 = 256 << 20;
         /// Links in the memtable; then they are written in a transaction of their own.
         MEMTABLE_LINKS: usize = 65_536;
         /// Buffers of the memtable that are searched one by one; then they are merged.

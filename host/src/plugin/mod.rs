@@ -6,6 +6,7 @@
 mod address;
 pub mod build;
 pub mod capability;
+mod damage;
 pub mod finding;
 pub mod links;
 pub mod locate;

@@ -10,6 +10,7 @@ use redb::{
     Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction,
 };
 
+use super::damage::guarded;
 use super::links::{LinkTable, Table};
 use crate::engine::stage;
 use crate::limits;
@@ -69,6 +70,28 @@ pub enum StateError {
     /// Reading or writing failed.
     #[error("the state cannot be read or written: {0}; is the disk full, or the file damaged?")]
     Storage(Box<redb::Error>),
+    /// The file's pages are not what was written.
+    #[error(
+        "the state file {} is damaged ({reason}); move it away and start with --reseed, which builds every index again, or restore \
+         it from a copy that was made while no host was running", path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the storage library found.
+        reason: String,
+    },
+    /// The file was written by a version of the storage library that this one does not read.
+    #[error(
+        "the state file {} is of another version of flusso-host ({reason}); start that version, or move the file away and start \
+         with --reseed, which builds every index again", path.display()
+    )]
+    OtherVersion {
+        /// The file.
+        path: PathBuf,
+        /// What the storage library found.
+        reason: String,
+    },
     /// The host is shutting down.
     #[error("the state was asked while the host was shutting down")]
     Gone,
@@ -93,6 +116,7 @@ pub enum Mutation {
 #[derive(Clone)]
 pub struct StateFolder {
     database: Arc<Database>,
+    path: Arc<Path>,
 }
 
 impl StateFolder {
@@ -100,13 +124,23 @@ impl StateFolder {
     pub fn open(folder: &Path) -> Result<Self, StateError> {
         let wrong = |source| StateError::Folder { folder: folder.to_path_buf(), source };
         fs::create_dir_all(folder).map_err(wrong)?;
-        let opened = Database::builder().set_cache_size(limits::state::CACHE_BYTES).create(folder.join(FILE));
-        let database = opened.map_err(|error| match error {
+        let path = folder.join(FILE);
+        let damaged = |reason| StateError::Damaged { path: path.clone(), reason };
+        let refused = |error| match error {
             DatabaseError::DatabaseAlreadyOpen => StateError::InUse { folder: folder.to_path_buf() },
-            DatabaseError::Storage(redb::StorageError::Io(source)) => wrong(source),
-            error => error.into(),
-        })?;
-        Ok(Self { database: Arc::new(database) })
+            DatabaseError::UpgradeRequired(version) => {
+                StateError::OtherVersion { path: path.clone(), reason: format!("file format {version}") }
+            }
+            DatabaseError::Storage(redb::StorageError::Io(source)) if !is_about_the_content(&source) => wrong(source),
+            error => damaged(error.to_string()),
+        };
+        let create = || Database::builder().set_cache_size(limits::state::CACHE_BYTES).create(&path);
+        let mut database = guarded(&path, || create().map_err(refused))?;
+        // A larger file is found to be damaged when the page in question is read, by the same error.
+        if fs::metadata(&path).map_err(wrong)?.len() <= limits::state::CHECKED_AT_START_BYTES {
+            guarded(&path, || database.check_integrity().map_err(refused))?;
+        }
+        Ok(Self { database: Arc::new(database), path: path.into() })
     }
 
     /// Removes the state in a folder, and the folder if nothing else is in it. Says whether there was any.
@@ -140,11 +174,11 @@ impl StateFolder {
 
     /// Keeps a link table here, of at most `limit` bytes.
     pub fn links(&self, links: &LinkTable, limit: u64) -> Result<Table, StateError> {
-        links.open(self.database.clone(), limit)
+        links.open(self.database.clone(), self.path.clone(), limit)
     }
 
     fn scope(&self, name: String, quota: u64) -> Scope {
-        Scope { database: self.database.clone(), name: name.into(), quota, links: None }
+        Scope { database: self.database.clone(), path: self.path.clone(), name: name.into(), quota, links: None }
     }
 }
 
@@ -152,6 +186,7 @@ impl StateFolder {
 #[derive(Clone)]
 pub struct Scope {
     database: Arc<Database>,
+    path: Arc<Path>,
     name: Arc<str>,
     quota: u64,
     links: Option<Table>,
@@ -284,8 +319,14 @@ impl Scope {
         function: impl FnOnce(&Self) -> Result<R, StateError> + Send + 'static,
     ) -> Result<R, StateError> {
         let scope = self.clone();
-        tokio::task::spawn_blocking(move || function(&scope)).await.unwrap_or(Err(StateError::Gone))
+        let call = move || guarded(&scope.path, || function(&scope));
+        tokio::task::spawn_blocking(call).await.unwrap_or(Err(StateError::Gone))
     }
+}
+
+/// Whether an error is about what is in the file, and not about reaching it: a file that is too short, or none of the library's.
+fn is_about_the_content(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData)
 }
 
 fn shared(error: StateError) -> stage::StateError {
@@ -369,6 +410,52 @@ mod tests {
         assert_eq!(scope.get(b"b").ok().flatten(), Some(b"1".to_vec()));
         // Replacing and deleting give back what they free.
         assert!(scope.apply(&[put("a", "1"), put("c", "12345")]).is_ok());
+    }
+
+    /// Opens a state folder whose file was altered, and uses what opens: an error that names the file, never a panic.
+    fn refuses(alter: impl Fn(&mut Vec<u8>)) -> usize {
+        let (folder, state) = folder();
+        let many: Vec<Mutation> =
+            (0..3_000).map(|number| put(&format!("key {number}"), "a value of some length")).collect();
+        assert!(state.host().apply(&many).is_ok());
+        drop(state);
+        let path = folder.path().join(FILE);
+        let mut bytes = fs::read(&path).unwrap_or_default();
+        alter(&mut bytes);
+        assert!(fs::write(&path, bytes).is_ok());
+        let opened = StateFolder::open(folder.path());
+        let used = opened.and_then(|state| {
+            guarded(&path, || {
+                let found = state.host().scan(b"", None, usize::MAX, usize::MAX)?;
+                state.host().apply(&[put("one", "more")])?;
+                Ok(found.len())
+            })
+        });
+        match used {
+            Ok(found) => usize::from(found == 3_000),
+            Err(error) => {
+                let text = error.to_string();
+                assert!(text.contains(FILE) && text.contains("--reseed"), "{text}");
+                1
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_by_name_and_never_panics() {
+        let mut good = 0;
+        for at in (0..120).map(|step| step * 4_099 + 13) {
+            good += refuses(|bytes| {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= 0x55;
+                }
+            });
+        }
+        // A flipped bit of a page that is in use is found; nothing else may change what is read.
+        assert_eq!(good, 120);
+        assert_eq!(refuses(|bytes| bytes.truncate(bytes.len() / 2)), 1);
+        assert_eq!(refuses(|bytes| bytes.fill(0)), 1);
+        assert_eq!(refuses(|bytes| *bytes = b"no state at all".repeat(1_000)), 1);
     }
 
     #[test]

@@ -46,7 +46,12 @@ pub fn start(lines: Lines, filter: Option<&str>, screen: &Screen) -> Result<(), 
         return Err(FilterError::Word(word.to_owned()));
     }
     let filter = EnvFilter::builder().parse(format!("wasmtime=warn,cranelift=warn,hyper=warn,rustls=warn,{asked}"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen.clone()).with_target(false);
+    // A log whose reader is gone, or whose disk is full, is no reason to stop: what cannot be written is lost.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(screen.clone())
+        .with_target(false)
+        .log_internal_errors(false);
     // A second start in one process (a test) keeps the first.
     let _ = match lines {
         Lines::Text => builder.with_ansi(screen.is_colourful()).try_init(),

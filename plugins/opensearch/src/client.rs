@@ -134,12 +134,16 @@ impl Client {
             return Err(Error::transient(format!("{} at {} was not answered in time", sent.what, self.address())));
         }
         match sent.transport.read(READ_BYTES, left.min(wait)) {
-            Ok(bytes) => sent.decoder.feed(&bytes).map_err(|malformed| {
-                let text = format!("the answer of {} to {} cannot be read: {}", self.address(), sent.what, malformed.0);
-                Error::transient(text)
-            }),
+            Ok(bytes) => {
+                let answer = sent.decoder.feed(&bytes).map_err(|malformed| {
+                    let text =
+                        format!("the answer of {} to {} cannot be read: {}", self.address(), sent.what, malformed.0);
+                    Error::transient(text)
+                })?;
+                self.of_cluster(&sent.what, answer)
+            }
             Err(broken) => match sent.decoder.ended() {
-                Some(answer) => Ok(Some(answer)),
+                Some(answer) => self.of_cluster(&sent.what, Some(answer)),
                 None if sent.reused && sent.decoder.is_untouched() => {
                     self.idle.clear();
                     self.again(sent)?;
@@ -147,6 +151,16 @@ impl Client {
                 }
                 None => Err(self.lost(&sent.what, &broken)),
             },
+        }
+    }
+
+    /// Only what the cluster wrote decides about documents and indexes; anything else is waited for.
+    fn of_cluster(&self, what: &str, answer: Option<Response>) -> Result<Option<Response>> {
+        match answer.as_ref().and_then(|answer| Some((answer.status, answer.foreign()?))) {
+            Some((status, said)) => {
+                Err(Error::transient(format!("{what} at {} was answered {status} by {said}", self.address())))
+            }
+            None => Ok(answer),
         }
     }
 

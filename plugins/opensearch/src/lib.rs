@@ -27,6 +27,7 @@ mod clear;
 mod client;
 mod cluster;
 mod cluster_error;
+mod document_id;
 mod http;
 mod indexes;
 mod inventory;

@@ -6,8 +6,12 @@ use serde_json::{Map, Value, json};
 use crate::analysis::{self, CODE, LOWERCASE, PROSE, rank_name};
 use crate::settings::Settings;
 
-/// Longer values are kept and not indexed in a keyword sub-field: a term has at most 32 766 bytes.
+/// Longer values are kept and not indexed in a keyword sub-field.
 const IGNORE_ABOVE: u32 = 256;
+/// A longer keyword is kept and not indexed: a term has at most 32 766 bytes, a character up to four of them.
+const KEYWORD_IGNORE_ABOVE: u32 = 8_191;
+/// Nested objects that one document may have, beside the cluster's 10 000.
+const NESTED_OBJECTS: u32 = 1_000_000;
 /// Fields that an index may have by the cluster's default; sub-fields count.
 const DEFAULT_FIELD_LIMIT: usize = 1_000;
 /// The same for nested fields.
@@ -32,10 +36,15 @@ pub(crate) fn body(mapping: &Mapping, settings: &Settings) -> Result<Value> {
         index.insert("mapping".to_owned(), json!({ "total_fields": { "limit": all + DEFAULT_FIELD_LIMIT / 10 } }));
     }
     let nested = mapping.fields.iter().filter(|field| field.type_ == "nested").count();
-    if nested > DEFAULT_NESTED_LIMIT {
+    if nested > 0 {
         let limits = index.entry("mapping").or_insert_with(|| json!({}));
         if let Some(limits) = limits.as_object_mut() {
-            limits.insert("nested_fields".to_owned(), json!({ "limit": nested }));
+            if nested > DEFAULT_NESTED_LIMIT {
+                limits.insert("nested_fields".to_owned(), json!({ "limit": nested }));
+            }
+            if !settings.strict {
+                limits.insert("nested_objects".to_owned(), json!({ "limit": NESTED_OBJECTS }));
+            }
         }
     }
     // Without fields the builder does not know them either: the cluster finds out.
@@ -64,6 +73,9 @@ fn property(
     let word = field.type_.as_str();
     let mut property = Map::new();
     property.insert("type".to_owned(), json!(type_of(word)));
+    if !settings.strict {
+        property.extend(leniency(type_of(word)));
+    }
     let mut fields = Map::new();
     let exact = json!({ "type": "keyword", "ignore_above": IGNORE_ABOVE });
     let folded = json!({ "type": "keyword", "normalizer": LOWERCASE, "ignore_above": IGNORE_ABOVE });
@@ -98,6 +110,19 @@ fn property(
     }
     property.extend(options);
     Ok(property)
+}
+
+/// What makes the cluster keep a value that it cannot index, in the document and out of the index, instead of refusing the whole
+/// document: `infinity` among dates, `NaN` among numbers, a latitude of 91, a keyword longer than a term may be.
+fn leniency(type_: &str) -> Option<(String, Value)> {
+    match type_ {
+        "keyword" => Some(("ignore_above".to_owned(), json!(KEYWORD_IGNORE_ABOVE))),
+        "long" | "integer" | "short" | "byte" | "double" | "float" | "half_float" | "scaled_float"
+        | "unsigned_long" | "date" | "date_nanos" | "geo_point" | "ip" => {
+            Some(("ignore_malformed".to_owned(), json!(true)))
+        }
+        _ => None,
+    }
 }
 
 /// The cluster's type for a word of the schema language; any other word is the cluster's own.
@@ -159,8 +184,13 @@ mod tests {
         body(&mapping, settings).unwrap_or_else(|error| panic!("{error:?}"))
     }
 
+    /// Without what makes the cluster lenient, to look at types alone.
+    fn strict() -> Settings {
+        Settings { strict: true, ..Settings::default() }
+    }
+
     fn one(word: &str, options: &str, variants: Option<&[&str]>) -> Value {
-        made(vec![field("a", word, options, variants)], &Settings::default())
+        made(vec![field("a", word, options, variants)], &strict())
             .pointer("/mappings/properties/a")
             .cloned()
             .unwrap_or_default()
@@ -212,11 +242,30 @@ mod tests {
         for word in ["keyword", "uuid", "enum"] {
             assert_eq!(one(word, "{}", None), keyword, "{word}");
         }
-        let plain = Settings { auto_subfields: false, ..Settings::default() };
+        let plain = Settings { auto_subfields: false, ..strict() };
         let plain = |word| made(vec![field("a", word, "{}", None)], &plain).pointer("/mappings/properties/a").cloned();
         assert_eq!(plain("text"), Some(json!({ "type": "text" })));
         assert_eq!(plain("identifier"), Some(json!({ "type": "text", "analyzer": "flusso_code" })));
         assert_eq!(plain("keyword"), Some(json!({ "type": "keyword" })));
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_indexed_is_kept_unless_strict() {
+        let lenient = |word: &str, options: &str| {
+            let body = made(vec![field("a", word, options, None)], &Settings::default());
+            body.pointer("/mappings/properties/a").cloned().unwrap_or_default()
+        };
+        for word in ["long", "decimal", "date", "timestamp", "geo_point", "float"] {
+            assert_eq!(lenient(word, "{}")["ignore_malformed"], json!(true), "{word}");
+            assert_eq!(one(word, "{}", None).get("ignore_malformed"), None, "{word}");
+        }
+        for word in ["keyword", "uuid", "enum"] {
+            assert_eq!(lenient(word, "{}")["ignore_above"], json!(8_191), "{word}");
+        }
+        assert_eq!(lenient("date", r#"{"ignore_malformed":false}"#)["ignore_malformed"], json!(false));
+        assert_eq!(lenient("boolean", "{}").get("ignore_malformed"), None, "the cluster has no such option");
+        let body = made(vec![field("a", "nested", "{}", None)], &Settings::default());
+        assert_eq!(body.pointer("/settings/index/mapping/nested_objects/limit"), Some(&json!(1_000_000)));
     }
 
     #[test]
@@ -232,7 +281,7 @@ mod tests {
     #[test]
     fn an_ordered_enum_sorts_by_its_rank() {
         let fields = vec![field("o", "nested", "{}", None), field("o.tier", "enum", "{}", Some(&["free", "paid"]))];
-        let body = made(fields, &Settings { auto_subfields: false, ..Settings::default() });
+        let body = made(fields, &Settings { auto_subfields: false, ..strict() });
         let name = rank_name("o.tier");
         let sort = json!({ "type": "keyword", "normalizer": name, "ignore_above": 256 });
         assert_eq!(body.pointer("/mappings/properties/o/properties/tier/fields/sort"), Some(&sort));
@@ -256,7 +305,7 @@ mod tests {
             "orders": { "type": "nested", "include_in_root": true, "properties": {
                 "items": { "type": "nested", "properties": { "sku": { "type": "long" } } } } },
         });
-        assert_eq!(made(fields, &Settings::default()).pointer("/mappings/properties"), Some(&expected));
+        assert_eq!(made(fields, &strict()).pointer("/mappings/properties"), Some(&expected));
     }
 
     #[test]

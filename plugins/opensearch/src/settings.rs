@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) refresh_interval: String,
     pub(crate) text_analysis: TextAnalysis,
     pub(crate) auto_subfields: bool,
+    /// Whether a value that the cluster cannot index refuses its document.
+    pub(crate) strict: bool,
     pub(crate) meta_index: Option<String>,
     pub(crate) keep_replaced_secs: u64,
 }
@@ -81,6 +83,7 @@ impl Default for Settings {
             refresh_interval: "10s".to_owned(),
             text_analysis: TextAnalysis::Builtin,
             auto_subfields: true,
+            strict: false,
             meta_index: None,
             keep_replaced_secs: 60,
         }

@@ -119,14 +119,26 @@ fn a_request_that_is_too_large_is_halved_until_only_what_is_too_large_itself_is_
         let large = lines.len() > 3 || lines.iter().any(|line| line.id == "5");
         if large { Reply::Refuse(413, "too_large") } else { Reply::Apply }
     });
-    let (report, _) = cluster.write(json!({}), 10, 20_000);
-    let rejected = report.unwrap().rejected;
+    let mut sink = cluster.open(json!({}));
+    let target = sink.ensure_index(mapping()).unwrap().target;
+    let mut documents: Vec<_> = (0..10).map(|n| document(target, &n.to_string(), 1, n)).collect();
+    documents[5].body = Some(json!({ "n": 5, "text": "x".repeat(70_000) }).to_string().into_bytes());
+    sink.write(documents).unwrap();
+    let rejected = sink.flush(false, 20_000).unwrap().rejected;
     assert_eq!(rejected.len(), 1, "{rejected:?}");
     assert_eq!((rejected[0].id.as_str(), rejected[0].failure.class.as_str()), ("5", "too-large"));
     assert!(rejected[0].failure.reason.contains(" bytes"), "{rejected:?}");
     let mut left = ids(0..10);
     left.retain(|id| id != "5");
     assert_eq!(cluster.ids(), left);
+}
+
+#[test]
+fn a_small_document_that_is_called_too_large_is_waited_for() {
+    let cluster = StandIn::new(|number, _| if number < 4 { Reply::Refuse(413, "too_large") } else { Reply::Apply });
+    let (report, _) = cluster.write(json!({}), 1, 20_000);
+    assert!(report.unwrap().rejected.is_empty());
+    assert_eq!(cluster.ids(), ids(0..1));
 }
 
 #[test]

@@ -127,3 +127,34 @@ fn every_login_and_every_refusal() {
         &["wal_level is `replica`", "ALTER SYSTEM SET wal_level = logical", "restart"],
     );
 }
+
+#[test]
+fn a_server_that_would_wait_for_this_host_at_each_commit_is_not_followed() {
+    let Some(server) = Server::start() else { return };
+    let settings = server.settings("postgres");
+    let mut session = Session::open(&settings.connection, Mode::Sql).unwrap();
+    session.simple("CREATE TABLE t (id int PRIMARY KEY)").unwrap();
+    for (names, refused) in [("*", true), ("ANY 1 (other, Flusso)", true), ("FIRST 2 (a, b)", false), ("other", false)]
+    {
+        // Not waited for by this session itself, or each of its statements would be.
+        session.simple("SET synchronous_commit = local").unwrap();
+        session.simple(&format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'")).unwrap();
+        session.simple("SELECT pg_reload_conf()").unwrap();
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while session.one("SHOW synchronous_standby_names").unwrap().as_deref() != Some(names) {
+            assert!(std::time::Instant::now() < until, "the server did not read its configuration");
+        }
+        let found = flusso_pg::diagnosis::examine(
+            &settings,
+            &flusso_plugin::Examination { indexes: Some(Vec::new()), tables: Vec::new(), online: true },
+        );
+        let codes: Vec<String> = found.unwrap().into_iter().map(|finding| finding.code).collect();
+        assert_eq!(codes.iter().any(|code| code == "synchronous-standby"), refused, "{names}: {codes:?}");
+        let mut source = flusso_pg::replication::source::PgSource::start(settings.clone(), Vec::new()).unwrap();
+        let inspected = flusso_plugin::Source::inspect(&mut source, None);
+        match inspected {
+            Err(error) => assert!(refused && format!("{error:?}").contains("synchronous_standby_names"), "{error:?}"),
+            Ok(_) => assert!(!refused, "{names}"),
+        }
+    }
+}

@@ -25,8 +25,6 @@
 //!
 //! So a link may be there for nothing, and none is missing.
 
-use crate::limits;
-
 mod encoding;
 mod link_buffer;
 mod memtable;
@@ -36,6 +34,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -43,7 +42,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use redb::ReadableDatabase as _;
 use redb::{Database, WriteTransaction};
 
+use super::damage::guarded;
 use super::state::StateError;
+use crate::limits;
 use link_buffer::LinkBuffer;
 use memtable::Memtable;
 use pending_removals::PendingRemovals;
@@ -71,10 +72,10 @@ struct Handle {
 
 impl LinkTable {
     /// Keeps the table in a database, of at most `limit` bytes.
-    pub(super) fn open(&self, database: Arc<Database>, limit: u64) -> Result<Table, StateError> {
-        let relations = store::relations(&database)?;
+    pub(super) fn open(&self, database: Arc<Database>, path: Arc<Path>, limit: u64) -> Result<Table, StateError> {
+        let relations = guarded(&path, || store::relations(&database))?;
         let memory = Memory { relations, ..Memory::default() };
-        let table = Table { database, limit, clock: Arc::default(), memory: Arc::new(Mutex::new(memory)) };
+        let table = Table { database, path, limit, clock: Arc::default(), memory: Arc::new(Mutex::new(memory)) };
         Ok(self.0.open.get_or_init(|| table).clone())
     }
 
@@ -110,6 +111,7 @@ impl Memory {
 #[derive(Clone)]
 pub struct Table {
     database: Arc<Database>,
+    path: Arc<Path>,
     limit: u64,
     /// Grows with every lookup. Beside the lock, so that reading it does not wait for a write to disk.
     clock: Arc<AtomicU64>,
@@ -128,6 +130,16 @@ pub(super) struct Memory {
 impl Table {
     pub(super) fn lock(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Calls one of the other functions on a thread that may block.
+    pub(super) async fn run<R: Send + 'static>(
+        &self,
+        function: impl FnOnce(&Self) -> Result<R, StateError> + Send + 'static,
+    ) -> Result<R, StateError> {
+        let table = self.clone();
+        let call = move || guarded(&table.path, || function(&table));
+        tokio::task::spawn_blocking(call).await.unwrap_or(Err(StateError::Gone))
     }
 
     /// The clock; read before a build's first read.

@@ -20,7 +20,6 @@ use crate::engine::stage::{self, Affected, Description, RangeBuilder, RangedPage
 use crate::limits;
 use crate::model::{Change, DocumentId, IndexNumber, Outcome, TableNumber};
 use crate::plugin::manifest::Role;
-use crate::plugin::state::StateError;
 
 /// An index that the operator asked for.
 #[derive(Debug, Clone)]
@@ -149,8 +148,8 @@ impl GuestBuilder {
         let Some(table) = self.plugin.links().get().filter(|_| !links.is_empty() || !emptied.is_empty()) else {
             return Ok(affected);
         };
-        let ending = tokio::task::spawn_blocking(move || table.end(&links, &emptied));
-        let ended = ending.await.unwrap_or(Err(StateError::Gone)).map_err(|error| StageError::Fatal(error.to_string()));
+        let ending = table.run(move |table| table.end(&links, &emptied));
+        let ended = ending.await.map_err(|error| StageError::Fatal(error.to_string()));
         Ok(Affected { link_removals: Some(ended?), ..affected })
     }
 

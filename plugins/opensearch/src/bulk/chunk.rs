@@ -1,5 +1,6 @@
 //! The body of one bulk request: two lines a document, one a deletion. Bodies are put in as they are.
 
+use crate::document_id;
 use flusso_plugin::json::{push_line, push_string};
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -87,7 +88,7 @@ impl Chunk {
             bytes.push(b',');
         }
         bytes.extend_from_slice(b"\"_id\":");
-        push_string(bytes, id);
+        push_string(bytes, &document_id::of(id));
         // Versions are signed in the cluster.
         let version = version.min(i64::MAX as u64);
         bytes.extend_from_slice(format!(",\"version\":{version},\"version_type\":\"external_gte\"}}}}\n").as_bytes());

@@ -36,8 +36,6 @@ use item_result::FILTER;
 const OLDEST_RESPONSE_WAIT: Duration = Duration::from_millis(20);
 /// Bytes at which a request goes out although it could hold more, so that one flush has several requests in flight.
 const REQUEST_BYTES: usize = 1 << 20;
-/// The longest id that the cluster takes, in bytes. A longer one would have its whole request refused.
-const MAX_ID_BYTES: usize = 512;
 
 enum Step {
     Write(Chunk),
@@ -95,11 +93,6 @@ impl Bulk {
     /// Buffers a document.
     pub(crate) fn add(&mut self, generation: &Generation, document: &Document) {
         let Document { target, id, version, body } = document;
-        if id.is_empty() || id.len() > MAX_ID_BYTES {
-            let reason = format!("its id has {} bytes; the cluster takes ids of 1 to {MAX_ID_BYTES}", id.len());
-            self.reject(*target, id, "id", reason);
-            return;
-        }
         let more = id.len() + generation.write_alias.len() + body.as_ref().map_or(0, Vec::len) + 128;
         if self.open.as_ref().is_some_and(|open| open.size() + more > self.max_bytes) {
             self.seal();

@@ -14,6 +14,9 @@ use crate::http::Response;
 
 /// Requests that may fail as a whole, one after the other, before a flush gives up.
 const MAX_FAILURES: u32 = 5;
+/// Bytes below which no server means it that a document is too large: something in front of the cluster is misconfigured, and
+/// is waited for.
+const MIN_TOO_LARGE_BYTES: usize = 64 << 10;
 /// Bytes that a request is not made smaller than for being late: what is as small and late is not late for its size.
 const MIN_REQUEST_BYTES: usize = 64 << 10;
 
@@ -113,6 +116,10 @@ impl Bulk {
     /// Half of it may do; a document that is too large alone is rejected.
     fn too_large(&mut self, client: &Client, chunk: Chunk) -> Result<()> {
         if let ([item], size) = (chunk.items.as_slice(), chunk.size()) {
+            if size < MIN_TOO_LARGE_BYTES {
+                let text = format!("{} answered 413 (too large) to a request of {size} bytes", client.address());
+                return self.failed(client, chunk, Error::transient(text));
+            }
             let reason =
                 format!("it has {size} bytes with its address, more than {} takes in one request", client.address());
             self.reject(item.target, &item.id, "too-large", reason);

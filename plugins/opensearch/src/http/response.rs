@@ -14,10 +14,36 @@ const BODY: usize = 64 << 20;
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
+    /// The header `Location`, of a redirect.
+    pub(crate) location: Option<String>,
     /// The header `Retry-After`, where it holds seconds.
     pub(crate) retry_after: Option<Duration>,
     /// Whether the connection can carry another request.
     pub(crate) keep: bool,
+}
+
+impl Response {
+    /// What something in front of the cluster (a proxy, a load balancer, a captive portal) said in its place, in one line: a body
+    /// that is no JSON, or a redirect. `None` where the cluster may have written it. A 401 is about credentials whoever sends
+    /// it (the security plugin writes plain text), and a 413 is often written before the cluster sees the request.
+    pub(crate) fn foreign(&self) -> Option<String> {
+        let body = self.body.trim_ascii();
+        let is_json = body.is_empty() || matches!(body.first(), Some(b'{' | b'['));
+        match self.status {
+            300..=399 => Some(match &self.location {
+                Some(location) => format!("a redirect to {location}; if that is the cluster, set `url` to it"),
+                None => "a redirect".to_owned(),
+            }),
+            401 | 413 => None,
+            _ if is_json => None,
+            _ => {
+                let text = String::from_utf8_lossy(body);
+                let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+                let plain = line.chars().map(|one| if one.is_control() { ' ' } else { one });
+                Some(format!("\"{}\", which is not the cluster's JSON", plain.take(120).collect::<String>()))
+            }
+        }
+    }
 }
 
 /// The server said what is no HTTP, or no answer that can be read.
@@ -113,6 +139,7 @@ impl Decoder {
                 "content-encoding" if !has("identity") => return Err(Malformed("it is compressed, unasked")),
                 "connection" if has("close") => answer.keep = false,
                 "connection" if has("keep-alive") => answer.keep = true,
+                "location" => answer.location = Some(value.to_owned()),
                 "retry-after" => answer.retry_after = value.parse().ok().map(Duration::from_secs),
                 _ => {}
             }

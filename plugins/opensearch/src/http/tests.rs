@@ -112,3 +112,24 @@ fn what_makes_no_sense_is_refused() {
     let line = format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(70_000));
     assert!(endless.feed(line.as_bytes()).is_err());
 }
+
+#[test]
+fn what_the_cluster_did_not_write_is_told_from_what_it_did() {
+    let said = |status: u16, body: &str, location: Option<&str>| {
+        let location = location.map(str::to_owned);
+        Response { status, body: body.as_bytes().to_vec(), location, ..Response::default() }.foreign()
+    };
+    for (status, body) in
+        [(200, "{}"), (404, " {\"error\":{}}"), (400, ""), (413, "<html>"), (401, "Unauthorized"), (200, "[]")]
+    {
+        assert_eq!(said(status, body, None), None, "{status} {body}");
+    }
+    for status in [200, 400, 403, 404, 500] {
+        let text = said(status, "\n<html>\u{7} <h1>Not here</h1>\nmore", None).unwrap_or_default();
+        assert_eq!(text, "\"<html>  <h1>Not here</h1>\", which is not the cluster's JSON");
+    }
+    for status in [301, 302, 307, 308] {
+        let text = said(status, "", Some("https://other:9200/")).unwrap_or_default();
+        assert!(text.contains("https://other:9200/") && text.contains("`url`"), "{text}");
+    }
+}

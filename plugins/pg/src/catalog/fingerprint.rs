@@ -45,8 +45,14 @@ struct Column {
     modifier: i32,
     /// Who wrote its line of the catalogue last: not `VACUUM FULL`.
     written: u32,
-    /// Of an enum.
+    /// The labels of every enum that its values hold, behind domains, arrays, composites and ranges alike.
     labels: Option<Vec<String>>,
+    /// The attributes of every composite that its values hold; `None` in what an older version stored.
+    #[serde(default)]
+    attributes: Option<Vec<String>>,
+    /// What the server computes it by; `None` in what an older version stored.
+    #[serde(default)]
+    expression: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,9 +133,27 @@ CROSS JOIN LATERAL (
         SELECT coalesce(json_object_agg(a.attname, json_build_object(
             'number', a.attnum, 'declared', pg_catalog.format_type(a.atttypid, a.atttypmod),
             'type_oid', a.atttypid::int8, 'modifier', a.atttypmod, 'written', a.xmin::text::int8,
-            'labels', (SELECT json_agg(e.enumlabel) FROM pg_catalog.pg_enum e WHERE e.enumtypid IN (y.oid, y.typelem))
+            'labels', held.labels, 'attributes', held.attributes,
+            'expression', (SELECT coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), '') FROM pg_catalog.pg_attrdef d
+                WHERE a.attgenerated <> '' AND d.adrelid = a.attrelid AND d.adnum = a.attnum)
         )), '{}') AS columns
-        FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
+        FROM pg_catalog.pg_attribute a
+        CROSS JOIN LATERAL (
+            WITH RECURSIVE held(oid) AS (
+                SELECT a.atttypid
+                UNION
+                SELECT part.oid FROM held JOIN pg_catalog.pg_type y ON y.oid = held.oid CROSS JOIN LATERAL (
+                    SELECT y.typbasetype UNION ALL SELECT y.typelem
+                    UNION ALL SELECT g.rngsubtype FROM pg_catalog.pg_range g WHERE y.oid IN (g.rngtypid, g.rngmultitypid)
+                    UNION ALL SELECT f.atttypid FROM pg_catalog.pg_attribute f
+                        WHERE y.typrelid <> 0 AND f.attrelid = y.typrelid AND f.attnum > 0 AND NOT f.attisdropped
+                ) part(oid) WHERE part.oid <> 0
+            )
+            SELECT (SELECT json_agg(e.enumlabel ORDER BY e.oid) FROM pg_catalog.pg_enum e JOIN held ON e.enumtypid = held.oid) AS labels,
+                (SELECT coalesce(json_agg(y.oid || ' ' || f.attnum || ' ' || f.attname || ' ' || f.atttypid || ' ' || f.atttypmod ORDER BY y.oid, f.attnum), '[]')
+                 FROM held JOIN pg_catalog.pg_type y ON y.oid = held.oid JOIN pg_catalog.pg_attribute f ON f.attrelid = y.typrelid
+                 WHERE y.typrelid <> 0 AND f.attnum > 0 AND NOT f.attisdropped) AS attributes
+        ) held
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     ) columns
     CROSS JOIN (

@@ -11,7 +11,7 @@ use std::ops::Range;
 /// What is selected of one table, and its key.
 #[derive(Debug, Clone)]
 pub struct KeyColumns {
-    /// `"schema"."table" AS t`.
+    /// `ONLY "schema"."table" AS t`.
     pub from: String,
     /// What is selected.
     pub select: String,
@@ -63,7 +63,7 @@ impl KeyColumns {
                 at: place(number),
             });
         }
-        Ok(Self { from: format!("{} AS {alias}", table.sql()), select, key: columns })
+        Ok(Self { from: format!("{} AS {alias}", table.read_from()), select, key: columns })
     }
 
     /// The key columns, joined for `ORDER BY` and row comparisons.

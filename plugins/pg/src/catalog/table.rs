@@ -98,6 +98,12 @@ impl Table {
         sql::table(&self.schema, &self.name)
     }
 
+    /// The table as a statement reads it: without the tables that inherit from it, whose rows are theirs (they have keys of
+    /// their own, and the stream sends their changes under their own names). A partitioned table is read with its partitions.
+    pub fn read_from(&self) -> String {
+        if self.partitioned { self.sql() } else { format!("ONLY {}", self.sql()) }
+    }
+
     /// For a person.
     pub fn label(&self) -> String {
         format!("{}.{}", self.schema, self.name)
@@ -170,6 +176,30 @@ pub fn all(session: &mut Session) -> Result<Vec<Table>> {
 pub fn find(session: &mut Session, schema: &str, name: &str) -> Result<Option<Table>> {
     let found = read(session, &format!("n.nspname = {} AND c.relname = {}", sql::text(schema), sql::text(name)))?;
     Ok(found.into_iter().next())
+}
+
+/// What stands under a name that is no table, as an error says it: `None` where nothing does.
+pub fn other_relation(session: &mut Session, schema: &str, name: &str) -> Result<Option<String>> {
+    let kind = session.one(&format!(
+        "SELECT c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = {} AND c.relname = {}",
+        sql::text(schema),
+        sql::text(name)
+    ))?;
+    let label = format!("{schema}.{name}");
+    Ok(match kind.as_deref() {
+        Some("v") => Some(format!(
+            "{label} is a view, and a view has no changes that could be followed: build the index from the tables that it reads"
+        )),
+        Some("m") => Some(format!(
+            "{label} is a materialized view, whose refreshes are not in the change stream: build the index from the tables that it reads"
+        )),
+        Some("f") => Some(format!(
+            "{label} is a foreign table, whose rows live in another server: follow that server with a host of its own"
+        )),
+        Some("r" | "p") | None => None,
+        Some(_) => Some(format!("{label} is no table")),
+    })
 }
 
 /// The statement that answers, for tables in the order of their oids, each that is there and what [`Table::shape`] has.

@@ -31,6 +31,7 @@ codes! {
     Standby = "standby",
     WalLevel = "wal-level",
     Replication = "replication-privilege",
+    SynchronousStandby = "synchronous-standby",
     Slots = "slots-exhausted",
     Slot = "slot",
     SlotForeign = "slot-foreign",

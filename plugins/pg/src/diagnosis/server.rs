@@ -5,7 +5,7 @@ use crate::diagnosis::code::Code;
 use crate::error::Result;
 use crate::protocol::session::{Session, TextRow};
 use crate::protocol::sql;
-use crate::replication::slot::Server;
+use crate::replication::slot::{SYNCHRONOUS_REMEDY, Server, is_synchronous};
 use crate::replication::source;
 use crate::settings::Settings;
 
@@ -24,8 +24,8 @@ pub(super) struct Found {
 pub(super) fn look(session: &mut Session, settings: &Settings, report: &mut Report) -> Result<Found> {
     let rows = session.simple(
         "SELECT current_setting('server_version'), current_setting('wal_level'), pg_catalog.pg_is_in_recovery(), r.rolreplication OR r.rolsuper,
-             current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_catalog.pg_replication_slots), current_user, current_database()
-         FROM pg_catalog.pg_roles r WHERE r.rolname = current_user",
+             current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_catalog.pg_replication_slots), session_user, current_database()
+         FROM pg_catalog.pg_roles r WHERE r.rolname = session_user",
     )?;
     let row = Cells(rows.into_iter().next().unwrap_or_default());
     let role = row.text(5).to_owned();
@@ -52,6 +52,15 @@ pub(super) fn look(session: &mut Session, settings: &Settings, report: &mut Repo
             sql::name(&role)
         );
         report.error(Code::Replication, "server", message, format!("ALTER ROLE {} REPLICATION;", sql::name(&role)));
+    }
+    let standbys = session.one("SELECT current_setting('synchronous_standby_names')")?.unwrap_or_default();
+    let application = &settings.connection.application;
+    if is_synchronous(&standbys, application) {
+        let message = format!(
+            "synchronous_standby_names is '{standbys}', so every commit would wait for this host (application_name `{application}`), and this host for the commit; {SYNCHRONOUS_REMEDY}"
+        );
+        let remedy = "ALTER SYSTEM SET synchronous_standby_names = '…';\nSELECT pg_reload_conf();".to_owned();
+        report.error(Code::SynchronousStandby, "server", message, remedy);
     }
     if report.errors() == before {
         let message = format!(

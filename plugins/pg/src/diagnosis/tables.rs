@@ -79,7 +79,7 @@ pub(super) fn check(table: &Table, keyed: bool, report: &mut Report) {
     }
 }
 
-/// Children by `INHERITS` are read with their parent, and their changes come under no name that is followed.
+/// Tables that inherit from one that is read: their rows are not read with it.
 pub(super) fn inheritance(session: &mut Session, tables: &[Table], report: &mut Report) -> Result<()> {
     let oids = sql::array(tables.iter().map(|table| table.oid.to_string()));
     let rows = session.simple(&format!(
@@ -92,7 +92,7 @@ pub(super) fn inheritance(session: &mut Session, tables: &[Table], report: &mut 
         let [Some(oid), Some(children)] = row.as_slice() else { continue };
         if let Some(table) = tables.iter().find(|table| table.oid.to_string() == *oid) {
             let message =
-                format!("rows of {children} are read as its own (INHERITS), and their changes are not followed");
+                format!("rows of {children} are not part of it (INHERITS); an index of their own follows them");
             report.warn(Code::Inheritance, &subject(table), message, None);
         }
     }

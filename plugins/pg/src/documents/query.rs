@@ -58,13 +58,13 @@ const ROOT: &str = "root";
 fn by_links(node: &Node, catalog: &TableCatalog) -> Result<String> {
     let table = catalog.of_plan(&node.table)?;
     let alias = if node.path.is_empty() { ROOT } else { "t" };
-    let mut from = format!("{} AS {alias}", table.sql());
+    let mut from = format!("{} AS {alias}", table.read_from());
     let (mut linked, mut link_alias) = (table, alias);
     if let Some(through) = &node.link.through {
         (linked, link_alias) = (catalog.of_plan(&through.table)?, "flusso_j");
         let equal = through.right.iter().zip(&node.key);
         let equal = equal.map(|(right, key)| format!("{alias}.{} = flusso_j.{}", sql::name(key), sql::name(right)));
-        from = format!("{} AS flusso_j JOIN {from} ON {}", linked.sql(), equal.collect::<Vec<_>>().join(" AND "));
+        from = format!("{} AS flusso_j JOIN {from} ON {}", linked.read_from(), equal.collect::<Vec<_>>().join(" AND "));
     }
     let mut conditions = filter::conditions(table, alias, &node.filters, node.deleted.as_ref())?;
     let mut links = Vec::new();

@@ -23,7 +23,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 /// of time that the operator meant for people.
 ///
 /// `search_path` stays the role's: the operators of an extension's types (citext) are found through it.
-const PINNED: [(&str, &str); 14] = [
+const PINNED: [(&str, &str); 15] = [
     ("client_encoding", "UTF8"),
     ("DateStyle", "ISO, YMD"),
     ("IntervalStyle", "postgres"),
@@ -36,6 +36,7 @@ const PINNED: [(&str, &str); 14] = [
     ("lock_timeout", "0"),
     ("idle_in_transaction_session_timeout", "0"),
     ("default_transaction_isolation", "read committed"),
+    ("default_transaction_read_only", "off"),
     ("jit", "off"),
     ("plan_cache_mode", "force_custom_plan"),
 ];

@@ -6,6 +6,9 @@ use crate::protocol::session::Session;
 use crate::protocol::sql;
 use flusso_plugin::log;
 
+/// The comment on a publication that was created here: `drop` removes no other.
+pub(crate) const CREATED: &str = "created by flusso-host";
+
 /// Whether it is there.
 pub(crate) fn exists(session: &mut Session, publication: &str) -> Result<bool> {
     Ok(session
@@ -26,6 +29,7 @@ pub(crate) fn ensure(session: &mut Session, publication: &str, tables: &[&Table]
         let statement =
             format!("CREATE PUBLICATION {}{what} WITH (publish_via_partition_root = true)", sql::name(publication));
         apply(session, publication, &statement, manage, "does not exist")?;
+        session.simple(&format!("COMMENT ON PUBLICATION {} IS {}", sql::name(publication), sql::text(CREATED)))?;
         log::info("the publication was created", &[("publication", publication)]);
         return Ok(true);
     };

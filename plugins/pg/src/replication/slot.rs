@@ -18,13 +18,27 @@ pub(crate) struct Server {
     pub name: String,
     /// `wal_level`.
     wal_level: String,
-    /// Whether the role may replicate.
+    /// Whether the role that logged in may replicate: it is the one that the server asks, whatever `SET role` says.
     may_replicate: bool,
     /// Whether it is a standby.
     standby: bool,
     /// When a dead stream is given up.
     pub timeout: Duration,
+    /// `synchronous_standby_names`.
+    synchronous: String,
 }
+
+/// Whether the server may choose a client of this name as a synchronous standby: then each commit waits for the position that
+/// this client confirms, and this client waits for the commit to become visible.
+pub(crate) fn is_synchronous(standby_names: &str, application: &str) -> bool {
+    let list = standby_names.split_once('(').map_or(standby_names, |(_, rest)| rest.trim_end().trim_end_matches(')'));
+    list.split(',')
+        .map(|name| name.trim().trim_matches('"'))
+        .any(|name| name == "*" || name.eq_ignore_ascii_case(application))
+}
+
+/// What a server that may do so is told to do instead.
+pub(crate) const SYNCHRONOUS_REMEDY: &str = "name the standbys themselves in synchronous_standby_names (ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 (standby1)'; SELECT pg_reload_conf();), or give this host another application_name in its connection_url";
 
 /// A slot that is there.
 #[derive(Debug, Clone)]
@@ -49,9 +63,10 @@ impl Server {
         let rows = session.simple(
             "SELECT (pg_catalog.pg_control_system()).system_identifier, d.oid, d.datname, current_setting('wal_level'),
                  r.rolreplication OR r.rolsuper, pg_catalog.pg_is_in_recovery(),
-                 (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout')
+                 (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'),
+                 current_setting('synchronous_standby_names')
              FROM pg_catalog.pg_database d, pg_catalog.pg_roles r
-             WHERE d.datname = pg_catalog.current_database() AND r.rolname = current_user",
+             WHERE d.datname = pg_catalog.current_database() AND r.rolname = session_user",
         )?;
         let row = Fields(rows.into_iter().next().unwrap_or_default());
         Ok(Self {
@@ -67,11 +82,12 @@ impl Server {
             may_replicate: row.text(4) == "t",
             standby: row.text(5) == "t",
             timeout: Duration::from_millis(row.text(6).parse().unwrap_or(60_000)),
+            synchronous: row.text(7).to_owned(),
         })
     }
 
     /// Whether it can be followed at all.
-    pub(crate) fn check(&self, user: &str) -> Result<()> {
+    pub(crate) fn check(&self, user: &str, application: &str) -> Result<()> {
         if self.standby {
             return Err(Error::configuration(
                 "connection_url",
@@ -84,6 +100,15 @@ impl Server {
                 format!(
                     "the server's wal_level is `{}`, and its changes can be followed only with `logical`: ALTER SYSTEM SET wal_level = logical; then restart the server",
                     self.wal_level
+                ),
+            ));
+        }
+        if is_synchronous(&self.synchronous, application) {
+            return Err(Error::configuration(
+                "",
+                format!(
+                    "synchronous_standby_names is '{}', so this server would choose this host (application_name `{application}`) as a standby that every commit waits for, for ever; {SYNCHRONOUS_REMEDY}",
+                    self.synchronous
                 ),
             ));
         }
@@ -170,6 +195,16 @@ impl Slot {
     }
 }
 
+/// Drops a slot, as the role that logged in: one that `ALTER ROLE … SET role` put in its place may lack REPLICATION.
+pub(crate) fn drop(session: &mut Session, name: &str) -> Result<()> {
+    let drop = format!("SELECT pg_catalog.pg_drop_replication_slot({})", sql::text(name));
+    let dropped = session.simple(&format!("BEGIN; SET LOCAL ROLE NONE; {drop}; COMMIT"));
+    if dropped.is_err() {
+        session.simple("ROLLBACK")?;
+    }
+    dropped.map(|_| ())
+}
+
 /// Names who holds a slot.
 pub(crate) fn held(session: &mut Session, name: &str, pid: u32, timeout: Duration) -> Error {
     let who = session
@@ -246,10 +281,20 @@ impl SlotCreation {
              FROM unnest(pg_catalog.pg_blocking_pids({})) b(pid) JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid",
             self.session.pid
         ))?;
-        Ok(match found {
-            Some(who) => {
-                format!("waiting for transaction of {who}: the slot begins when everything open before it has ended")
-            }
+        if let Some(who) = found {
+            let message =
+                format!("waiting for transaction of {who}: the slot begins when everything open before it has ended");
+            return Ok(message);
+        }
+        // A prepared transaction has no process.
+        let prepared = control.one(
+            "SELECT string_agg(quote_literal(gid) || ' (of ' || owner || ' in ' || database || ', prepared ' || extract(epoch FROM now() - prepared)::int || ' s ago)', ', ')
+             FROM pg_catalog.pg_prepared_xacts",
+        )?;
+        Ok(match prepared {
+            Some(which) => format!(
+                "waiting for the prepared transactions {which}: the slot begins when COMMIT PREPARED or ROLLBACK PREPARED has ended each"
+            ),
             None => "waiting for the server to make the slot".to_owned(),
         })
     }

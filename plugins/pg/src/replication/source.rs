@@ -172,7 +172,7 @@ impl Source for PgSource {
 
     fn inspect(&mut self, resume: Option<Position>) -> contract::Result<Inspection> {
         self.control.within(CALL_LIMIT);
-        self.server.check(&self.settings.connection.user)?;
+        self.server.check(&self.settings.connection.user, &self.settings.connection.application)?;
         let found = Slot::find(&mut self.control, &self.slot)?;
         if let Some(slot) = &found {
             slot.check(&self.slot, &self.server)?;
@@ -216,7 +216,7 @@ impl Source for PgSource {
         if let Some(slot_creation) = self.slot_creation.take() {
             return Ok(self.wait_for(slot_creation)?);
         }
-        self.server.check(&self.settings.connection.user)?;
+        self.server.check(&self.settings.connection.user, &self.settings.connection.application)?;
         let publication = self.settings.publication.clone();
         let mut followed = FollowedTable::all(&mut self.control, &publication, &self.interest)?;
         if let (Some(memory), true) = (self.memory.as_deref_mut(), resume.is_some()) {
@@ -251,8 +251,7 @@ impl Source for PgSource {
             }
             // A slot that does not fit would give the new history an old name.
             _ => {
-                self.control
-                    .simple(&format!("SELECT pg_catalog.pg_drop_replication_slot({})", sql::text(&self.slot)))?;
+                slot::drop(&mut self.control, &self.slot)?;
                 log::warn(
                     &format!("the slot `{}` no longer fits and is made again", self.slot),
                     &[("slot", &self.slot)],
@@ -333,20 +332,30 @@ impl Source for PgSource {
         if let Some(slot) = Slot::find(&mut self.control, &self.slot)? {
             slot.check(&self.slot, &self.server)?;
             slot.check_free(&mut self.control, &self.slot, &self.server)?;
-            self.control.simple(&format!("SELECT pg_catalog.pg_drop_replication_slot({})", sql::text(&self.slot)))?;
+            slot::drop(&mut self.control, &self.slot)?;
             removed.push(format!("replication slot `{}`", self.slot));
         }
         if self.settings.manage_publication {
             let publication = &self.settings.publication;
             let owned = self.control.one(&format!(
-                "SELECT pg_catalog.pg_has_role(pubowner, 'USAGE') FROM pg_catalog.pg_publication WHERE pubname = {}",
+                "SELECT CASE WHEN pg_catalog.obj_description(oid, 'pg_publication') IS DISTINCT FROM {} THEN 'foreign'
+                     ELSE pg_catalog.pg_has_role(pubowner, 'USAGE')::text END FROM pg_catalog.pg_publication WHERE pubname = {}",
+                sql::text(publication::CREATED),
                 sql::text(publication)
             ))?;
             match owned.as_deref() {
-                Some("t") => {
+                Some("true") => {
                     self.control.simple(&format!("DROP PUBLICATION IF EXISTS {}", sql::name(publication)))?;
                     removed.push(format!("publication `{publication}`"));
                 }
+                // Another consumer may read through it; it retains no log.
+                Some("foreign") => log::warn(
+                    &format!(
+                        "the publication `{publication}` stays: it was not created by this host (or by one older than 0.2); if nothing else reads through it: DROP PUBLICATION {};",
+                        sql::name(publication)
+                    ),
+                    &[("publication", publication)],
+                ),
                 // An administrator created it for this role; it retains no log.
                 Some(_) => log::info(
                     &format!("the publication `{publication}` stays: another role owns it"),
@@ -363,10 +372,14 @@ impl Source for PgSource {
 pub(crate) fn slot_name(control: &mut Session, settings: &Settings, server: &Server) -> Result<String> {
     match &settings.slot {
         Some(name) => Ok(name.clone()),
-        // The ancestor's name for it.
-        None => Ok(match Slot::find(control, "flusso")? {
-            Some(slot) if slot.check("flusso", server).is_ok() => "flusso".to_owned(),
-            _ => slot_names::slot(&server.name),
-        }),
+        None => {
+            // The ancestor's name for it, and that of this host before 0.2.
+            for name in ["flusso".to_owned(), slot_names::plain_slot(&server.name)] {
+                if Slot::find(control, &name)?.is_some_and(|slot| slot.check(&name, server).is_ok()) {
+                    return Ok(name);
+                }
+            }
+            Ok(slot_names::slot(&server.name))
+        }
     }
 }

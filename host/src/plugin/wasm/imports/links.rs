@@ -18,8 +18,7 @@ impl Context {
         let Some(table) = self.setup.links.get() else {
             return Ok(Err(Error::Denied("links: this host keeps none for this plugin".to_owned())));
         };
-        let answer = tokio::task::spawn_blocking(move || function(&table)).await.unwrap_or(Err(StateError::Gone));
-        Ok(answer.map_err(wrong))
+        Ok(table.run(function).await.map_err(wrong))
     }
 }
 

@@ -97,7 +97,11 @@ impl Column {
         } else if rewritten && self.written != old.written {
             Some("was computed anew (ALTER COLUMN … TYPE … USING)".to_owned())
         } else if old.labels.as_ref().is_some_and(renamed) {
-            Some(format!("is of {}, whose labels were renamed", self.declared))
+            Some(format!("holds values of {}, whose labels were renamed", self.declared))
+        } else if old.attributes.is_some() && old.attributes != self.attributes {
+            Some(format!("holds values of {}, whose attributes are others", self.declared))
+        } else if old.attributes.is_some() && old.expression != self.expression {
+            Some("is computed by another expression".to_owned())
         } else {
             None
         }

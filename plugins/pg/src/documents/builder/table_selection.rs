@@ -28,6 +28,9 @@ fn index_name(table: &Table) -> String {
 pub(super) fn named(session: &mut Session, index: &str) -> Result<Table> {
     let wrong = |message: String| Error::configuration(&format!("index.{index}"), message);
     let (schema, name) = index.split_once('.').unwrap_or(("public", index));
+    if let Some(other) = table::other_relation(session, schema, name)? {
+        return Err(wrong(other));
+    }
     let table = table::find(session, schema, name)?
         .ok_or_else(|| wrong(format!("there is no table {schema}.{name} in this database; name an index as its table, `schema.table` outside public, or give it a schema")))?;
     match table.obstacle() {

@@ -1,0 +1,172 @@
+//! Faults that public reports of this field describe, each as one small input: what decides documents outside the table, names
+//! and roles that servers have, objects that belong to others, logs that nobody reads.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails says where")]
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use flusso_tests::{Host, Line, Postgres};
+use serde_json::json;
+
+const PG: [&str; 2] = ["--plugin", "pg.wasm"];
+const ONCE: [&str; 3] = ["--plugin", "pg.wasm", "--once"];
+
+/// The documents of an index by id, as lines leave them.
+fn documents(lines: &[Line], index: &str) -> Vec<(String, serde_json::Value)> {
+    let mut kept = std::collections::BTreeMap::new();
+    for line in lines.iter().filter(|line| line.index == index) {
+        match line.op.as_str() {
+            "clear" => kept.clear(),
+            "delete" => drop(kept.remove(&line.id)),
+            _ => drop(kept.insert(line.id.clone(), line.document.clone())),
+        }
+    }
+    kept.into_iter().collect()
+}
+
+#[test]
+fn a_type_that_changed_behind_a_column_rebuilds_its_documents_at_the_next_start() {
+    for (setup, change, before, after) in [
+        (
+            "CREATE TYPE part AS (s text); CREATE TABLE t (id int PRIMARY KEY, v part); INSERT INTO t VALUES (1, ROW('x'))",
+            "ALTER TYPE part ADD ATTRIBUTE z int",
+            json!({ "id": 1, "v": { "s": "x" } }),
+            json!({ "id": 1, "v": { "s": "x", "z": null } }),
+        ),
+        (
+            "CREATE TYPE inner_part AS (s text); CREATE TYPE part AS (p inner_part);
+             CREATE TABLE t (id int PRIMARY KEY, v part[]); INSERT INTO t VALUES (1, ARRAY[ROW(ROW('x'))::part])",
+            "ALTER TYPE inner_part RENAME ATTRIBUTE s TO r",
+            json!({ "id": 1, "v": [{ "p": { "s": "x" } }] }),
+            json!({ "id": 1, "v": [{ "p": { "r": "x" } }] }),
+        ),
+        (
+            "CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE DOMAIN low AS mood; CREATE DOMAIN lower AS low;
+             CREATE TABLE t (id int PRIMARY KEY, v lower); INSERT INTO t VALUES (1, 'sad')",
+            "ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'",
+            json!({ "id": 1, "v": "sad" }),
+            json!({ "id": 1, "v": "blue" }),
+        ),
+        (
+            "CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TYPE span AS RANGE (subtype = mood);
+             CREATE TABLE t (id int PRIMARY KEY, v span); INSERT INTO t VALUES (1, '[sad,ok]')",
+            "ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'",
+            json!({ "id": 1, "v": "[sad,ok]" }),
+            json!({ "id": 1, "v": "[blue,ok]" }),
+        ),
+    ] {
+        let database = Postgres::with(setup);
+        let host = Host::on(&database.url());
+        assert_eq!(documents(&host.documents(&ONCE), "t"), [("1".to_owned(), before)], "{setup}");
+        database.sql(change);
+        assert_eq!(documents(&host.documents(&ONCE), "t"), [("1".to_owned(), after)], "{change}");
+    }
+}
+
+#[test]
+fn rows_of_an_inheriting_table_belong_to_its_own_index() {
+    let database = Postgres::with(
+        "CREATE TABLE base (id int PRIMARY KEY, v text);
+         CREATE TABLE child (PRIMARY KEY (id)) INHERITS (base);
+         INSERT INTO base VALUES (1, 'b'); INSERT INTO child VALUES (2, 'c')",
+    );
+    let host = Host::on(&database.url());
+    let mut lines = host.documents(&ONCE);
+    database.sql("UPDATE child SET v = 'd'; UPDATE base SET v = 'e' WHERE id = 1; INSERT INTO child VALUES (3, 'f')");
+    lines.extend(host.documents(&ONCE));
+    let row = |id: i32, v: &str| (id.to_string(), json!({ "id": id, "v": v }));
+    assert_eq!(documents(&lines, "base"), [row(1, "e")]);
+    assert_eq!(documents(&lines, "child"), [row(2, "d"), row(3, "f")]);
+}
+
+#[test]
+fn drop_leaves_a_publication_that_it_did_not_create() {
+    let database = Postgres::with("CREATE TABLE t (id int PRIMARY KEY); CREATE PUBLICATION flusso FOR ALL TABLES");
+    let host = Host::on(&database.url());
+    host.run(&ONCE).succeeded();
+    let dropped = host.run(&["drop", "--plugin", "pg.wasm"]).succeeded();
+    assert_eq!((database.slots(), database.publications()), (0, 1));
+    assert!(dropped.log.contains("DROP PUBLICATION \"flusso\""), "{}", dropped.log);
+    database.sql("DROP PUBLICATION flusso");
+    host.run(&["--plugin", "pg.wasm", "--once", "--reseed"]).succeeded();
+    host.run(&["drop", "--plugin", "pg.wasm"]).succeeded();
+    assert_eq!((database.slots(), database.publications()), (0, 0));
+}
+
+#[test]
+fn settings_of_a_role_do_not_stop_it() {
+    let mut database = Postgres::with("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let owner = database.role("NOLOGIN");
+    let login = database.role(&format!("LOGIN REPLICATION PASSWORD 'secret' IN ROLE {owner}"));
+    database.sql(&format!(
+        "ALTER TABLE t OWNER TO {owner}; GRANT CREATE ON DATABASE {} TO {owner};
+         ALTER ROLE {login} SET default_transaction_read_only = on; ALTER ROLE {login} SET role = '{owner}'",
+        database.name()
+    ));
+    let host = Host::on(&database.url_as(&login, "secret", ""));
+    host.run(&["check", "--plugin", "pg.wasm"]).succeeded();
+    assert_eq!(documents(&host.documents(&ONCE), "t").len(), 1);
+    host.run(&["drop", "--plugin", "pg.wasm"]).succeeded();
+    assert_eq!((database.slots(), database.publications()), (0, 0));
+}
+
+#[test]
+fn a_view_is_said_to_be_one() {
+    let database = Postgres::with(
+        "CREATE TABLE t (id int PRIMARY KEY); CREATE VIEW v AS SELECT * FROM t; CREATE MATERIALIZED VIEW m AS SELECT * FROM t",
+    );
+    let host = Host::on(&database.url());
+    for (name, word) in [("v", "is a view"), ("m", "is a materialized view")] {
+        host.file("flusso.toml", &format!("[source]\nplugin = \"pg.wasm\"\n[[index]]\nname = \"{name}\"\n"));
+        host.run(&["--once"]).refused(2, &[name, word]);
+    }
+}
+
+#[test]
+fn a_prepared_transaction_that_holds_the_slot_up_is_named() {
+    let database = Postgres::with("CREATE TABLE t (id int PRIMARY KEY)");
+    if database.sql("SHOW max_prepared_transactions").trim() == "0" {
+        return;
+    }
+    database.sql(&format!("BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION 'forgotten {}'", database.name()));
+    let running = Host::on(&database.url()).start(&PG);
+    running.wait_for_log("COMMIT PREPARED");
+    database.sql(&format!("ROLLBACK PREPARED 'forgotten {}'", database.name()));
+    running.wait_for_log("ready");
+    running.signal("TERM");
+    running.wait().succeeded();
+}
+
+#[test]
+fn a_log_whose_reader_went_away_does_not_stop_the_host() {
+    let database = Postgres::with("CREATE TABLE t (id int PRIMARY KEY)");
+    let host = Host::on(&database.url());
+    let mut child = host
+        .command(&["--plugin", "pg.wasm", "--log", "debug"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("ready") {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0, "the host ended");
+    }
+    drop(log);
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    for id in 1..=20 {
+        database.sql(&format!("INSERT INTO t VALUES ({id})"));
+        line.clear();
+        assert_ne!(out.read_line(&mut line).unwrap(), 0, "the host ended at document {id}");
+        assert!(line.contains(&format!("\"id\":\"{id}\"")), "{line}");
+    }
+    assert!(child.try_wait().unwrap().is_none());
+    child.kill().unwrap();
+    let started = Instant::now();
+    child.wait().unwrap();
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
