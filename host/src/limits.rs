@@ -189,6 +189,8 @@ limits! {
         NESTING: usize = 32;
         /// Bytes of one export section.
         EXPORT_SECTION_BYTES: u64 = 1 << 20;
+        /// Bytes that are read of a file that a URL in a setting names.
+        URL_FILE_BYTES: u64 = 1 << 20;
         /// Bytes of a manifest.
         MANIFEST_BYTES: u64 = 1 << 20;
     }
@@ -246,9 +248,9 @@ limits! {
         STARTUP_TIMEOUT: Duration = s(15);
         /// How long a command waits for a source that only has to tell its identity.
         IDENTIFY_TIMEOUT: Duration = s(5);
-        /// A run that lasted this long does not count against `RESTARTS`.
+        /// A run that lasted this long does not count against `RESTARTS`, and the wait before the next run begins small again.
         HEALTHY_RUN: Duration = s(60);
-        /// Short runs in a row after which the program does not begin another one.
+        /// Short runs in a row that lost their history, after which the program does not begin another one.
         RESTARTS: u32 = 5;
         /// Bytes that the stdout sink gathers before it writes.
         STDOUT_BUFFER_BYTES: usize = 256 << 10;

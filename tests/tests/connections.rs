@@ -82,6 +82,19 @@ fn tls_with_a_certificate_that_is_checked() {
     let trusted = format!("sslrootcert = {{ file = \"{ca}\" }}\n");
     assert_eq!(run(source("localhost") + &trusted).succeeded().lines.len(), 1);
     assert_eq!(run(source("127.0.0.1") + &trusted).succeeded().lines.len(), 1);
+    // As libpq reads it: the path in the URL, here relative to the configuration as well.
+    let named = |path: &str| {
+        let host = Host::new();
+        std::fs::copy(&ca, host.folder().join("ca.pem")).unwrap();
+        host.file(
+            "flusso.toml",
+            &source("localhost").replace("verify-full\"", &format!("verify-full&sslrootcert={path}\"")),
+        );
+        host.run(&["--once", "--timeout", "5s"])
+    };
+    assert_eq!(named(&ca).succeeded().lines.len(), 1);
+    assert_eq!(named("ca.pem").succeeded().lines.len(), 1);
+    named("missing.pem").refused(2, &["missing.pem", "sslrootcert"]);
     // An authority that nobody knows, and a name that the certificate is not for.
     let refused = run(source("localhost"));
     assert_ne!(refused.code, Some(0));

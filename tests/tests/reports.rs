@@ -170,3 +170,62 @@ fn a_log_whose_reader_went_away_does_not_stop_the_host() {
     child.wait().unwrap();
     assert!(started.elapsed() < Duration::from_secs(10));
 }
+
+/// Breaks every connection to the database but the one that asks.
+const TERMINATE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+#[test]
+fn a_table_that_came_while_it_runs_is_followed_after_the_next_broken_connection() {
+    let database = Postgres::with("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let running = Host::on(&database.url()).start(&PG);
+    running.wait_for_line(|line| line.contains("\"index\":\"t\""));
+    database.sql("CREATE TABLE n (id int PRIMARY KEY); INSERT INTO n VALUES (7)");
+    database.sql(TERMINATE);
+    database.sql("INSERT INTO t VALUES (2)");
+    running.wait_for_line(|line| line.contains("\"index\":\"n\",\"id\":\"7\""));
+    running.wait_for_line(|line| line.contains("\"index\":\"t\",\"id\":\"2\""));
+    let log = running.wait_for_log("the run begins again");
+    assert!(log.contains("+n"), "{log}");
+    running.signal("TERM");
+    running.wait().succeeded();
+}
+
+#[test]
+fn columns_that_are_added_one_after_the_other_do_not_end_it() {
+    let database = Postgres::with("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let running = Host::on(&database.url()).start(&PG);
+    running.wait_for_line(|line| line.contains("\"id\":\"1\""));
+    for number in 1..=8 {
+        database.sql(&format!("ALTER TABLE t ADD c{number} int; UPDATE t SET c{number} = {number}"));
+        running.wait_for_line(|line| line.contains(&format!("\"c{number}\":{number}")));
+    }
+    running.signal("TERM");
+    running.wait().succeeded();
+}
+
+#[test]
+fn a_table_that_is_renamed_away_for_a_while_is_waited_for() {
+    let database = Postgres::with(
+        "CREATE TABLE users (id int PRIMARY KEY); CREATE TABLE notes (id int PRIMARY KEY, user_id int, text text);
+         INSERT INTO users VALUES (1); INSERT INTO notes VALUES (1, 1, 'before')",
+    );
+    let host = Host::on(&database.url());
+    host.file(
+        "users.schema.yml",
+        "version: 1\ntable: users\nprimary_key: id\nfields:\n  - has_many: notes\n    table: notes\n    primary_key: id\n    foreign_key: user_id\n    fields:\n      - keyword: text\n",
+    );
+    host.file(
+        "flusso.toml",
+        "[source]\nplugin = \"pg.wasm\"\n[[index]]\nname = \"users\"\nschema = \"users.schema.yml\"\n",
+    );
+    let running = host.start(&[]);
+    running.wait_for_line(|line| line.contains("before"));
+    database.sql("ALTER TABLE notes RENAME TO notes_away; INSERT INTO users VALUES (2)");
+    database.sql(TERMINATE);
+    std::thread::sleep(Duration::from_secs(3));
+    database.sql("ALTER TABLE notes_away RENAME TO notes; UPDATE notes SET text = 'after'");
+    running.wait_for_line(|line| line.contains("after"));
+    running.wait_for_line(|line| line.contains("\"id\":\"2\""));
+    running.signal("TERM");
+    running.wait().succeeded();
+}

@@ -90,7 +90,7 @@ pub async fn run(
     folders: &Folders,
     run: RunOptions,
     observer: Arc<dyn Observer>,
-    shutdown: watch::Receiver<bool>,
+    asked: watch::Receiver<bool>,
 ) -> Result<Finished, AppError> {
     let options = options(&config, run);
     let mut deployment = Deployment::prepare(&config, folders).await?;
@@ -100,7 +100,7 @@ pub async fn run(
     let (control, registry) = engine::control();
     let mut served: Option<(PathBuf, Server)> = None;
     loop {
-        let mut shutdown = engine::Shutdown::from(shutdown.clone());
+        let mut shutdown = engine::Shutdown::from(asked.clone());
         let connected = tokio::select! {
             connected = deployment.connect(&config, Arc::clone(&observer), options.clone()) => connected?,
             // Nothing is in flight yet.
@@ -125,29 +125,39 @@ pub async fn run(
         held = Some((folder, state));
         match ended {
             Ok(finished) => return Ok(finished),
-            Err(error) if again.may(&error, round.elapsed(), &options) => {
+            Err(error) => {
+                let Some(wait) = again.after(&error, round.elapsed(), &options) else { return Err(error.into()) };
                 tracing::warn!("the run begins again: {error}");
+                let mut shutdown = engine::Shutdown::from(asked.clone());
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = shutdown.asked() => return Ok(Finished::Drained),
+                }
             }
-            Err(error) => return Err(error.into()),
         }
     }
 }
 
-/// Whether a run that ended may begin again by itself.
+/// When a run that ended begins again by itself.
 #[derive(Default)]
 struct Again {
     in_a_row: u32,
 }
 
 impl Again {
-    fn may(&mut self, error: &EngineError, lasted: Duration, options: &Options) -> bool {
-        let may = match error {
-            EngineError::RestartRequired { .. } => true,
-            EngineError::HistoryLost { .. } => options.on_history_loss == engine::OnHistoryLoss::Reseed,
-            _ => false,
-        };
-        self.in_a_row = if lasted >= limits::program::HEALTHY_RUN { 1 } else { self.in_a_row + 1 };
-        may && self.in_a_row <= limits::program::RESTARTS
+    /// The wait before the next run; `None`: the program ends. Tables that are altered one after the other are no fault: each
+    /// run is waited for a little longer, and none is the last. A history that is lost again and again is one.
+    fn after(&mut self, error: &EngineError, lasted: Duration, options: &Options) -> Option<Duration> {
+        self.in_a_row = if lasted >= limits::program::HEALTHY_RUN { 1 } else { self.in_a_row.saturating_add(1) };
+        let doublings = self.in_a_row.saturating_sub(1).min(16);
+        let wait = (limits::engine::RETRY_FIRST * (1 << doublings)).min(limits::engine::RETRY_LONGEST);
+        match error {
+            EngineError::RestartRequired { .. } => Some(wait),
+            EngineError::HistoryLost { .. } if options.on_history_loss == engine::OnHistoryLoss::Reseed => {
+                (self.in_a_row <= limits::program::RESTARTS).then_some(wait)
+            }
+            _ => None,
+        }
     }
 }
 

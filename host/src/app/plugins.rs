@@ -138,6 +138,7 @@ impl Plugins {
             }
         }
         let wrong = |problems| AppError::Settings { part: part.to_owned(), problems };
+        schema.fill_url_files(&mut settings, written.base()).map_err(|problem| wrong(vec![problem]))?;
         schema.check(&settings).map_err(wrong)?;
         let mut grants = Grants::none();
         schema.grant(&settings, &mut grants).map_err(|problem| wrong(vec![problem]))?;

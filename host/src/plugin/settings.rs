@@ -5,10 +5,12 @@
 mod problem;
 
 use std::fmt;
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::capability::{AddressError, GrantKind, Grants};
+use crate::limits;
 pub use problem::{Problem, nearest};
 
 /// One setting as the schema describes it, for `plugin inspect`.
@@ -34,6 +36,9 @@ pub struct Described {
     pub grant: Option<String>,
     /// Whether it is never shown.
     pub secret: bool,
+    /// Parameters of the URL in it that name files; the plugin gets their contents instead.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub url_files: Vec<String>,
 }
 
 /// A plugin's schema, ready to check settings with.
@@ -93,6 +98,32 @@ impl Schema {
         let value = Value::Object(settings.clone());
         let problems: Vec<_> = self.validator.iter_errors(&value).flat_map(|error| self.problems(&error)).collect();
         if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    /// Puts the contents of files where a URL names them by path, as libpq reads `sslrootcert=ca.pem`: the operator wrote the
+    /// path, and the plugin cannot read it. Relative paths are those beside the configuration, at `base`.
+    pub fn fill_url_files(&self, settings: &mut Map<String, Value>, base: &Path) -> Result<(), Problem> {
+        for setting in self.described.iter().filter(|setting| !setting.url_files.is_empty()) {
+            let Some(Value::String(url)) = settings.get_mut(&setting.key) else { continue };
+            let Some((before, query)) = url.split_once('?') else { continue };
+            let mut pairs = Vec::new();
+            for pair in query.split('&') {
+                match pair.split_once('=').filter(|(name, _)| setting.url_files.iter().any(|known| known == name)) {
+                    Some((name, value)) => {
+                        let value = percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned();
+                        let text = file_of(&value, base).map_err(|error| Problem {
+                            key: setting.key.clone(),
+                            message: format!("the file {value} of its parameter `{name}` cannot be read: {error}"),
+                        })?;
+                        let text = percent_encoding::utf8_percent_encode(&text, percent_encoding::NON_ALPHANUMERIC);
+                        pairs.push(format!("{name}={text}"));
+                    }
+                    None => pairs.push(pair.to_owned()),
+                }
+            }
+            *url = format!("{before}?{}", pairs.join("&"));
+        }
+        Ok(())
     }
 
     /// Adds what the filled-in settings grant: each setting with `x-flusso-grant`, the address or folder in its value and
@@ -178,6 +209,11 @@ fn describe(schema: &Value, parent: &str, found: &mut Vec<Described>) {
             env: text("x-flusso-env"),
             grant: text("x-flusso-grant"),
             secret: property.get("x-flusso-secret").and_then(Value::as_bool).unwrap_or(false),
+            url_files: property
+                .get("x-flusso-url-files")
+                .and_then(Value::as_array)
+                .map(|names| names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+                .unwrap_or_default(),
             key: key.clone(),
         });
         describe(property, &key, found);
@@ -220,6 +256,15 @@ fn put(settings: &mut Map<String, Value>, key: &str, value: Value) {
             }
         }
     }
+}
+
+/// The contents of a file; what holds PEM itself, or a word that is no file (`system`), stays.
+fn file_of(value: &str, base: &Path) -> std::io::Result<String> {
+    if value.contains('\n') || value == "system" || value.is_empty() {
+        return Ok(value.to_owned());
+    }
+    let file = std::fs::File::open(base.join(value))?;
+    std::io::read_to_string(std::io::Read::take(file, limits::artifact::URL_FILE_BYTES))
 }
 
 #[cfg(test)]

@@ -101,7 +101,11 @@ impl GuestBuilder {
             },
             Ok,
         );
-        opening.await?;
+        opening.await.map_err(|error| match error {
+            // It was right when this run began: a table was renamed or dropped, and may come back.
+            StageError::Configuration(message) if self.offered.get().is_some() => StageError::transient(message),
+            error => error,
+        })?;
         let description = describe(&guest).await?;
         let offered = self.offered.get_or_init(|| description.clone());
         // What the first instance follows, all of this run go on following.
@@ -110,9 +114,10 @@ impl GuestBuilder {
             .set_recorded_relations(offered.scopes.iter().flat_map(|scope| scope.recorded_relations.iter().cloned()));
         match same(offered, &description) {
             true => Ok(guest),
-            false => Err(StageError::Fatal(format!(
-                "the builder {} offers other indexes or tables than when this run began; start again",
-                self.plugin.manifest().name
+            false => Err(StageError::RestartRequired(format!(
+                "the builder {} offers other indexes or tables than when this run began ({})",
+                self.plugin.manifest().name,
+                difference(offered, &description)
             ))),
         }
     }
@@ -168,6 +173,17 @@ fn same(a: &Description, b: &Description) -> bool {
         description.scopes.iter().map(|scope| (scope.index, scope.root)).collect()
     };
     names(a) == names(b) && roots(a) == roots(b) && a.interest == b.interest
+}
+
+/// The indexes that came and went, for the log.
+fn difference(before: &Description, now: &Description) -> String {
+    let missing = |from: &Description, of: &Description, sign: &str| -> Vec<String> {
+        let has = |name: &str| of.mappings.iter().any(|mapping| mapping.index == name);
+        let names = from.mappings.iter().filter(|mapping| !has(&mapping.index));
+        names.map(|mapping| format!("{sign}{}", mapping.index)).collect()
+    };
+    let found = [missing(now, before, "+"), missing(before, now, "-")].concat();
+    if found.is_empty() { "their tables or keys are others".to_owned() } else { found.join(", ") }
 }
 
 async fn describe(guest: &Guest) -> Result<Description> {

@@ -178,6 +178,16 @@ pub fn find(session: &mut Session, schema: &str, name: &str) -> Result<Option<Ta
     Ok(found.into_iter().next())
 }
 
+/// The tables of some names, in one query.
+pub fn named(session: &mut Session, names: &[(&str, &str)]) -> Result<Vec<Table>> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let list: Vec<String> =
+        names.iter().map(|(schema, name)| format!("({},{})", sql::text(schema), sql::text(name))).collect();
+    read(session, &format!("(n.nspname::text, c.relname::text) IN (VALUES {})", list.join(",")))
+}
+
 /// What stands under a name that is no table, as an error says it: `None` where nothing does.
 pub fn other_relation(session: &mut Session, schema: &str, name: &str) -> Result<Option<String>> {
     let kind = session.one(&format!(

@@ -71,8 +71,28 @@ pub struct Statement {
 pub type TextRow = Vec<Option<String>>;
 
 impl Session {
-    /// Connects and logs in.
+    /// Connects and logs in: to the first host that answers and, of several, is no standby.
     pub fn open(connection: &Connection, mode: Mode) -> Result<Self> {
+        let candidates = connection.candidates();
+        let several = candidates.len() > 1;
+        let mut last = None;
+        for candidate in &candidates {
+            let opened = Self::open_one(candidate, mode).and_then(|mut session| {
+                if several && session.one("SELECT pg_catalog.pg_is_in_recovery()")?.as_deref() == Some("t") {
+                    return Err(Error::Transient(format!("{} is a standby", candidate.address())));
+                }
+                Ok(session)
+            });
+            match opened {
+                Ok(session) => return Ok(session),
+                Err(error @ Error::Transient(_)) => last = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::Fatal("a connection without a host".into())))
+    }
+
+    fn open_one(connection: &Connection, mode: Mode) -> Result<Self> {
         let address = connection.address();
         let deadline = Instant::now() + CALL_LIMIT;
         let mut wire = Wire::new(transport::connect(&address, CONNECT_TIMEOUT)?, deadline);
@@ -83,7 +103,8 @@ impl Session {
             ("application_name", &connection.application),
         ];
         let replication = (mode == Mode::Replication).then_some(("replication", "database"));
-        let parameters = own.into_iter().chain(replication).chain(PINNED.iter().copied());
+        let options = (!connection.options.is_empty()).then_some(("options", connection.options.as_str()));
+        let parameters = own.into_iter().chain(replication).chain(options).chain(PINNED.iter().copied());
         wire.put(|out| frontend::startup_message(parameters, out))?;
         wire.send()?;
         auth::authenticate(&mut wire, connection, binding)?;

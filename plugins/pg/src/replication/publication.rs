@@ -99,8 +99,8 @@ pub(crate) fn covered(session: &mut Session, publication: &str) -> Result<Vec<St
          FROM pg_catalog.pg_publication p
          JOIN pg_catalog.pg_class c ON c.relkind IN ('r', 'p') JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          WHERE p.pubname = {0} AND (p.puballtables
-             OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = c.oid)
-             OR EXISTS (SELECT FROM pg_catalog.pg_publication_tables t WHERE t.pubname = p.pubname AND t.schemaname = n.nspname AND t.tablename = c.relname))",
+             OR c.oid IN (SELECT r.prrelid FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_publication q ON q.oid = r.prpubid WHERE q.pubname = {0})
+             OR (n.nspname, c.relname) IN (SELECT t.schemaname, t.tablename FROM pg_catalog.pg_publication_tables t WHERE t.pubname = {0}))",
         sql::text(publication)
     ))?;
     Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())

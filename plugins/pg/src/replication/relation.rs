@@ -9,6 +9,7 @@ use crate::protocol::session::Session;
 use crate::replication::capture::catalog_watch::gone;
 use crate::replication::pgoutput::{Cell, Relation, Tuple};
 use flusso_plugin::{TableInterest, Value};
+use std::collections::HashMap;
 
 /// A table of the interest.
 pub struct FollowedTable {
@@ -51,11 +52,17 @@ impl FollowedTable {
         let wanted: Vec<_> = (0..).zip(interest).filter(first).collect();
         // Fingerprints first: what is altered between the two is noticed by the next comparison.
         let fingerprints = Fingerprint::all(session, publication, wanted.iter().map(|(_, interest)| *interest))?;
+        let names: Vec<_> =
+            wanted.iter().map(|(_, one)| (one.table.schema.as_str(), one.table.name.as_str())).collect();
+        let mut tables: HashMap<(String, String), Table> = HashMap::with_capacity(names.len());
+        for table in table::named(session, &names)? {
+            tables.insert((table.schema.clone(), table.name.clone()), table);
+        }
         wanted
             .into_iter()
             .zip(fingerprints)
             .map(|((number, interest), fingerprint)| {
-                let table = table::find(session, &interest.table.schema, &interest.table.name)?;
+                let table = tables.remove(&(interest.table.schema.clone(), interest.table.name.clone()));
                 let (Some(fingerprint), Some(table)) = (fingerprint, table) else { return Err(gone(&label(interest))) };
                 let mut followed =
                     Self { number, interest: interest.clone(), table, fingerprint, sends_old_links: false };

@@ -47,6 +47,11 @@ pub struct Connection {
     pub roots: Option<String>,
     /// How the server's lists of sessions name this one.
     pub application: String,
+    /// Command-line options for the session, as `options` in a URL gives them; empty: none. What every session is pinned to
+    /// comes after them.
+    pub options: String,
+    /// Further hosts, tried in order after the first. Of several, a standby is passed over.
+    pub others: Vec<(String, u16)>,
 }
 
 /// `sslmode`, as libpq means it.
@@ -159,6 +164,8 @@ impl Default for Connection {
             tls: TlsMode::Prefer,
             roots: None,
             application: "flusso".into(),
+            options: String::new(),
+            others: Vec::new(),
         }
     }
 }
@@ -185,6 +192,14 @@ impl Connection {
             self.database.clone_from(&self.user);
         }
         self
+    }
+
+    /// This connection to each of its hosts, in the order in which they are tried.
+    pub fn candidates(&self) -> Vec<Self> {
+        let single = Self { others: Vec::new(), ..self.clone() };
+        let other = |(host, port): &(String, u16)| Self { host: host.clone(), port: *port, ..single.clone() };
+        let others: Vec<Self> = self.others.iter().map(other).collect();
+        std::iter::once(single.clone()).chain(others).collect()
     }
 
     /// The address for `net`: `HOST:PORT`, an IPv6 address in brackets, or `unix:PATH`.

@@ -24,7 +24,7 @@ pub(super) fn parse(url: &str) -> Result<Connection> {
         }
         None => authority,
     };
-    host_and_port(host, &mut connection)?;
+    hosts_and_ports(host, &mut connection)?;
     connection.database = decode(path)?;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').ok_or_else(|| wrong("a parameter has no `=`"))?;
@@ -33,10 +33,27 @@ pub(super) fn parse(url: &str) -> Result<Connection> {
     Ok(connection.complete())
 }
 
-fn host_and_port(text: &str, connection: &mut Connection) -> Result<()> {
-    if text.contains(',') {
-        return Err(wrong("several hosts are not supported: name the primary"));
+fn hosts_and_ports(text: &str, connection: &mut Connection) -> Result<()> {
+    let (default_host, default_port) = (connection.host.clone(), connection.port);
+    let mut hosts = Vec::new();
+    for one in text.split(',') {
+        let (host, port) = host_and_port(one)?;
+        hosts.push((host.unwrap_or_else(|| default_host.clone()), port.unwrap_or(default_port)));
     }
+    take_hosts(hosts, connection);
+    Ok(())
+}
+
+fn take_hosts(hosts: Vec<(String, u16)>, connection: &mut Connection) {
+    let mut hosts = hosts.into_iter();
+    if let Some((host, port)) = hosts.next() {
+        (connection.host, connection.port) = (host, port);
+    }
+    connection.others = hosts.collect();
+}
+
+/// `HOST:PORT`, each where it is there.
+fn host_and_port(text: &str) -> Result<(Option<String>, Option<u16>)> {
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let (host, rest) = rest.split_once(']').ok_or_else(|| wrong("an IPv6 address lacks its `]`"))?;
         (host.to_owned(), rest.strip_prefix(':').unwrap_or(rest))
@@ -44,24 +61,57 @@ fn host_and_port(text: &str, connection: &mut Connection) -> Result<()> {
         let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
         (decode(host)?, port)
     };
-    if !host.is_empty() {
-        connection.host = host;
-    }
-    if !port.is_empty() {
-        connection.port = port.parse().map_err(|_| wrong("the port is no number up to 65535"))?;
-    }
-    Ok(())
+    let host = (!host.is_empty()).then_some(host);
+    let port = match port {
+        "" => None,
+        port => Some(port.parse().map_err(|_| wrong("the port is no number up to 65535"))?),
+    };
+    Ok((host, port))
 }
 
 fn parameter(name: &str, value: String, connection: &mut Connection) -> Result<()> {
     match name {
-        "host" | "hostaddr" => connection.host = value,
-        "port" => connection.port = value.parse().map_err(|_| wrong("the port is no number up to 65535"))?,
+        "host" | "hostaddr" => {
+            let ports: Vec<u16> =
+                std::iter::once(connection.port).chain(connection.others.iter().map(|(_, port)| *port)).collect();
+            let port = |at: usize| ports.get(at).copied().unwrap_or(connection.port);
+            let hosts = value.split(',').enumerate().map(|(at, host)| (host.to_owned(), port(at))).collect();
+            take_hosts(hosts, connection);
+        }
+        "port" => {
+            let ports = value.split(',').map(str::parse::<u16>).collect::<std::result::Result<Vec<_>, _>>();
+            let ports = ports.map_err(|_| wrong("the port is no number up to 65535"))?;
+            // As libpq does: one port is that of every host.
+            let port = |at: usize| if let [one] = ports.as_slice() { Some(one) } else { ports.get(at) };
+            if let Some(port) = port(0) {
+                connection.port = *port;
+            }
+            for (at, (_, own)) in connection.others.iter_mut().enumerate() {
+                if let Some(port) = port(at + 1) {
+                    *own = *port;
+                }
+            }
+        }
+        "options" => connection.options = value,
+        "target_session_attrs" => match value.as_str() {
+            "any" | "read-write" | "primary" | "prefer-standby" => {}
+            other => {
+                return Err(wrong(&format!(
+                    "target_session_attrs={other} asks for a server whose changes cannot be followed; a slot is made on the primary"
+                )));
+            }
+        },
         "user" => connection.user = value,
         "password" => connection.password = Some(value),
         "dbname" => connection.database = value,
         "sslmode" => connection.tls = TlsMode::parse(&value)?,
+        "sslrootcert" if value == "system" => connection.roots = None,
         "sslrootcert" => connection.roots = Some(value),
+        "sslcert" | "sslkey" | "sslpassword" | "sslcrl" => {
+            return Err(wrong(&format!(
+                "`{name}` is not supported: client certificates are not spoken to PostgreSQL here"
+            )));
+        }
         "application_name" => connection.application = value,
         // Nothing here depends on them: a deadline of its own holds, and the host owns the socket.
         "connect_timeout"
@@ -71,7 +121,15 @@ fn parameter(name: &str, value: String, connection: &mut Connection) -> Result<(
         | "keepalives_count"
         | "channel_binding"
         | "gssencmode"
-        | "target_session_attrs"
+        | "krbsrvname"
+        | "gsslib"
+        | "sslcompression"
+        | "sslsni"
+        | "ssl_min_protocol_version"
+        | "ssl_max_protocol_version"
+        | "load_balance_hosts"
+        | "passfile"
+        | "requirepeer"
         | "fallback_application_name"
         | "client_encoding"
         | "tcp_user_timeout"
@@ -109,6 +167,28 @@ mod tests {
         assert_eq!(connection.password.as_deref(), Some("p@ss:w/rd%"));
         assert_eq!(connection.address(), "db.internal:6000");
         assert_eq!(connection.database, "shop");
+    }
+
+    #[test]
+    fn several_hosts_are_tried_in_their_order() {
+        let addresses = |url: &str| read(url).candidates().iter().map(Connection::address).collect::<Vec<_>>();
+        assert_eq!(addresses("postgres://me@a,b:6000/shop?target_session_attrs=read-write"), ["a:5432", "b:6000"]);
+        assert_eq!(addresses("postgres://me@/shop?host=a,b&port=6000"), ["a:6000", "b:6000"]);
+        assert_eq!(addresses("postgres://me@/shop?host=a,b&port=6000,7000"), ["a:6000", "b:7000"]);
+        assert_eq!(addresses("postgres://me@[::1],c/shop"), ["[::1]:5432", "c:5432"]);
+        assert!(parse("postgres://a/shop?target_session_attrs=standby").is_err());
+    }
+
+    #[test]
+    fn parameters_of_libpq_are_honoured_or_passed_over() {
+        let connection = read(
+            "postgres://a/shop?options=-c%20search_path%3Dx&application_name=mine&connect_timeout=3&sslrootcert=system",
+        );
+        assert_eq!((connection.options.as_str(), connection.application.as_str()), ("-c search_path=x", "mine"));
+        assert_eq!(connection.roots, None);
+        for wrong in ["sslcert=a.pem", "nonsense=1"] {
+            assert!(parse(&format!("postgres://a/shop?{wrong}")).is_err(), "{wrong}");
+        }
     }
 
     #[test]
