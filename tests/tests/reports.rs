@@ -229,3 +229,47 @@ fn a_table_that_is_renamed_away_for_a_while_is_waited_for() {
     running.signal("TERM");
     running.wait().succeeded();
 }
+
+#[test]
+fn rows_of_megabytes_are_seeded_within_the_memory_of_a_guest() {
+    let database = Postgres::with(
+        "CREATE TABLE t (id int PRIMARY KEY, v text);
+         INSERT INTO t SELECT n, repeat(md5(n::text), 131072) FROM generate_series(1, 30) n;
+         CREATE TABLE c (id int PRIMARY KEY, t_id int, w int); INSERT INTO c SELECT n, n, n FROM generate_series(1, 30) n",
+    );
+    let host = Host::on(&database.url());
+    host.file(
+        "t.schema.yml",
+        "version: 1\ntable: t\nprimary_key: id\nfields:\n  - text: v\n  - has_many: c\n    table: c\n    primary_key: id\n    foreign_key: t_id\n    fields:\n      - integer: w\n",
+    );
+    host.file(
+        "flusso.toml",
+        "[source]\nplugin = \"pg.wasm\"\n[[index]]\nname = \"t\"\nschema = \"t.schema.yml\"\n[[index]]\nname = \"c\"\n",
+    );
+    let lines = host.documents(&["--once"]);
+    assert_eq!((documents(&lines, "t").len(), documents(&lines, "c").len()), (30, 30));
+    let flat = Host::on(&database.url());
+    let lines = flat.documents(&["--plugin", "pg.wasm,slot=flat", "--once"]);
+    assert_eq!(documents(&lines, "t").len(), 30);
+    flat.run(&["drop", "--plugin", "pg.wasm,slot=flat"]).succeeded();
+}
+
+#[test]
+fn a_grant_of_the_columns_that_are_read_is_enough() {
+    let mut database = Postgres::with(
+        "CREATE TABLE t (id int PRIMARY KEY, v text, secret text); INSERT INTO t VALUES (1, 'a', 'x');
+         CREATE PUBLICATION mine FOR TABLE t",
+    );
+    let login = database.role("LOGIN REPLICATION PASSWORD 'secret'");
+    database.sql(&format!("GRANT SELECT (id, v) ON t TO {login}"));
+    let host = Host::on(&database.url_as(&login, "secret", ""));
+    host.file("t.schema.yml", "version: 1\ntable: t\nprimary_key: id\nfields:\n  - keyword: v\n");
+    let config = "[source]\nplugin = \"pg.wasm\"\npublication = \"mine\"\nmanage_publication = false\n[[index]]\nname = \"t\"\nschema = \"t.schema.yml\"\n";
+    host.file("flusso.toml", config);
+    host.run(&["check"]).succeeded();
+    assert_eq!(documents(&host.documents(&["--once"]), "t").len(), 1);
+    database.sql("UPDATE t SET v = 'b'");
+    assert_eq!(documents(&host.documents(&["--once"]), "t")[0].1["v"], "b");
+    host.file("t.schema.yml", "version: 1\ntable: t\nprimary_key: id\nfields:\n  - keyword: secret\n");
+    host.run(&["check"]).refused(2, &["GRANT SELECT"]);
+}

@@ -73,6 +73,9 @@ struct Instances {
     ranges: Option<Box<dyn RangeBuilder>>,
     /// The builder has said that it cannot build ranges.
     by_key: bool,
+    /// How often in a row an instance died of a page: each time the next one is asked for an eighth of the rows, since rows
+    /// that are much larger than those before them may have been too many at once.
+    deaths: u32,
 }
 
 /// Whether anybody still takes results; if not, the run is ending.
@@ -106,7 +109,8 @@ impl RangeReader {
                     Ok(Delivered::Yes) => break,
                     Ok(Delivered::RunEnds) => return Ok(()),
                     Err(error) => {
-                        instances = Instances { by_key: instances.by_key, ..Instances::default() };
+                        let deaths = if matches!(error, StageError::Crashed(_)) { instances.deaths + 1 } else { 0 };
+                        instances = Instances { by_key: instances.by_key, deaths, ..Instances::default() };
                         retry.failed(error).await?;
                     }
                 }
@@ -177,13 +181,14 @@ impl RangeReader {
             let now = self.outstanding_reads.begin(&self.emitted, &self.context);
             let read = previous.replace(Arc::clone(&now)).unwrap_or(now);
             let options = &self.context.options;
+            let max = (options.backfill_documents >> (3 * instances.deaths).min(31)).max(1);
             let page = match &mut instances.ranges {
                 Some(ranges) => {
-                    let (max, max_bytes) = (options.backfill_documents, options.backfill_bytes);
-                    ranges.build_range(index, range, cursor.as_deref(), max, max_bytes).await?
+                    ranges.build_range(index, range, cursor.as_deref(), max, options.backfill_bytes).await?
                 }
-                None => self.build_keys(self.snapshot(&mut instances.snapshot).await?, index).await?,
+                None => self.build_keys(self.snapshot(&mut instances.snapshot).await?, index, max).await?,
             };
+            instances.deaths = 0;
             let RangedPage { documents, rows, cursor: next } = page;
             if next.is_some() && next == *cursor {
                 // The pages of a cursor that does not move would never end.
@@ -200,8 +205,13 @@ impl RangeReader {
     }
 
     /// A page of documents by key, of a builder that cannot build ranges.
-    async fn build_keys(&self, snapshot: &mut dyn Snapshot, index: IndexNumber) -> Result<RangedPage, StageError> {
-        let page = snapshot.next(self.context.options.backfill_documents).await?;
+    async fn build_keys(
+        &self,
+        snapshot: &mut dyn Snapshot,
+        index: IndexNumber,
+        max: u32,
+    ) -> Result<RangedPage, StageError> {
+        let page = snapshot.next(max).await?;
         let rows = page.keys.len() as u64;
         let ids: Vec<_> = page.keys.iter().map(|key| DocumentId { index, key: key.clone() }).collect();
         let outcomes = if ids.is_empty() { Vec::new() } else { build_call(&*self.stages.builder, ids.into()).await? };

@@ -24,7 +24,7 @@ pub struct Table {
     pub identity: String,
     /// Whether this role may set it, for all partitions too.
     pub alterable: bool,
-    /// Whether this role may read it.
+    /// Whether this role may read it: all of it, or after [`Table::read_only_by`] the columns that are wanted.
     pub readable: bool,
     /// Whether row-level security would hide rows from this role.
     pub hidden_rows: bool,
@@ -73,6 +73,8 @@ pub struct Column {
     pub listable: bool,
     /// Whether the type has its own cast to JSON.
     pub json_cast: bool,
+    /// Whether this role may read it.
+    pub readable: bool,
     /// Whether it is never null.
     pub required: bool,
     /// Whether rows are found by it: a whole index begins with it.
@@ -104,6 +106,12 @@ impl Table {
         if self.partitioned { self.sql() } else { format!("ONLY {}", self.sql()) }
     }
 
+    /// Only these columns are read: a role that was granted SELECT on them needs no more.
+    pub fn read_only_by<'c>(&mut self, mut columns: impl Iterator<Item = &'c str>) {
+        let may = |name: &str| self.columns.iter().any(|column| column.name == name && column.readable);
+        self.readable = self.readable || columns.all(may);
+    }
+
     /// For a person.
     pub fn label(&self) -> String {
         format!("{}.{}", self.schema, self.name)
@@ -132,7 +140,7 @@ impl Table {
         let table = self.sql();
         if !self.readable {
             return Some(format!(
-                "this role may not read it; GRANT SELECT ON {table} TO CURRENT_USER (and USAGE on its schema) helps"
+                "this role may not read it, or not all of the columns that are read; GRANT SELECT ON {table} TO CURRENT_USER (and USAGE on its schema) helps"
             ));
         }
         if self.persistence == "u" {
@@ -271,6 +279,7 @@ SELECT pg_catalog.row_to_json(t) FROM (
             'element', CASE WHEN ty.typcategory = 'A' THEN ty.typelem::int8 ELSE 0 END, 'element_class', el.typtype,
             'listable', ty.typarray <> 0,
             'json_cast', ty.oid >= 16384 AND EXISTS (SELECT FROM pg_catalog.pg_cast k WHERE k.castsource = ty.oid AND k.casttarget = 114 AND k.castfunc <> 0),
+            'readable', pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'),
             'required', a.attnotnull,
             'indexed', EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum AND i.indpred IS NULL AND i.indisvalid)) ORDER BY a.attnum), '[]') AS columns,
             coalesce(string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum), '')

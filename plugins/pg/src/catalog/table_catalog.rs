@@ -19,10 +19,23 @@ impl TableCatalog {
     /// The tables a schema reads, as far as they are there.
     pub(crate) fn of_schema(session: &mut Session, schema: &Schema) -> Result<Self> {
         let mut catalog = Self::default();
-        for used in flusso_schema::tables([schema]) {
-            if let Some(table) = table::find(session, used.table.schema.as_str(), used.table.name.as_str())? {
-                catalog.add(table);
+        let used = flusso_schema::tables([schema]);
+        let names: Vec<_> = used.iter().map(|one| (one.table.schema.as_str(), one.table.name.as_str())).collect();
+        for mut table in table::named(session, &names)? {
+            let of = |one: &&flusso_schema::TableUse| {
+                (one.table.schema.as_str(), one.table.name.as_str()) == (table.schema.as_str(), table.name.as_str())
+            };
+            if let Some(one) = used.iter().find(of)
+                && let flusso_schema::Reads::Columns(reads) = &one.reads
+            {
+                let key: Vec<String> = match &one.key {
+                    flusso_schema::Key::Declared(columns) => columns.iter().map(ToString::to_string).collect(),
+                    flusso_schema::Key::FromCatalogue => table.key.clone(),
+                };
+                let columns = one.links.iter().chain(reads).map(ToString::to_string).chain(key).collect::<Vec<_>>();
+                table.read_only_by(columns.iter().map(String::as_str));
             }
+            catalog.add(table);
         }
         Ok(catalog)
     }

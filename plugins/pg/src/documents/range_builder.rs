@@ -19,6 +19,8 @@ use std::ops::Range;
 const FIRST_PAGE_ROWS: usize = 256;
 /// Root rows of any page.
 const MAX_PAGE_ROWS: usize = 4096;
+/// Bytes of root rows of one chunk: rows are kept until their documents are rendered.
+const MAX_CHUNK_BYTES: usize = 4 << 20;
 
 impl RangeBuilder for DocumentBuilder {
     fn build_range(
@@ -114,7 +116,7 @@ impl Page {
         let tracked = index.plan.nodes.iter().any(|node| !node.link_cells.is_empty());
         let (flat, roots) = (index.plan.is_flat() && !tracked, &index.queries.roots);
         let width = index.plan.nodes.first().map_or(0, flusso_documents::Node::width);
-        let mut whole = false;
+        let (mut whole, mut root_bytes) = (false, 0);
         let read = builder::read(session, index, |executor| {
             scan.begin(executor, roots, flat)?;
             let next = |executor: &mut Executor<'_>| {
@@ -122,9 +124,15 @@ impl Page {
                     return Ok(None);
                 }
                 let mut rows = Rows::new(width);
-                while rows.len() < CHUNK {
+                while rows.len() < CHUNK && rows.size() < MAX_CHUNK_BYTES {
                     match scan.next_row(executor.session(), roots)? {
-                        Some(frame) => push(executor.session().row(frame), &mut rows)?,
+                        // What does not fit is read and dropped; the next page begins with it and has fewer rows.
+                        Some(_) if !flat && root_bytes >= max_bytes => {}
+                        Some(frame) => {
+                            let row = executor.session().row(frame);
+                            root_bytes += row.len();
+                            push(row, &mut rows)?;
+                        }
                         None => {
                             whole = true;
                             executor.beside_read();

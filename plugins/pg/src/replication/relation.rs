@@ -63,7 +63,10 @@ impl FollowedTable {
             .zip(fingerprints)
             .map(|((number, interest), fingerprint)| {
                 let table = tables.remove(&(interest.table.schema.clone(), interest.table.name.clone()));
-                let (Some(fingerprint), Some(table)) = (fingerprint, table) else { return Err(gone(&label(interest))) };
+                let (Some(fingerprint), Some(mut table)) = (fingerprint, table) else {
+                    return Err(gone(&label(interest)));
+                };
+                read_only_by(&mut table, interest);
                 let mut followed =
                     Self { number, interest: interest.clone(), table, fingerprint, sends_old_links: false };
                 followed.sends_old_links = followed.identity_covers_links();
@@ -99,6 +102,7 @@ impl FollowedTable {
     pub fn refresh(&mut self, session: &mut Session) -> Result<()> {
         let found = table::find(session, &self.interest.table.schema, &self.interest.table.name)?;
         self.table = found.ok_or_else(|| gone(&label(&self.interest)))?;
+        read_only_by(&mut self.table, &self.interest);
         Ok(())
     }
 
@@ -159,6 +163,13 @@ impl FollowedTable {
             )));
         }
         Ok(())
+    }
+}
+
+/// An interest that names its columns needs no right to read others.
+fn read_only_by(table: &mut Table, interest: &TableInterest) {
+    if let Some(reads) = &interest.reads {
+        table.read_only_by(interest.key.iter().chain(&interest.links).chain(reads).map(String::as_str));
     }
 }
 

@@ -1,8 +1,7 @@
 //! Replica identity: whether the server sends the old link values of a deleted or moved row. Where it does not, the replica
 //! identity is set, or the host's link table stands in.
 
-use crate::catalog::table;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::protocol::session::Session;
 use crate::protocol::sql;
 use crate::replication::relation::FollowedTable;
@@ -57,9 +56,7 @@ pub(crate) fn ensure(session: &mut Session, followed: &mut [FollowedTable], mana
                 Err(error) => return Err(error),
             }
         }
-        let (schema, name) = (&followed.interest.table.schema, &followed.interest.table.name);
-        followed.table = table::find(session, schema, name)?
-            .ok_or_else(|| Error::Transient(format!("the table {label} is gone: the tables are looked up again")))?;
+        followed.refresh(session)?;
     }
     Ok(None)
 }
