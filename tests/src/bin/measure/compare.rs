@@ -31,12 +31,44 @@ pub(crate) fn print(words: &[String]) {
             drain(&shop, rounds);
         }
         if wanted("lone") {
-            lone(&shop, number("FLUSSO_MEASURE_CHANGES", 200));
+            lone(&shop, number("FLUSSO_MEASURE_CHANGES", 200), Which::Theirs, "the ancestor");
         }
     }
     if wanted("memory") {
         memory::print();
     }
+}
+
+/// This build beside an earlier one, interleaved, each also against itself: what is slower than its own spread shows.
+pub(crate) fn before() {
+    let rounds = number("FLUSSO_MEASURE_ROUNDS", 5).max(1);
+    let shop = Shop::open(number("FLUSSO_MEASURE_USERS", 20_000));
+    shop.warm();
+    shop.seed(Which::Before);
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        for _ in 0..2 {
+            theirs.push(shop.seed(Which::Before).0);
+            ours.push(shop.seed(Which::Ours).0);
+        }
+    }
+    let own = |times: &[Duration]| {
+        format!("at least 1 within the spread; before against itself {:.2}", against_itself(times))
+    };
+    ratio(&format!("backfill of {}, before / now", shop.users), ("before", &theirs), &ours, &own(&theirs));
+    shop.indexes(true);
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        for (which, times) in [(Which::Before, &mut theirs), (Which::Ours, &mut ours)] {
+            let (running, mut tail) = shop.follow(which);
+            for _ in 0..2 {
+                times.push(drained(&shop, &mut tail));
+            }
+            shop.end(running);
+        }
+    }
+    ratio(&format!("drain of {ITEMS} changes, before / now"), ("before", &theirs), &ours, &own(&theirs));
+    lone(&shop, number("FLUSSO_MEASURE_CHANGES", 200), Which::Before, "before");
 }
 
 /// How far the times of one thing are apart: the control of every ratio with it.
@@ -161,9 +193,9 @@ fn drained(shop: &Shop, tail: &mut Tail) -> Duration {
 }
 
 /// One change at a time, from its statement to its second document.
-fn lone(shop: &Shop, changes: usize) {
+fn lone(shop: &Shop, changes: usize, beside: Which, name: &str) {
     let mut middles = Vec::new();
-    for (round, which) in [Which::Ours, Which::Theirs, Which::Ours, Which::Theirs].into_iter().enumerate() {
+    for (round, which) in [Which::Ours, beside, Which::Ours, beside].into_iter().enumerate() {
         let (running, mut tail) = shop.follow(which);
         let mut psql = Command::new(PathBuf::from(given("FLUSSO_TEST_PG_BIN")).join("psql"))
             .args(["-X", "-q", "-A", "-t", "-d", &shop.database.url()])
@@ -198,5 +230,5 @@ fn lone(shop: &Shop, changes: usize) {
         &text(0),
         &format!("median at most 10 ms; again {}", text(2)),
     );
-    say("the same, the ancestor", &text(1), &format!("again {}", text(3)));
+    say(&format!("the same, {name}"), &text(1), &format!("again {}", text(3)));
 }

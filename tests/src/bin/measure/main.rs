@@ -17,6 +17,7 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.split_first() {
         Some((first, [one])) if first == "compare" && one == "opensearch" => search::print(),
+        Some((first, [one])) if first == "compare" && one == "before" => compare::before(),
         Some((first, rest)) if first == "compare" => compare::print(rest),
         _ => figures::print(),
     }

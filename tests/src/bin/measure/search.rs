@@ -79,9 +79,9 @@ impl Bench<'_> {
         let out = self.shop.out(which);
         match which {
             Which::Theirs => Running::Theirs(Ancestor::start(self.shop.host.folder(), &self.shop.database.url(), &out)),
-            Which::Ours => {
+            Which::Ours | Which::Before => {
                 let file = File::create(&out).unwrap_or_else(|error| panic!("{}: {error}", out.display()));
-                let mut command = self.shop.command(&[]);
+                let mut command = self.shop.command(which, &[]);
                 let child = command.stdin(Stdio::null()).stdout(file).stderr(Stdio::inherit()).spawn();
                 Running::Ours(child.unwrap_or_else(|error| panic!("the host does not start: {error}")))
             }

@@ -28,6 +28,8 @@ pub(crate) enum Running {
 pub(crate) enum Which {
     Ours,
     Theirs,
+    /// Ours as it was: another build of this program, with its own plugins.
+    Before,
 }
 
 const USERS: &str = "[[index]]\nname = \"users\"\nschema = \"users.schema.yml\"\nenabled = true\n";
@@ -56,12 +58,23 @@ impl Shop {
     }
 
     pub(crate) fn out(&self, which: Which) -> PathBuf {
-        self.host.folder().join(if which == Which::Ours { "ours" } else { "theirs" })
+        self.host.folder().join(match which {
+            Which::Ours => "ours",
+            Which::Theirs => "theirs",
+            Which::Before => "before",
+        })
     }
 
-    /// What would start ours.
-    pub(crate) fn command(&self, words: &[&str]) -> Command {
+    /// What would start ours, or the build before it.
+    pub(crate) fn command(&self, which: Which, words: &[&str]) -> Command {
         let mut command = self.host.command(words);
+        if which == Which::Before {
+            let mut before = Command::new(given("FLUSSO_TEST_BEFORE"));
+            before.args(words).env_clear().current_dir(self.host.folder());
+            before.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            before.env("FLUSSO_PLUGIN_DIR", given("FLUSSO_TEST_BEFORE_PLUGINS"));
+            command = before;
+        }
         command.env("FLUSSO_LOG_LEVEL", std::env::var("FLUSSO_MEASURE_LOG").unwrap_or_else(|_| "error".to_owned()));
         let managed = std::env::var("FLUSSO_MEASURE_IDENTITY").is_ok_and(|identity| identity == "full");
         command.args(["--plugin", if managed { "pg.wasm,manage_replica_identity=true" } else { "pg.wasm" }]);
@@ -81,7 +94,7 @@ impl Shop {
     pub(crate) fn seed(&self, which: Which) -> (Duration, u64) {
         let out = self.out(which);
         let measured = match which {
-            Which::Ours => timed(&mut self.command(&["--once"]), &out),
+            Which::Ours | Which::Before => timed(&mut self.command(which, &["--once"]), &out),
             Which::Theirs => {
                 let started = Instant::now();
                 let mut ancestor = Ancestor::start(self.host.folder(), &self.database.url(), &out);
@@ -108,9 +121,9 @@ impl Shop {
     pub(crate) fn follow(&self, which: Which) -> (Running, Tail) {
         let out = self.out(which);
         let running = match which {
-            Which::Ours => {
+            Which::Ours | Which::Before => {
                 let file = File::create(&out).unwrap_or_else(|error| panic!("{}: {error}", out.display()));
-                let mut command = self.command(&["--skip-backfill"]);
+                let mut command = self.command(which, &["--skip-backfill"]);
                 let child = command.stdin(Stdio::null()).stdout(file).stderr(Stdio::inherit()).spawn();
                 Running::Ours(child.unwrap_or_else(|error| panic!("the host does not start: {error}")))
             }
