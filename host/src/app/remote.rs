@@ -107,8 +107,8 @@ pub async fn reindex(
     match status {
         202 if !wait => return Ok(Asked::Begun),
         202 => {}
-        404 => return Ok(Asked::Unknown(said(&body))),
-        _ => return Ok(Asked::Refused(said(&body))),
+        404 => return Ok(Asked::Unknown(error_text(&body))),
+        _ => return Ok(Asked::Refused(error_text(&body))),
     }
     loop {
         sleep(limits::program::REINDEX_POLL_INTERVAL).await;
@@ -139,7 +139,7 @@ pub async fn index_progress(config: &Config, folders: &Folders) -> Result<Option
     Ok(asked.map(|(_, body)| serde_json::from_value::<Indexes>(body).map(|all| all.indexes).unwrap_or_default()))
 }
 
-fn said(body: &serde_json::Value) -> String {
+fn error_text(body: &serde_json::Value) -> String {
     body.get("error").and_then(|error| error.as_str()).unwrap_or("the host does not say why").to_owned()
 }
 

@@ -135,13 +135,13 @@ impl Schema {
             let kind = GrantKind::parse(kind).ok_or_else(|| {
                 wrong(format!("its schema says x-flusso-grant \"{kind}\", which is none of network, filesystem:read, filesystem:write"))
             })?;
-            let value = get(settings, &described.key).or(described.default.as_ref());
-            // An address in parts: a table with a host and perhaps a port, each with its default.
-            let parts = value.is_some_and(Value::is_object);
-            let host = join(&described.key, "host");
-            let (value, beside) = match parts {
-                true => (self.value(settings, &host), host.as_str()),
-                false => (value, described.key.as_str()),
+            // Only what the operator wrote grants: a default is the plugin's word.
+            let Some(value) = get(settings, &described.key) else { continue };
+            // An address in parts: a table with a host and perhaps a port. Without a host it is this machine.
+            let (host, this_machine) = (join(&described.key, "host"), Value::from(THIS_MACHINE));
+            let (value, beside) = match value.is_object() {
+                true => (get(settings, &host).or(Some(&this_machine)), host.as_str()),
+                false => (Some(value), described.key.as_str()),
             };
             for text in texts(value) {
                 match kind {
@@ -162,13 +162,8 @@ impl Schema {
     fn port_beside(&self, settings: &Map<String, Value>, key: &str) -> Option<u16> {
         let parent = key.rsplit_once('.').map_or("", |(parent, _)| parent);
         let port = join(parent, "port");
-        let value = self.value(settings, &port)?;
+        let value = get(settings, &port)?;
         value.as_u64().or_else(|| value.as_str()?.parse().ok()).and_then(|port| u16::try_from(port).ok())
-    }
-
-    /// What a setting holds, or its default.
-    fn value<'a>(&'a self, settings: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
-        get(settings, key).or_else(|| self.described.iter().find(|setting| setting.key == key)?.default.as_ref())
     }
 
     /// The settings with every secret replaced, for messages and `--format json`.
@@ -257,6 +252,9 @@ fn put(settings: &mut Map<String, Value>, key: &str, value: Value) {
         }
     }
 }
+
+/// The host of an address in parts that names none.
+const THIS_MACHINE: &str = "127.0.0.1";
 
 /// The contents of a file; what holds PEM itself, or a word that is no file (`system`), stays.
 fn file_of(value: &str, base: &Path) -> std::io::Result<String> {
@@ -353,7 +351,28 @@ mod tests {
     }
 
     #[test]
-    fn an_address_in_parts_grants_its_host_and_port_with_their_defaults() {
+    fn a_default_of_the_plugin_grants_nothing() {
+        let schema = Schema::new(&json!({ "type": "object", "properties": {
+            "folder": { "type": "string", "default": "/", "x-flusso-grant": "filesystem:write" },
+            "server": { "oneOf": [{ "properties": { "where": { "default": "db:22", "x-flusso-grant": "network" } } }] },
+            "other": { "type": "object", "x-flusso-grant": "network", "properties": {
+                "host": { "type": "string", "default": "db" }, "port": { "type": "integer", "default": 22 } } },
+        } }));
+        let schema = schema.unwrap_or_else(|error| panic!("{error}"));
+        let granted = |settings: Value| {
+            let mut grants = Grants::none();
+            assert_eq!(schema.grant(&object(settings), &mut grants), Ok(()));
+            (grants.folders().count(), grants.network().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(granted(json!({})), (0, vec![]));
+        assert_eq!(granted(json!({ "server": {} })), (0, vec![]));
+        assert_eq!(granted(json!({ "other": { "host": "written" } })), (0, vec!["written:5432".to_owned()]));
+        assert_eq!(granted(json!({ "other": {} })), (0, vec!["127.0.0.1:5432".to_owned()]));
+        assert_eq!(granted(json!({ "folder": "/out" })).0, 1);
+    }
+
+    #[test]
+    fn an_address_in_parts_grants_its_host_and_port() {
         let granted = |server: Value| {
             let mut grants = Grants::none();
             let settings = object(json!({ "server": server, "roots": "-----BEGIN\nx" }));

@@ -32,7 +32,7 @@ impl Resolver {
                     emptied.extend(node.relation.filter(|_| node.followed));
                 } else if !changed.spares(node, table, change) {
                     let after = self.follow(number, node, table, change, rank, &mut work);
-                    if change.op == Op::Delete && !node.followed && !tells(node, table, change) {
+                    if change.op == Op::Delete && !node.followed && !sends_old(node, table, change) {
                         // The old values should be there and are not (a partition has its own replica identity).
                         whole.rebuild.insert(node.index);
                     }
@@ -51,7 +51,7 @@ impl Resolver {
                 for values in parents {
                     let nodes = self.nodes.iter().enumerate();
                     for (number, _) in nodes.filter(|(_, node)| node.relation == Some(relation)) {
-                        self.rise(&mut work, number, values.clone(), rank);
+                        self.ascend(&mut work, number, values.clone(), rank);
                     }
                     let stays = match &last {
                         Last::Gone => false,
@@ -79,7 +79,7 @@ impl Resolver {
     ) -> Last {
         let before = values(node, table, &change.key, change.before.as_ref());
         if let Some(values) = &before {
-            self.rise(work, number, values.clone(), rank);
+            self.ascend(work, number, values.clone(), rank);
         }
         if change.op != Op::Upsert {
             return Last::Gone;
@@ -87,13 +87,13 @@ impl Resolver {
         match (values(node, table, &change.key, change.after.as_ref()), node.own) {
             (Some(values), _) => {
                 if before.as_ref() != Some(&values) {
-                    self.rise(work, number, values.clone(), rank);
+                    self.ascend(work, number, values.clone(), rank);
                 }
                 Last::At(values)
             }
             // The change does not carry the values: they are read from the row.
             (None, Some(own)) => {
-                work.arrive(own, change.key.clone(), rank);
+                work.add_values(own, change.key.clone(), rank);
                 Last::Unsaid
             }
             (None, None) => Last::Unsaid,
@@ -102,7 +102,7 @@ impl Resolver {
 }
 
 /// Whether a change says where its row was.
-fn tells(node: &Node, table: &Table, change: &Change) -> bool {
+fn sends_old(node: &Node, table: &Table, change: &Change) -> bool {
     values(node, table, &change.key, change.before.as_ref()).is_some()
 }
 

@@ -241,7 +241,8 @@ impl Resolver {
             };
             let parts: Vec<Part> = node.from.iter().map(place).collect();
             let by_key = parts.iter().all(|part| matches!(part, Part::Key(_)));
-            let told = table.links.iter().all(|column| table.facts.tells(column)) && !parts.contains(&Part::Nowhere);
+            let told =
+                table.links.iter().all(|column| table.facts.sends_old(column)) && !parts.contains(&Part::Nowhere);
             let (table, parent, from, by) = (node.table, node.parent, node.from.clone(), node.by.clone());
             let key = self.tables.get(table).map(|table| table.facts.key.clone()).unwrap_or_default();
             let relation = (parent.is_some() || !by_key).then(|| self.relation(table, &from));

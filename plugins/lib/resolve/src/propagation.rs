@@ -63,7 +63,7 @@ impl Frontier {
     }
 
     /// Adds the link values of a row, to be looked up at `entry`. A null matches no row.
-    pub(crate) fn arrive(&mut self, entry: usize, values: Key, rank: u32) {
+    pub(crate) fn add_values(&mut self, entry: usize, values: Key, rank: u32) {
         if values.contains(&Value::Null) {
             return;
         }
@@ -86,7 +86,7 @@ impl Resolver {
     /// Propagates until there are `max` documents or nothing is left.
     pub(crate) fn run<L: Lookup>(&self, work: &mut Frontier, max: usize, lookup: &mut L) -> Result<(), L::Error> {
         loop {
-            self.pass_through(work);
+            self.skip_without_lookup(work);
             if work.found.len() >= max || work.is_done() {
                 return Ok(());
             }
@@ -95,7 +95,7 @@ impl Resolver {
     }
 
     /// Takes every step that needs no lookup.
-    fn pass_through(&self, work: &mut Frontier) {
+    fn skip_without_lookup(&self, work: &mut Frontier) {
         while let Some(at) = work
             .fresh
             .iter()
@@ -106,15 +106,15 @@ impl Resolver {
             let Some(places) = &entry.through else { continue };
             for (values, rank) in group.values.into_iter().zip(group.ranks) {
                 let on = places.iter().filter_map(|place| values.get(*place).cloned()).collect();
-                self.rise(work, entry.node, on, rank);
+                self.ascend(work, entry.node, on, rank);
             }
         }
     }
 
     /// Takes the link values of a row at `node` one level up: to a document, or to the next lookup.
-    pub(crate) fn rise(&self, work: &mut Frontier, node: usize, values: Key, rank: u32) {
+    pub(crate) fn ascend(&self, work: &mut Frontier, node: usize, values: Key, rank: u32) {
         match self.nodes.get(node).map(|node| (node.up, node.index)) {
-            Some((Some(up), _)) => work.arrive(up, values, rank),
+            Some((Some(up), _)) => work.add_values(up, values, rank),
             Some((None, index)) => work.document(index, values, rank),
             None => {}
         }
@@ -132,7 +132,7 @@ impl Resolver {
             let last = if pairs.len() >= self.page { pairs.last().cloned() } else { None };
             for Pair { from, to } in pairs {
                 let rank = group.rank(&from);
-                self.rise(work, entry.node, to, rank);
+                self.ascend(work, entry.node, to, rank);
             }
             if let Some(last) = last {
                 work.unfinished.push((group, last));

@@ -44,7 +44,7 @@ impl TableInfo {
     }
 
     /// Whether a column of the row before a change is known.
-    pub(crate) fn tells(&self, column: &str) -> bool {
+    pub(crate) fn sends_old(&self, column: &str) -> bool {
         let generated = self.column(column).is_some_and(|found| found.generated);
         self.key.iter().any(|key| key == column)
             || (!generated

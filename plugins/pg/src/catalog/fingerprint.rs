@@ -95,7 +95,7 @@ impl Fingerprint {
     }
 
     /// Whether the old value of a column comes with every update and delete.
-    fn tells(&self, column: &String) -> bool {
+    fn sends_old(&self, column: &String) -> bool {
         self.whole || (self.partitions.is_empty() && self.identity == "i" && self.identity_columns.contains(column))
     }
 }

@@ -44,16 +44,16 @@ impl LinkTable for Host {
         flusso_plugin::links::clock()
     }
     fn add(&mut self, since: u64, links: &[RowLinks]) -> Result<Vec<u32>> {
-        flusso_plugin::links::add(since, links).map_err(told)
+        flusso_plugin::links::add(since, links).map_err(host_error)
     }
     fn parents(&mut self, relation: &str, rows: &[Vec<u8>]) -> Result<Vec<Vec<Vec<u8>>>> {
-        flusso_plugin::links::parents(relation, rows).map_err(told)
+        flusso_plugin::links::parents(relation, rows).map_err(host_error)
     }
 }
 
 /// What the host says, as an error of this plugin.
 #[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "there is no host outside a component"))]
-fn told(error: flusso_plugin::Error) -> Error {
+fn host_error(error: flusso_plugin::Error) -> Error {
     match error {
         flusso_plugin::Error::Transient(transient) => Error::Transient(transient.message),
         flusso_plugin::Error::Denied(what) => Error::Denied(what),

@@ -100,7 +100,7 @@ impl Capture {
     }
 
     /// The position that the host waits for.
-    pub fn aim(&mut self, target: Lsn) -> Result<()> {
+    pub fn wait_for_position(&mut self, target: Lsn) -> Result<()> {
         self.target = Some(target);
         self.stream.status(true)
     }

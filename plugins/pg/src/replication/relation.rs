@@ -6,7 +6,7 @@ use crate::catalog::table::{self, Table};
 use crate::error::{Error, Result};
 use crate::protocol::codec::Kind;
 use crate::protocol::session::Session;
-use crate::replication::capture::catalog_watch::gone;
+use crate::replication::capture::catalog_watch::table_gone;
 use crate::replication::pgoutput::{Cell, Relation, Tuple};
 use flusso_plugin::{TableInterest, Value};
 use std::collections::HashMap;
@@ -64,7 +64,7 @@ impl FollowedTable {
             .map(|((number, interest), fingerprint)| {
                 let table = tables.remove(&(interest.table.schema.clone(), interest.table.name.clone()));
                 let (Some(fingerprint), Some(mut table)) = (fingerprint, table) else {
-                    return Err(gone(&label(interest)));
+                    return Err(table_gone(&label(interest)));
                 };
                 read_only_by(&mut table, interest);
                 let mut followed =
@@ -101,7 +101,7 @@ impl FollowedTable {
     /// Reads the catalogue again.
     pub fn refresh(&mut self, session: &mut Session) -> Result<()> {
         let found = table::find(session, &self.interest.table.schema, &self.interest.table.name)?;
-        self.table = found.ok_or_else(|| gone(&label(&self.interest)))?;
+        self.table = found.ok_or_else(|| table_gone(&label(&self.interest)))?;
         read_only_by(&mut self.table, &self.interest);
         Ok(())
     }

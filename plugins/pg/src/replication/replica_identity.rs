@@ -21,7 +21,7 @@ pub(crate) fn through_the_table(label: &str, links: &str, statements: &str) -> S
 /// stands in. Returns why it is not done yet, where another client holds a lock on a table.
 pub(crate) fn ensure(session: &mut Session, followed: &mut [FollowedTable], manage: bool) -> Result<Option<String>> {
     for followed in followed {
-        let untold: Vec<&String> = followed.interest.links.iter().filter(|link| !tells(followed, link)).collect();
+        let untold: Vec<&String> = followed.interest.links.iter().filter(|link| !sends_old(followed, link)).collect();
         if untold.is_empty() {
             continue;
         }
@@ -62,7 +62,7 @@ pub(crate) fn ensure(session: &mut Session, followed: &mut [FollowedTable], mana
 }
 
 /// Whether the server sends a column of the old row. It never sends generated columns, whatever the identity.
-fn tells(followed: &FollowedTable, column: &String) -> bool {
+fn sends_old(followed: &FollowedTable, column: &String) -> bool {
     let table = &followed.table;
     // Each partition has an identity of its own.
     !table.partitioned && (table.identity == "f" || (table.identity == "i" && table.identity_columns.contains(column)))

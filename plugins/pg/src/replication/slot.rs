@@ -169,7 +169,7 @@ impl Slot {
     /// An error that names the session that uses the slot, if one does.
     pub(crate) fn check_free(&self, session: &mut Session, name: &str, server: &Server) -> Result<()> {
         match self.pid {
-            Some(pid) => Err(held(session, name, pid, server.timeout)),
+            Some(pid) => Err(in_use(session, name, pid, server.timeout)),
             None => Ok(()),
         }
     }
@@ -206,7 +206,7 @@ pub(crate) fn drop(session: &mut Session, name: &str) -> Result<()> {
 }
 
 /// Names who holds a slot.
-pub(crate) fn held(session: &mut Session, name: &str, pid: u32, timeout: Duration) -> Error {
+pub(crate) fn in_use(session: &mut Session, name: &str, pid: u32, timeout: Duration) -> Error {
     let who = session
         .one(&format!(
             "SELECT 'process ' || pid || ', user ' || coalesce(usename, '?') || ', from ' || coalesce(client_addr::text, 'a local socket')

@@ -118,7 +118,7 @@ impl PgSource {
         let stream = Stream::start(session, &self.slot, &self.settings.publication, place.lsn, self.server.timeout);
         let stream = stream.map_err(|error| match (error.code(), Slot::find(&mut self.control, &self.slot)) {
             (Some("55006"), Ok(Some(Slot { pid: Some(pid), .. }))) => {
-                slot::held(&mut self.control, &self.slot, pid, self.server.timeout)
+                slot::in_use(&mut self.control, &self.slot, pid, self.server.timeout)
             }
             _ => error,
         })?;
@@ -284,7 +284,7 @@ impl Source for PgSource {
         let capture =
             self.capture.as_mut().ok_or_else(|| Error::Fatal("asked for its head before it was prepared".into()))?;
         let lsn = flush_log(&mut self.control)?;
-        capture.aim(lsn)?;
+        capture.wait_for_position(lsn)?;
         Ok(LogPosition { origin: capture.origin(), lsn }.to_bytes())
     }
 

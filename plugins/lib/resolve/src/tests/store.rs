@@ -156,7 +156,7 @@ impl Teller<'_> {
         let facts = &self.facts[table];
         let Some(number) = self.interest.iter().position(|interest| interest.table == facts.name) else { return };
         let links = &self.interest[number].links;
-        let told = links.iter().all(|column| facts.tells(column));
+        let told = links.iter().all(|column| facts.sends_old(column));
         let before = old.filter(|_| told && !links.is_empty()).map(|old| values(old, links));
         let left_out = self.toast && changed.is_none() && self.version.is_multiple_of(3);
         let after = new.filter(|_| !links.is_empty() && !left_out).map(|new| values(new, links));

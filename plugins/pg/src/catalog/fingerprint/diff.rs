@@ -22,20 +22,24 @@ impl Fingerprint {
         if !before.published.is_empty() && !before.published.iter().any(|way| self.published.contains(way)) {
             found.push("it was not in the publication for a while".to_owned());
         }
-        let told_no_more: Vec<&str> =
-            interest.links.iter().filter(|link| before.tells(link) && !self.tells(link)).map(String::as_str).collect();
-        if !told_no_more.is_empty() {
-            found.push(format!("its replica identity tells no old {} any more", told_no_more.join(", ")));
+        let no_longer_sent: Vec<&str> = interest
+            .links
+            .iter()
+            .filter(|link| before.sends_old(link) && !self.sends_old(link))
+            .map(String::as_str)
+            .collect();
+        if !no_longer_sent.is_empty() {
+            found.push(format!("its replica identity no longer covers {}", no_longer_sent.join(", ")));
         }
         found
     }
 
     /// Whether something has to be mended before the table can be followed on.
     pub fn is_broken_since(&self, before: &Self, interest: &TableInterest, manage_replica_identity: bool) -> bool {
-        let told_no_more = || interest.links.iter().any(|link| before.tells(link) && !self.tells(link));
+        let no_longer_sent = || interest.links.iter().any(|link| before.sends_old(link) && !self.sends_old(link));
         self.oid != before.oid
             || (self.published.is_empty() && !before.published.is_empty())
-            || (manage_replica_identity && told_no_more())
+            || (manage_replica_identity && no_longer_sent())
     }
 
     fn columns_since(&self, before: &Self, interest: &TableInterest) -> Vec<String> {

@@ -142,7 +142,7 @@ impl Capture {
         let (mut quiet, mut changed, mut broken) = (Vec::new(), Vec::new(), Vec::new());
         for (followed, now) in self.followed.iter_mut().zip(fingerprints) {
             let name = label(&followed.interest);
-            let now = now.ok_or_else(|| gone(&name))?;
+            let now = now.ok_or_else(|| table_gone(&name))?;
             if now == followed.fingerprint {
                 continue;
             }
@@ -211,7 +211,7 @@ pub fn mark_stale(memory: &mut dyn ShapeStore, followed: &[FollowedTable]) -> Re
 }
 
 /// A table that is not there.
-pub fn gone(name: &str) -> Error {
+pub fn table_gone(name: &str) -> Error {
     Error::Transient(format!(
         "the table {name} is gone; it is waited for (if it stays away, take what reads it out of the configuration and start again)"
     ))
