@@ -144,7 +144,7 @@ fn a_log_whose_reader_went_away_does_not_stop_the_host() {
     let database = Postgres::with("CREATE TABLE t (id int PRIMARY KEY)");
     let host = Host::on(&database.url());
     let mut child = host
-        .command(&["--plugin", "pg.wasm", "--log", "debug"])
+        .command(&["--plugin", "pg.wasm", "--log-level", "debug"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -160,9 +160,11 @@ fn a_log_whose_reader_went_away_does_not_stop_the_host() {
     let mut out = BufReader::new(child.stdout.take().unwrap());
     for id in 1..=20 {
         database.sql(&format!("INSERT INTO t VALUES ({id})"));
-        line.clear();
-        assert_ne!(out.read_line(&mut line).unwrap(), 0, "the host ended at document {id}");
-        assert!(line.contains(&format!("\"id\":\"{id}\"")), "{line}");
+        // The first may come twice: read by the seed, and as a change.
+        while !line.contains(&format!("\"id\":\"{id}\"")) {
+            line.clear();
+            assert_ne!(out.read_line(&mut line).unwrap(), 0, "the host ended at document {id}");
+        }
     }
     assert!(child.try_wait().unwrap().is_none());
     child.kill().unwrap();
@@ -271,5 +273,7 @@ fn a_grant_of_the_columns_that_are_read_is_enough() {
     database.sql("UPDATE t SET v = 'b'");
     assert_eq!(documents(&host.documents(&["--once"]), "t")[0].1["v"], "b");
     host.file("t.schema.yml", "version: 1\ntable: t\nprimary_key: id\nfields:\n  - keyword: secret\n");
-    host.run(&["check"]).refused(2, &["GRANT SELECT"]);
+    let found = host.run(&["check"]);
+    assert_eq!(found.code, Some(2), "{}", found.lines.join("\n"));
+    assert!(found.lines.iter().any(|line| line.contains("GRANT SELECT")), "{}", found.lines.join("\n"));
 }
