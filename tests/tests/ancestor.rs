@@ -68,7 +68,7 @@ fn what_flusso_0_15_let_pass_is_read_as_it_read_it_and_told() {
     deployment::copy_to(host.folder());
     let log = host.run(&["--once"]).succeeded().log;
     for note in [
-        "switched.schema.yml:3:8: table: `Accounts` is read as `accounts`: names are lower case; write it so",
+        "switched.schema.yml:3:8: table: `Accounts` is read as `accounts`, unless the database has exactly this name",
         "column: this means nothing: rows are counted, not values; remove it, or filter with `is_not_null`",
         "value_type: `avg` is always a `double`; remove it",
     ] {

@@ -277,3 +277,31 @@ fn a_grant_of_the_columns_that_are_read_is_enough() {
     assert_eq!(found.code, Some(2), "{}", found.lines.join("\n"));
     assert!(found.lines.iter().any(|line| line.contains("GRANT SELECT")), "{}", found.lines.join("\n"));
 }
+
+#[test]
+fn names_with_capitals_are_those_of_the_database() {
+    let database = Postgres::with(
+        "CREATE TABLE \"User\" (id int PRIMARY KEY, \"createdAt\" timestamp, \"fullName\" text, email text);
+         CREATE TABLE \"Post\" (id int PRIMARY KEY, \"authorId\" int, \"Title\" text); CREATE TABLE plain (id int PRIMARY KEY, user_id int);
+         INSERT INTO \"User\" VALUES (1, '2020-01-02 03:04:05', 'Grace Hopper', 'g@h'); INSERT INTO \"Post\" VALUES (5, 1, 'first');
+         INSERT INTO plain VALUES (7, 1)",
+    );
+    let host = Host::on(&database.url());
+    host.file(
+        "users.schema.yml",
+        "version: 1\ntable: User\nprimary_key: ID\nfields:\n  - timestamp: createdAt\n  - text: fullName\n  - keyword: mail\n    column: Email\n  - has_many: posts\n    table: Post\n    primary_key: id\n    foreign_key: authorId\n    fields:\n      - text: title\n        column: Title\n  - count: plain\n    table: Plain\n    foreign_key: User_ID\n",
+    );
+    host.file(
+        "flusso.toml",
+        "[source]\nplugin = \"pg.wasm\"\n[[index]]\nname = \"users\"\nschema = \"users.schema.yml\"\n",
+    );
+    assert_eq!(host.run(&["check"]).succeeded().code, Some(0));
+    let document = |title: &str| json!({ "createdAt": "2020-01-02T03:04:05", "fullName": "Grace Hopper", "mail": "g@h", "posts": [{ "title": title }], "plain": 1 });
+    assert_eq!(documents(&host.documents(&["--once"]), "users"), [("1".to_owned(), document("first"))]);
+    database.sql("UPDATE \"Post\" SET \"Title\" = 'second'");
+    assert_eq!(documents(&host.documents(&["--once"]), "users"), [("1".to_owned(), document("second"))]);
+    host.file("users.schema.yml", "version: 1\ntable: Userz\nprimary_key: id\nfields:\n  - text: fullName\n");
+    let found = host.run(&["check"]);
+    assert_eq!(found.code, Some(2));
+    assert!(found.lines.iter().any(|line| line.contains("public.userz") && line.contains("User")), "{:?}", found.lines);
+}

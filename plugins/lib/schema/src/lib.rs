@@ -45,6 +45,6 @@ pub use model::{
     LeafType, Link, Literal, MapField, OrderBy, Scalar, ScalarType, Schema, SoftDelete, TableName, Through, Transform,
 };
 pub use nearest::nearest;
-pub use plan::{Hop, MappedField, Reads, Role, TableRef, TableUse, tables};
+pub use plan::{Hop, MappedField, Names, Reads, Role, TableRef, TableUse, tables};
 pub use problem::{Problem, Problems};
 pub use read::{parse, parse_with_notes};

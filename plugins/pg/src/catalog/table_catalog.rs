@@ -16,10 +16,17 @@ pub(crate) struct TableCatalog {
 }
 
 impl TableCatalog {
-    /// The tables a schema reads, as far as they are there.
-    pub(crate) fn of_schema(session: &mut Session, schema: &Schema) -> Result<Self> {
+    /// The tables a schema reads, as far as they are there. Names that the file has in capitals become those of the database:
+    /// the exact one where it is there, else the folded one.
+    pub(crate) fn of_schema(session: &mut Session, schema: &mut Schema) -> Result<Self> {
         let mut catalog = Self::default();
-        let used = flusso_schema::tables([schema]);
+        if schema.has_written_names() {
+            let possible = schema.possible_tables();
+            let names: Vec<_> = possible.iter().map(|(schema, name)| (schema.as_str(), name.as_str())).collect();
+            table::named(session, &names)?.into_iter().for_each(|table| catalog.add(table));
+            schema.resolve_names(&std::mem::take(&mut catalog));
+        }
+        let used = flusso_schema::tables([&*schema]);
         let names: Vec<_> = used.iter().map(|one| (one.table.schema.as_str(), one.table.name.as_str())).collect();
         for mut table in table::named(session, &names)? {
             let of = |one: &&flusso_schema::TableUse| {
@@ -75,6 +82,17 @@ impl Catalogue for TableCatalog {
     fn columns(&self, table: &TableName) -> Vec<String> {
         let columns = self.table(table.schema.as_str(), table.name.as_str()).map(|table| table.columns.as_slice());
         columns.unwrap_or_default().iter().map(|column| column.name.clone()).collect()
+    }
+}
+
+impl flusso_schema::Names for TableCatalog {
+    fn has_table(&self, schema: &str, table: &str) -> bool {
+        self.table(schema, table).is_some()
+    }
+
+    fn has_column(&self, table: &flusso_schema::TableName, column: &str) -> bool {
+        let table = self.table(table.schema.as_str(), table.name.as_str());
+        table.is_some_and(|table| table.columns.iter().any(|one| one.name == column))
     }
 }
 

@@ -72,7 +72,7 @@ impl Diagnosis for PgDiagnosis {
 pub fn examine(settings: &Settings, of: &Examination) -> Result<Vec<Finding>> {
     let mut report = Report::default();
     let indexes = of.indexes.as_deref();
-    let schemas = schema::read(indexes.unwrap_or_default(), &mut report);
+    let mut schemas = schema::read(indexes.unwrap_or_default(), &mut report);
     if !of.online {
         return Ok(report.findings);
     }
@@ -90,7 +90,7 @@ pub fn examine(settings: &Settings, of: &Examination) -> Result<Vec<Finding>> {
     match indexes {
         Some([]) => every_table(&mut session, &mut read, &mut report)?,
         Some(indexes) => {
-            let good = schema::check(&mut session, indexes, &schemas, &mut read, &mut report)?;
+            let good = schema::check(&mut session, indexes, &mut schemas, &mut read, &mut report)?;
             relations(settings, &good, &mut report)?;
         }
         None => others(&mut session, of, &mut read, &mut report)?,

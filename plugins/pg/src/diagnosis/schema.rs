@@ -42,14 +42,14 @@ fn origin(index: &IndexRequest) -> String {
 pub(super) fn check(
     session: &mut Session,
     indexes: &[IndexRequest],
-    schemas: &[Option<Schema>],
+    schemas: &mut [Option<Schema>],
     read: &mut Vec<Table>,
     report: &mut Report,
 ) -> Result<Vec<IndexRequest>> {
     let mut good = Vec::new();
-    for (index, schema) in indexes.iter().zip(schemas) {
+    for (index, schema) in indexes.iter().zip(schemas.iter_mut()) {
         let before = report.errors();
-        let catalog = match (schema, &index.schema) {
+        let catalog = match (&mut *schema, &index.schema) {
             (Some(schema), _) => one(session, index, schema, report)?,
             (None, Some(_)) => continue,
             (None, None) => rows(session, index, report)?,
@@ -92,9 +92,10 @@ fn rows(session: &mut Session, index: &IndexRequest, report: &mut Report) -> Res
     Ok(catalog)
 }
 
-fn one(session: &mut Session, index: &IndexRequest, schema: &Schema, report: &mut Report) -> Result<TableCatalog> {
+fn one(session: &mut Session, index: &IndexRequest, schema: &mut Schema, report: &mut Report) -> Result<TableCatalog> {
     let (subject, origin) = (subject(index), origin(index));
     let catalog = TableCatalog::of_schema(session, schema)?;
+    let schema = &*schema;
     for used in flusso_schema::tables([schema]) {
         let (space, name) = (used.table.schema.as_str(), used.table.name.as_str());
         if catalog.table(space, name).is_none() {

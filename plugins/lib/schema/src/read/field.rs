@@ -57,7 +57,7 @@ impl Rules<'_> {
     pub(super) fn column(&mut self, siblings: &Raw<'_>, key: &str) -> Option<Identifier> {
         match siblings.get("column") {
             Some(node) => self.identifier("column", node),
-            None => Identifier::new(&key.to_ascii_lowercase()),
+            None => Identifier::folded(key),
         }
     }
 

@@ -34,7 +34,7 @@ impl Rules<'_> {
             Verb::BelongsTo => {
                 let column = match siblings.get("column") {
                     Some(node) => self.columns("column", node),
-                    None => Identifier::new(&key.to_ascii_lowercase()).map(|column| vec![column]),
+                    None => Identifier::folded(key).map(|column| vec![column]),
                 }?;
                 self.corresponds(
                     siblings,

@@ -42,7 +42,7 @@ pub fn parse(text: &str, origin: &str) -> Result<Schema, Problems> {
 /// let text = "version: 1\ntable: Users\nfields:\n  - long: id\n";
 /// let (schema, notes) = flusso_schema::parse_with_notes(text, "users.schema.yml")?;
 /// assert_eq!(schema.table.to_string(), "public.users");
-/// assert_eq!(notes[0].to_string(), "users.schema.yml:2:8: table: `Users` is read as `users`: names are lower case; write it so");
+/// assert_eq!(notes[0].to_string(), "users.schema.yml:2:8: table: `Users` is read as `users`, unless the database has exactly this name");
 /// # Ok::<(), flusso_schema::Problems>(())
 /// ```
 ///

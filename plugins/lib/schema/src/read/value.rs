@@ -32,14 +32,14 @@ impl Rules<'_> {
             return Some(identifier);
         }
         // As the database folds a name without quotes, and as flusso 0.15 did.
-        let folded = Identifier::new(&text.trim().to_lowercase());
+        let folded = Identifier::folded(text);
         let shown = crate::problem::shown(text);
         match &folded {
             Some(name) => {
                 self.report.note(
                     node.at,
                     key,
-                    format!("`{shown}` is read as `{name}`: names are lower case; write it so"),
+                    format!("`{shown}` is read as `{name}`, unless the database has exactly this name"),
                 );
             }
             None => {

@@ -40,12 +40,12 @@ impl Index {
     fn of_schema(session: &mut Session, request: &IndexRequest, text: &str) -> Result<Self> {
         let setting = format!("index.{}", request.name);
         let origin = request.origin.clone().unwrap_or_else(|| format!("the schema of {}", request.name));
-        let (schema, notes) = flusso_schema::parse_with_notes(text, &origin)
+        let (mut schema, notes) = flusso_schema::parse_with_notes(text, &origin)
             .map_err(|problems| Error::configuration(&setting, problems.to_string()))?;
         for note in notes {
             log::warn(&note.to_string(), &[("index", &request.name)]);
         }
-        let catalog = TableCatalog::of_schema(session, &schema)?;
+        let catalog = TableCatalog::of_schema(session, &mut schema)?;
         let (plan, queries) = planned(&setting, &origin, &schema, &catalog)?;
         try_out(session, &setting, &origin, &plan, &queries)?;
         let origin_of_documents = DocumentOrigin::Schema { schema: Box::new(schema), origin };
@@ -74,10 +74,11 @@ impl Index {
             }
             DocumentOrigin::Schema { schema, origin } => {
                 let setting = format!("index.{}", self.name);
-                let catalog = TableCatalog::of_schema(session, schema)?;
-                let (plan, queries) = planned(&setting, origin, schema, &catalog)?;
+                let mut schema = schema.clone();
+                let catalog = TableCatalog::of_schema(session, &mut schema)?;
+                let (plan, queries) = planned(&setting, origin, &schema, &catalog)?;
                 try_out(session, &setting, origin, &plan, &queries)?;
-                let origin_of_documents = DocumentOrigin::Schema { schema: schema.clone(), origin: origin.clone() };
+                let origin_of_documents = DocumentOrigin::Schema { schema, origin: origin.clone() };
                 Self { name: self.name.clone(), origin_of_documents, catalog, bare: plan.clone(), plan, queries }
             }
         };
