@@ -100,7 +100,7 @@ fn look(client: &mut Client, settings: &Settings, prefix: &str) -> Result<Vec<On
     let mut all = Vec::new();
     for (name, found) in cluster::indexes(client, prefix)? {
         let Some(origin) = found.origin.clone().filter(|origin| origin.prefix == prefix) else { continue };
-        let Ok(names) = Names::from(&origin.index, &origin.hash) else { continue };
+        let names = Names::from(&origin.index, &origin.hash);
         let names = Names { meta: meta.clone(), ..names };
         // A copy of one of ours under another name says the same of itself.
         let Some(number) = names.number(&name) else { continue };
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     fn one(hash: &str, number: u64, aliases: &[&str], made: u64, seeded: bool) -> One {
-        let names = Names::from("users", hash).unwrap_or_else(|error| panic!("{error:?}"));
+        let names = Names::from("users", hash);
         let aliases = aliases.iter().map(|alias| (*alias).to_owned()).collect();
         One {
             name: names.generation(number),

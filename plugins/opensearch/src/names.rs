@@ -7,7 +7,7 @@
 //! | `users_1a2b3c4d` | the alias of the generation that serves, for this mapping |
 //! | `users` | the alias of what serves, for readers that do not care about mappings |
 
-use flusso_plugin::{Error, Mapping, Result};
+use flusso_plugin::Mapping;
 
 /// The longest name of an index, in bytes, by the cluster's rules.
 const MAX_NAME_BYTES: usize = 255;
@@ -17,7 +17,7 @@ const SUFFIX_BYTES: usize = 36;
 /// The names of one index under one mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Names {
-    /// As the host says it, with the deployment's prefix.
+    /// As the host says it, with the deployment's prefix; another one where the cluster takes no such name.
     pub(crate) index: String,
     /// With the mapping's hash.
     pub(crate) alias: String,
@@ -32,36 +32,16 @@ pub(crate) fn meta(prefix: &str) -> String {
 
 impl Names {
     /// The names of an index under a mapping; the meta index has this name, if it is given one.
-    pub(crate) fn of(mapping: &Mapping, meta_index: Option<&str>) -> Result<Self> {
-        let mut names = Self::from(&mapping.index, &mapping.hash)?;
+    pub(crate) fn of(mapping: &Mapping, meta_index: Option<&str>) -> Self {
+        let mut names = Self::from(&mapping.index, &mapping.hash);
         names.meta = meta_index.map_or_else(|| meta(&mapping.prefix), str::to_owned);
-        Ok(names)
+        names
     }
 
     /// The names of an index under a mapping's hash, without a prefix.
-    pub(crate) fn from(index: &str, hash: &str) -> Result<Self> {
-        let refused = index.bytes().find(|byte| byte.is_ascii_control() || b"\\/*?\"<>| ,#:;".contains(byte));
-        let why = match index.chars().next() {
-            None => Some("it has no name".to_owned()),
-            Some(first) if "-_+.".contains(first) => Some(format!("its name begins with `{first}`")),
-            _ if refused.is_some() => {
-                refused.map(|byte| format!("its name holds `{}`", char::from(byte).escape_default()))
-            }
-            _ if index.chars().any(char::is_uppercase) => Some("its name holds upper case".to_owned()),
-            _ if index.len() + SUFFIX_BYTES > MAX_NAME_BYTES => {
-                Some(format!("its name is longer than {} bytes", MAX_NAME_BYTES - SUFFIX_BYTES))
-            }
-            _ => None,
-        };
-        match why {
-            Some(why) => Err(Error::configuration(
-                "name",
-                format!(
-                    "index {index:?} cannot be an index of the cluster: {why}; give it another `name` under [[index]] (or another `prefix`)"
-                ),
-            )),
-            None => Ok(Self { index: index.to_owned(), alias: format!("{index}_{}", short(hash)), meta: meta("") }),
-        }
+    pub(crate) fn from(index: &str, hash: &str) -> Self {
+        let index = accepted(index);
+        Self { alias: format!("{index}_{}", short(hash)), index, meta: meta("") }
     }
 
     /// A generation's name.
@@ -83,6 +63,26 @@ impl Names {
         };
         parts().unwrap_or(false)
     }
+}
+
+/// A name that the cluster takes. One that it does not take (capitals, a leading `_`, characters that mean something in a URL, too
+/// long) becomes the lower-case name with `-` for what is refused, and a hash of the original behind it, so that no two
+/// indexes meet: `Orders` is `orders-5b1ab0b9`.
+pub(crate) fn accepted(index: &str) -> String {
+    let refused = |one: char| one.is_control() || one.is_whitespace() || "\\/*?\"<>|,#:;".contains(one);
+    let begins_wrong = index.starts_with(['-', '_', '+', '.']) || index.is_empty();
+    let fits = index.len() + SUFFIX_BYTES <= MAX_NAME_BYTES;
+    if fits && !begins_wrong && !index.chars().any(|one| refused(one) || one.is_uppercase()) {
+        return index.to_owned();
+    }
+    let lower = index.to_lowercase();
+    let plain: String = lower.chars().map(|one| if refused(one) { '-' } else { one }).collect();
+    let mut plain = plain.trim_start_matches(['-', '_', '+', '.']).to_owned();
+    while plain.len() + SUFFIX_BYTES + 9 > MAX_NAME_BYTES {
+        plain.pop();
+    }
+    let plain = if plain.is_empty() { "index" } else { &plain };
+    format!("{plain}-{:08x}", fold(index))
 }
 
 /// The alias that a generation is written under.
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     fn names() -> Names {
-        Names::from("dev_users", "1a2b3c4d5e6f7081").unwrap_or_else(|error| panic!("{error:?}"))
+        Names::from("dev_users", "1a2b3c4d5e6f7081")
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
             prefix: prefix.into(),
             extra: None,
         };
-        let meta = |prefix, given| Names::of(&mapping(prefix), given).map(|names| names.meta).unwrap_or_default();
+        let meta = |prefix, given| Names::of(&mapping(prefix), given).meta;
         assert_eq!(meta("dev_", None), "dev_flusso_meta");
         assert_eq!(meta("", None), "flusso_meta");
         assert_eq!(meta("dev_", Some("mine")), "mine");
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_hash_of_another_kind_is_hashed() {
-        let alias = |hash| Names::from("u", hash).map(|names| names.alias).unwrap_or_default();
+        let alias = |hash| Names::from("u", hash).alias;
         let (one, other) = (alias("Hash/1"), alias("Hash/2"));
         assert!(one != other && one.len() == "u_".len() + 8, "{one} {other}");
         assert_eq!(alias("Hash/1"), one);
@@ -177,14 +177,20 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_the_cluster_would_refuse_is_refused_with_the_remedy() {
-        for name in
-            ["", "Users", "a b", "_users", "-a", ".a", "a,b", "a*", "a/b", "a#b", "a:b", "\u{dc}ber", &"x".repeat(240)]
-        {
-            let error = Names::from(name, "1a2b3c4d").err().map(|error| format!("{error:?}")).unwrap_or_default();
-            assert!(error.contains("[[index]]"), "{name}: {error}");
+    fn a_name_that_the_cluster_refuses_becomes_one_that_it_takes() {
+        let long = "x".repeat(240);
+        let names =
+            ["", "Users", "users ", "a b", "_users", "-a", ".a", "a,b", "a*", "a/b", "a#b", "a:b", "Über", &long];
+        let taken: Vec<String> = names.iter().map(|name| accepted(name)).collect();
+        for (name, taken) in names.iter().zip(&taken) {
+            assert!(taken != name && *taken == accepted(taken), "{name}: {taken}");
         }
-        assert!(Names::from("público.x-1", "1a2b3c4d").is_ok());
+        let distinct: std::collections::BTreeSet<_> = taken.iter().collect();
+        assert_eq!(distinct.len(), names.len());
+        assert_eq!(accepted("público.x-1"), "público.x-1");
+        assert!(accepted("Users").starts_with("users-"), "{}", accepted("Users"));
+        let names = Names::from("Users", "1a2b3c4d");
+        assert!(names.is_generation(&names.generation(3)) && !names.is_generation("users_1a2b3c4d_3"));
     }
 
     #[test]

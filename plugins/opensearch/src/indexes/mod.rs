@@ -10,7 +10,7 @@ mod seed_marks;
 
 use std::time::{Duration, Instant};
 
-use flusso_plugin::{Ensured, Error, Mapping, Result, Target};
+use flusso_plugin::{Ensured, Error, Mapping, Result, Target, log};
 use serde_json::{Value, json};
 
 use crate::client::Client;
@@ -70,7 +70,7 @@ impl Indexes {
 
     /// See `sink.ensure-index`.
     pub(crate) fn ensure(&mut self, client: &mut Client, mapping: &Mapping, settings: &Settings) -> Result<Ensured> {
-        let names = self.names(mapping)?;
+        let names = self.names(mapping);
         self.look(client, &names)?;
         let found = self.of(&names).find(|one| one.serves).cloned();
         let live = match found {
@@ -83,13 +83,20 @@ impl Indexes {
                 self.make(client, mapping, settings, &names, number, true)?
             }
         };
+        if names.index != mapping.index {
+            let message = format!(
+                "the cluster takes no index {:?}: it is called {:?} there; another `name` under [[index]] gives it another",
+                mapping.index, names.index
+            );
+            log::warn(&message, &[("index", &mapping.index)]);
+        }
         // Nothing serves the plain name: this index may, however complete it is.
         self.serve_plainly(client, &live, false)?;
         let empty = cluster::is_empty(client, &live.name)?;
         Ok(Ensured { target: live.target, empty, extra: None })
     }
 
-    fn names(&self, mapping: &Mapping) -> Result<Names> {
+    fn names(&self, mapping: &Mapping) -> Names {
         Names::of(mapping, self.meta.as_deref())
     }
 

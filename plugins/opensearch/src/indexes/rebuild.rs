@@ -20,7 +20,7 @@ impl Indexes {
         resume: bool,
         settings: &Settings,
     ) -> Result<Target> {
-        let names = self.names(mapping)?;
+        let names = self.names(mapping);
         self.look(client, &names)?;
         let live = self.of(&names).find(|one| one.serves).map_or(0, |live| live.number);
         let number = self.next(&names);
