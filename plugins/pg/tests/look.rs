@@ -44,7 +44,7 @@ const SILENT: [(&str, &str, &str); 14] = [
         "not in the publication",
     ),
     ("t", "ALTER PUBLICATION flusso SET (publish = 'insert')", "not in the publication"),
-    ("t", "ALTER TABLE t REPLICA IDENTITY DEFAULT", "no old parent"),
+    ("t", "ALTER TABLE t REPLICA IDENTITY DEFAULT", "no longer covers parent"),
     (
         "t",
         "DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, price numeric, mood mood, other text, parent int)",

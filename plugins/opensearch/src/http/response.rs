@@ -25,7 +25,8 @@ pub(crate) struct Response {
 impl Response {
     /// What something in front of the cluster (a proxy, a load balancer, a captive portal) said in its place, in one line: a body
     /// that is no JSON, or a redirect. `None` where the cluster may have written it. A 401 is about credentials whoever sends
-    /// it (the security plugin writes plain text), and a 413 is often written before the cluster sees the request.
+    /// it (the security plugin writes plain text), a 413 is often written before the cluster sees the request, and 408, 429 and
+    /// what is above 500 are waited for anyway, by their own rules.
     pub(crate) fn foreign(&self) -> Option<String> {
         let body = self.body.trim_ascii();
         let is_json = body.is_empty() || matches!(body.first(), Some(b'{' | b'['));
@@ -34,7 +35,7 @@ impl Response {
                 Some(location) => format!("a redirect to {location}; if that is the cluster, set `url` to it"),
                 None => "a redirect".to_owned(),
             }),
-            401 | 413 => None,
+            401 | 408 | 413 | 429 | 500.. => None,
             _ if is_json => None,
             _ => {
                 let text = String::from_utf8_lossy(body);

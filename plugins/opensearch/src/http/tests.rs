@@ -119,12 +119,19 @@ fn what_the_cluster_did_not_write_is_told_from_what_it_did() {
         let location = location.map(str::to_owned);
         Response { status, body: body.as_bytes().to_vec(), location, ..Response::default() }.foreign()
     };
-    for (status, body) in
-        [(200, "{}"), (404, " {\"error\":{}}"), (400, ""), (413, "<html>"), (401, "Unauthorized"), (200, "[]")]
-    {
+    for (status, body) in [
+        (200, "{}"),
+        (404, " {\"error\":{}}"),
+        (400, ""),
+        (413, "<html>"),
+        (429, "busy"),
+        (503, "<html>"),
+        (401, "Unauthorized"),
+        (200, "[]"),
+    ] {
         assert_eq!(said(status, body, None), None, "{status} {body}");
     }
-    for status in [200, 400, 403, 404, 500] {
+    for status in [200, 400, 403, 404] {
         let text = said(status, "\n<html>\u{7} <h1>Not here</h1>\nmore", None).unwrap_or_default();
         assert_eq!(text, "\"<html>  <h1>Not here</h1>\", which is not the cluster's JSON");
     }
