@@ -165,8 +165,14 @@ impl Shop {
         self.search.document(&self.name(index), id).is_some()
     }
 
-    /// Waits until what was committed before this is in the cluster.
+    /// Waits until what was committed before this is in the cluster: until a row that was committed after another had arrived
+    /// has arrived as well. The first alone may be in the cluster before the rest of its own flush.
     pub(crate) fn barrier(&self, running: &mut Running) {
+        self.sentinel(running);
+        self.sentinel(running);
+    }
+
+    fn sentinel(&self, running: &mut Running) {
         let id = self.sentinels.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string();
         self.database.sql(&format!("INSERT INTO sentinels VALUES ({id})"));
         let end = Instant::now() + PATIENCE;
