@@ -34,6 +34,8 @@ pub enum Role {
     Builder,
     /// Builds whole ranges of documents.
     RangeBuilder,
+    /// Builds documents through reads that the host follows.
+    TrackedBuilder,
     /// Writes documents somewhere.
     Sink,
 }
@@ -46,6 +48,7 @@ impl Role {
             Self::Reader => &["reader"],
             Self::Builder => &["builder"],
             Self::RangeBuilder => &["range-builder"],
+            Self::TrackedBuilder => &["tracked-builder"],
             Self::Sink => &["sink"],
         }
     }
@@ -58,6 +61,7 @@ impl fmt::Display for Role {
             Self::Reader => "reader",
             Self::Builder => "builder",
             Self::RangeBuilder => "range-builder",
+            Self::TrackedBuilder => "tracked-builder",
             Self::Sink => "sink",
         })
     }

@@ -59,6 +59,11 @@ pub mod reader {
     role!("reader-role", "export_reader_bindings", "flusso_plugin::bindings::reader", {});
 }
 
+/// The ability `batch-reader`.
+pub mod batch_reader {
+    role!("batch-reader-role", "export_batch_reader_bindings", "flusso_plugin::bindings::batch_reader", {});
+}
+
 /// The role `builder`.
 pub mod builder {
     role!("builder-role", "export_builder_bindings", "flusso_plugin::bindings::builder", {

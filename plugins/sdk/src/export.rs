@@ -6,10 +6,11 @@ use std::marker::PhantomData;
 use crate::bindings as b;
 use crate::bindings::diagnosis::exports::flusso::connector::diagnosis::ExaminedIndex;
 use crate::{
-    Affected, Builder, Change, Cursor, Diagnosis, Division, Document, DocumentId, Ensured, Error, Event, Examination,
-    Finding, HistoryId, IndexNumber, IndexRequest, Inspection, Inventory, Key, Mapping, Outcome, Page, PollRequest,
-    Position, Preparation, Range, RangeBuilder, RangedPage, Reader, Relation, Report, Result, Row, Scope, Settings,
-    Sink, Snapshot, Source, StoredIndex, TableInterest, TableName, TableNumber, Target, Version,
+    Affected, BatchReader, Builder, Change, Cursor, Diagnosis, Division, Document, DocumentId, Ensured, Error, Event,
+    Examination, Finding, HistoryId, IndexNumber, IndexRequest, Inspection, Inventory, Key, Mapping, Outcome, Page,
+    PollRequest, Position, Preparation, Range, RangeBuilder, RangedPage, Reader, Relation, Report, Result, Row, Scope,
+    Settings, Sink, Snapshot, Source, StoredIndex, TableDescription, TableInterest, TableName, TableNumber, Target,
+    Version,
 };
 
 /// A type whose one opened value lives in this component instance. Implemented by [`crate::plugin!`].
@@ -79,6 +80,13 @@ impl<T: Reader + Instance> b::reader::exports::flusso::connector::reader::Guest 
         begin() -> ();
         rows(table: TableName, columns: Vec<String>, keys: Vec<Key>) -> Vec<Row>;
         related(relation: Relation) -> Vec<Row>;
+    }
+}
+
+impl<T: BatchReader + Instance> b::batch_reader::exports::flusso::connector::batch_reader::Guest for Exported<T> {
+    forward! {
+        describe(tables: Vec<TableName>) -> Vec<Option<TableDescription>>;
+        related_many(relations: Vec<Relation>) -> Vec<Vec<Row>>;
     }
 }
 
@@ -162,8 +170,9 @@ pub const fn manifest_bytes<const N: usize>(manifest: &str) -> [u8; N] {
 /// Makes a component of the types that implement its roles.
 ///
 /// `manifest` is a string constant (`include_str!("../manifest.json")`). Then any of `source` and `snapshot` (together),
-/// `reader`, `builder`, `range_builder` (the builder's own type), `sink`, `diagnosis`, `inventory`, each with its type; apart from
-/// `range_builder`, `diagnosis` and `inventory`, no type serves two roles. A builder that reads schema files may give their JSON Schema after the manifest, as
+/// `reader`, `batch_reader` (the reader's own type), `builder`, `range_builder` (the builder's own type), `sink`, `diagnosis`,
+/// `inventory`, each with its type; apart from `batch_reader`, `range_builder`, `diagnosis` and `inventory`, no type serves two
+/// roles. A builder that reads schema files may give their JSON Schema after the manifest, as
 /// `index_schema`, for editors. Outside a WebAssembly target the macro makes nothing but a check that the types fit.
 #[macro_export]
 macro_rules! plugin {
@@ -231,6 +240,11 @@ macro_rules! __role {
         type ExportedBuilder = $crate::Exported<$type>;
         #[cfg(target_family = "wasm")]
         $crate::bindings::builder::export_builder_bindings!(ExportedBuilder);
+    };
+    (batch_reader: $type:ty) => {
+        type ExportedBatchReader = $crate::Exported<$type>;
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::batch_reader::export_batch_reader_bindings!(ExportedBatchReader);
     };
     (range_builder: $type:ty) => {
         type ExportedRangeBuilder = $crate::Exported<$type>;

@@ -33,17 +33,17 @@ mod roles;
 mod settings;
 pub mod state;
 
+pub use bindings::batch_reader::exports::flusso::connector::batch_reader::TableDescription;
 pub use bindings::builder::exports::flusso::connector::builder::{Affected, IndexRequest, Scope};
 pub use bindings::diagnosis::exports::flusso::connector::diagnosis::{Finding, Severity};
 pub use bindings::host::flusso::connector::secrets::get as secret;
 pub use bindings::host::flusso::connector::types::{
-    Change, Checkpoint, ConfigurationError, Cursor, DocumentId, Error, Event, Failure, Field, HistoryId, IndexNumber,
-    Key, Mapping, Op, OtherError, Outcome, Position, Range, Row, RowLinks, TableChanged, TableInterest, TableName,
-    TableNumber, Target, Transient, Value, Version,
+    Change, Checkpoint, Comparison, Condition, ConfigurationError, Cursor, DocumentId, Error, Event, Failure, Field,
+    Filter, HistoryId, IndexNumber, Key, Mapping, Op, Ordering, OtherError, Outcome, Position, Range, Relation, Row,
+    RowLinks, TableChanged, TableInterest, TableName, TableNumber, Target, Transient, Value, Version,
 };
 pub use bindings::inventory::exports::flusso::connector::inventory::{IndexState, StoredIndex};
 pub use bindings::range_builder::exports::flusso::connector::range_builder::{Ranged, RangedPage};
-pub use bindings::reader::exports::flusso::connector::reader::{Comparison, Condition, Filter, Ordering, Relation};
 pub use bindings::sink::exports::flusso::connector::sink::{Document, Ensured, Rejection, Report};
 pub use bindings::snapshot::exports::flusso::connector::snapshot::{Division, Page};
 pub use bindings::source::exports::flusso::connector::source::{
@@ -51,7 +51,9 @@ pub use bindings::source::exports::flusso::connector::source::{
 };
 #[doc(hidden)]
 pub use export::{Exported, Instance, manifest_bytes};
-pub use roles::{Builder, Diagnosis, Examination, Inventory, RangeBuilder, Reader, Sink, Snapshot, Source, affected};
+pub use roles::{
+    BatchReader, Builder, Diagnosis, Examination, Inventory, RangeBuilder, Reader, Sink, Snapshot, Source, affected,
+};
 pub use settings::Settings;
 
 /// What a plugin's functions return.

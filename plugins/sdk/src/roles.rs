@@ -3,8 +3,8 @@
 use crate::{
     Affected, Change, Cursor, Division, Document, DocumentId, Ensured, Error, Finding, HistoryId, IndexNumber,
     IndexRequest, Inspection, Key, Mapping, Outcome, Page, PollRequest, Position, Preparation, Range, RangedPage,
-    Relation, Report, Result, Row, Scope, Settings, StoredIndex, TableInterest, TableName, TableNumber, Target,
-    Version,
+    Relation, Report, Result, Row, Scope, Settings, StoredIndex, TableDescription, TableInterest, TableName,
+    TableNumber, Target, Version,
 };
 
 /// A store whose changes can be followed. See `wit/source.wit`.
@@ -66,6 +66,14 @@ pub trait Reader: Sized + 'static {
     fn rows(&mut self, table: TableName, columns: Vec<String>, keys: Vec<Key>) -> Result<Vec<Row>>;
     /// Rows by relation: the `by` columns, then `columns`.
     fn related(&mut self, relation: Relation) -> Result<Vec<Row>>;
+}
+
+/// Reading several relations at once, on the instance that the [`Reader`] opened. See `wit/batch-reader.wit`.
+pub trait BatchReader: Reader {
+    /// What there is to know of tables; `None` for one that does not exist.
+    fn describe(&mut self, tables: Vec<TableName>) -> Result<Vec<Option<TableDescription>>>;
+    /// The rows of several relations, as [`Reader::related`] gives them.
+    fn related_many(&mut self, relations: Vec<Relation>) -> Result<Vec<Vec<Row>>>;
 }
 
 /// Says which documents a change touches, and builds them. See `wit/builder.wit`.
