@@ -80,6 +80,13 @@ pub mod range_builder {
     });
 }
 
+/// The role `tracked-builder`.
+pub mod tracked_builder {
+    role!("tracked-builder-role", "export_tracked_builder_bindings", "flusso_plugin::bindings::tracked_builder", {
+        "flusso:connector/tracked-reader@0.2.0": super::host::flusso::connector::tracked_reader,
+    });
+}
+
 /// The ability `diagnosis`.
 pub mod diagnosis {
     role!("diagnosis-role", "export_diagnosis_bindings", "flusso_plugin::bindings::diagnosis", {});

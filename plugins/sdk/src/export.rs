@@ -7,10 +7,10 @@ use crate::bindings as b;
 use crate::bindings::diagnosis::exports::flusso::connector::diagnosis::ExaminedIndex;
 use crate::{
     Affected, BatchReader, Builder, Change, Cursor, Diagnosis, Division, Document, DocumentId, Ensured, Error, Event,
-    Examination, Finding, HistoryId, IndexNumber, IndexRequest, Inspection, Inventory, Key, Mapping, Outcome, Page,
-    PollRequest, Position, Preparation, Range, RangeBuilder, RangedPage, Reader, Relation, Report, Result, Row, Scope,
-    Settings, Sink, Snapshot, Source, StoredIndex, TableDescription, TableInterest, TableName, TableNumber, Target,
-    Version,
+    Examination, Finding, HistoryId, IndexNumber, IndexRequest, Inspection, Inventory, Key, Mapping, OfferedIndex,
+    Outcome, Page, PollRequest, Position, Preparation, Range, RangeBuilder, RangedPage, Reader, Relation, Report,
+    Result, Row, Scope, Settings, Sink, Snapshot, Source, StoredIndex, TableDescription, TableInterest, TableName,
+    TableNumber, Target, TrackedBuilder, Version,
 };
 
 /// A type whose one opened value lives in this component instance. Implemented by [`crate::plugin!`].
@@ -111,6 +111,18 @@ impl<T: RangeBuilder + Instance> b::range_builder::exports::flusso::connector::r
     }
 }
 
+impl<T: TrackedBuilder + Instance> b::tracked_builder::exports::flusso::connector::tracked_builder::Guest
+    for Exported<T>
+{
+    fn open(settings: String) -> Result<()> {
+        open(T::open(Settings::from_json(settings)))
+    }
+    forward! {
+        indexes() -> Vec<OfferedIndex>;
+        build_many(index: IndexNumber, roots: Vec<Row>) -> Vec<Outcome>;
+    }
+}
+
 impl<T: Diagnosis> b::diagnosis::exports::flusso::connector::diagnosis::Guest for Exported<T> {
     fn examine(
         settings: String,
@@ -170,7 +182,7 @@ pub const fn manifest_bytes<const N: usize>(manifest: &str) -> [u8; N] {
 /// Makes a component of the types that implement its roles.
 ///
 /// `manifest` is a string constant (`include_str!("../manifest.json")`). Then any of `source` and `snapshot` (together),
-/// `reader`, `batch_reader` (the reader's own type), `builder`, `range_builder` (the builder's own type), `sink`, `diagnosis`,
+/// `reader`, `batch_reader` (the reader's own type), `builder`, `range_builder` (the builder's own type), `tracked_builder`, `sink`, `diagnosis`,
 /// `inventory`, each with its type; apart from `batch_reader`, `range_builder`, `diagnosis` and `inventory`, no type serves two
 /// roles. A builder that reads schema files may give their JSON Schema after the manifest, as
 /// `index_schema`, for editors. Outside a WebAssembly target the macro makes nothing but a check that the types fit.
@@ -250,6 +262,12 @@ macro_rules! __role {
         type ExportedRangeBuilder = $crate::Exported<$type>;
         #[cfg(target_family = "wasm")]
         $crate::bindings::range_builder::export_range_builder_bindings!(ExportedRangeBuilder);
+    };
+    (tracked_builder: $type:ty) => {
+        $crate::__instance!($type);
+        type ExportedTrackedBuilder = $crate::Exported<$type>;
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::tracked_builder::export_tracked_builder_bindings!(ExportedTrackedBuilder);
     };
     (diagnosis: $type:ty) => {
         type ExportedDiagnosis = $crate::Exported<$type>;

@@ -27,6 +27,10 @@ mod export;
 pub mod json;
 pub mod links;
 pub mod log;
+/// What a [`TrackedBuilder`] looks up while it builds. See `wit/tracked-reader.wit`.
+pub mod lookups {
+    pub use crate::bindings::host::flusso::connector::tracked_reader::{Lookup, Lookups, read};
+}
 pub mod metrics;
 pub mod net;
 mod roles;
@@ -49,10 +53,12 @@ pub use bindings::snapshot::exports::flusso::connector::snapshot::{Division, Pag
 pub use bindings::source::exports::flusso::connector::source::{
     Continuity, Inspection, PollRequest, Preparation, Prepared,
 };
+pub use bindings::tracked_builder::exports::flusso::connector::tracked_builder::{OfferedIndex, TableRead};
 #[doc(hidden)]
 pub use export::{Exported, Instance, manifest_bytes};
 pub use roles::{
-    BatchReader, Builder, Diagnosis, Examination, Inventory, RangeBuilder, Reader, Sink, Snapshot, Source, affected,
+    BatchReader, Builder, Diagnosis, Examination, Inventory, RangeBuilder, Reader, Sink, Snapshot, Source,
+    TrackedBuilder, affected,
 };
 pub use settings::Settings;
 
