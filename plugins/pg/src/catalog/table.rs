@@ -135,6 +135,29 @@ impl Table {
         self.unreadable().or_else(|| self.without_identity())
     }
 
+    /// Why its changes cannot be followed by a key that is not its primary one.
+    pub fn obstacle_by(&self, key: &[String]) -> Option<String> {
+        self.unreadable().or_else(|| self.untold(key))
+    }
+
+    /// Updates and deletes come with the replica identity's columns alone.
+    pub fn untold(&self, key: &[String]) -> Option<String> {
+        let told = match self.identity.as_str() {
+            "f" => return None,
+            "d" if self.key_identifies => &self.key,
+            // Each partition has an identity of its own.
+            "i" if !self.partitioned => &self.identity_columns,
+            _ => &Vec::new(),
+        };
+        let missing: Vec<&str> = key.iter().filter(|column| !told.contains(column)).map(String::as_str).collect();
+        (!missing.is_empty()).then(|| format!(
+            "its replica identity does not tell {}, so updates and deletes would come without the key ({}); ALTER TABLE {table} REPLICA IDENTITY FULL helps, or REPLICA IDENTITY USING INDEX with a unique index over it",
+            missing.join(", "),
+            key.join(", "),
+            table = self.sql()
+        ))
+    }
+
     /// Why its rows cannot be read and followed, whatever its key.
     pub fn unreadable(&self) -> Option<String> {
         let table = self.sql();
@@ -194,6 +217,32 @@ pub fn named(session: &mut Session, names: &[(&str, &str)]) -> Result<Vec<Table>
     let list: Vec<String> =
         names.iter().map(|(schema, name)| format!("({},{})", sql::text(schema), sql::text(name))).collect();
     read(session, &format!("(n.nspname::text, c.relname::text) IN (VALUES {})", list.join(",")))
+}
+
+/// Every table that could be read, as `schema.name`.
+pub fn labels(session: &mut Session) -> Result<Vec<String>> {
+    let rows = session.simple(
+        "SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1",
+    )?;
+    Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+}
+
+/// The keys of a table, each told by a primary key, a unique constraint or a unique index over columns that are never null.
+pub fn keys(session: &mut Session, oid: u32) -> Result<Vec<Vec<String>>> {
+    let rows = session.simple(&format!(
+        "SELECT pg_catalog.json_agg(a.attname ORDER BY k.place)
+         FROM pg_catalog.pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY k(number, place)
+         LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number AND a.attnotnull
+         WHERE i.indrelid = {oid} AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND k.place <= i.indnkeyatts
+         GROUP BY i.indexrelid, i.indisprimary HAVING pg_catalog.bool_and(a.attname IS NOT NULL)
+         ORDER BY i.indisprimary DESC, i.indexrelid"
+    ))?;
+    let keys = rows.into_iter().filter_map(|row| row.into_iter().next().flatten());
+    keys.map(|text| {
+        serde_json::from_str(&text).map_err(|error| Error::protocol(format_args!("the catalogue: {error}")))
+    })
+    .collect()
 }
 
 /// What stands under a name that is no table, as an error says it: `None` where nothing does.
