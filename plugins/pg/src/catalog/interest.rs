@@ -108,7 +108,10 @@ fn key(session: &mut Session, interest: &TableInterest, table: &Table) -> Result
     }
     let there: Vec<String> = keys.iter().map(|key| format!("({})", key.join(", "))).collect();
     let there = match there.as_slice() {
-        [] => "it has no key; a primary key, or a unique index over columns that are NOT NULL, is one".to_owned(),
+        [] => format!(
+            "it has no primary key; ALTER TABLE {} ADD PRIMARY KEY (…) gives it one, and so does a unique index over columns that are NOT NULL",
+            table.sql()
+        ),
         [one] => format!("its key is {one}"),
         several => format!("its keys are {}", several.join(", ")),
     };
