@@ -296,7 +296,8 @@ fn read(session: &mut Session, which: &str) -> Result<Vec<Table>> {
 const SQL: &str = "
 WITH RECURSIVE wanted AS MATERIALIZED (
     SELECT c.oid, c.relname, c.relkind, c.relpersistence, c.relreplident, c.relowner, c.relrowsecurity, c.relnamespace, n.nspname,
-        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS usable
+        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS usable,
+        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND $which
 ), attributes AS MATERIALIZED (
@@ -333,7 +334,7 @@ WITH RECURSIVE wanted AS MATERIALIZED (
             'short_name', ty.typname, 'bytewise', coalesce(co.collisdeterministic, true),
             'declared', pg_catalog.format_type(a.atttypid, a.atttypmod), 'class', ty.typtype,
             'element', ty.element, 'element_class', ty.element_class, 'listable', ty.listable, 'json_cast', ty.json_cast,
-            'readable', c.usable AND pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'),
+            'readable', c.readable OR c.usable AND pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'),
             'required', a.attnotnull, 'indexed', l.number IS NOT NULL) ORDER BY a.attnum) AS columns,
         string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum) AS shape
     FROM attributes a
@@ -350,7 +351,7 @@ SELECT pg_catalog.row_to_json(t) FROM (
             JOIN pg_catalog.pg_class q ON q.oid = p.relid WHERE q.relreplident <> 'f') THEN 'd' ELSE c.relreplident::text END AS identity,
         pg_catalog.pg_has_role(c.relowner, 'USAGE') AND (c.relkind <> 'p' OR NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree(c.oid) p
             JOIN pg_catalog.pg_class q ON q.oid = p.relid WHERE NOT pg_catalog.pg_has_role(q.relowner, 'USAGE'))) AS alterable,
-        c.usable AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable,
+        c.readable,
         c.relrowsecurity AND pg_catalog.row_security_active(c.oid) AS hidden_rows,
         pg_catalog.pg_get_userbyid(c.relowner) AS owner, current_user AS role,
         coalesce(keys.key, '[]') AS key, coalesce(keys.key_identifies, false) AS key_identifies,
