@@ -19,6 +19,7 @@ pub mod diagnosis;
 pub mod documents;
 pub mod error;
 pub mod links;
+pub(crate) mod name_list;
 pub mod protocol;
 pub mod replication;
 pub mod settings;
