@@ -8,7 +8,7 @@
 //!
 //! Where another field of the same object has the new name, eight digits of a hash of the old one stand behind it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use flusso_plugin::Field;
 
@@ -54,6 +54,11 @@ pub(crate) struct Name {
 }
 
 impl Level {
+    /// Whether every name stays.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn get(&self, key: &[u8]) -> Option<&Name> {
         self.0.get(key)
     }
@@ -66,8 +71,10 @@ pub(crate) struct FieldNames {
     pub(crate) paths: Vec<String>,
     /// Paths that are others there: the field's own, and the one there.
     pub(crate) renamed: Vec<(String, String)>,
-    /// For documents.
+    /// For documents; empty where every name stays.
     pub(crate) level: Level,
+    /// Members of the document that are objects with fields of their own, by their names in the cluster.
+    pub(crate) objects: BTreeSet<Vec<u8>>,
 }
 
 /// An object and its members: places of fields.
@@ -97,6 +104,9 @@ impl FieldNames {
                 Some(parent) => format!("{parent}.{own}"),
                 None => own.clone(),
             };
+            if parent.is_none() && is_object(field) {
+                made.objects.insert(path.clone().into_bytes());
+            }
             if name.is_some() {
                 made.renamed.push((field.path.clone(), path.clone()));
             }

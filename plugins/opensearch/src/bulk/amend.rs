@@ -31,15 +31,22 @@ pub(crate) struct Amended {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Aside {
     Fields(BTreeSet<Vec<u8>>),
-    /// Everything that is an object or a list.
+    /// Every object and list whose fields the mapping does not name.
+    Dynamic,
+    /// Every object and list.
     Containers,
     All,
 }
 
 impl Amended {
     /// What to send instead of a body that was refused for this cause, after `before` if it is not the first time; none: nothing
-    /// would help.
-    pub(super) fn of(body: &[u8], before: Option<&Self>, cause: &Cause) -> Option<(Self, Vec<u8>)> {
+    /// would help. `objects`: the keys of those whose fields the mapping names.
+    pub(super) fn of(
+        body: &[u8],
+        before: Option<&Self>,
+        cause: &Cause,
+        objects: &BTreeSet<Vec<u8>>,
+    ) -> Option<(Self, Vec<u8>)> {
         if !is_about_contents(cause) {
             return None;
         }
@@ -61,7 +68,7 @@ impl Amended {
             if !next.step(cause) {
                 return None;
             }
-            let keys = next.keys();
+            let keys = next.keys(objects);
             let rules = Rules { names: None, mend: true, flatten: next.flatten, unindexed: keys };
             let (again, changes) = rewrite(&next.original, &rules)?;
             if !changes.is_empty() && again != sent {
@@ -92,9 +99,10 @@ impl Amended {
         let next = match &self.aside {
             Aside::Fields(known) if known.len() < MAX_FIELDS => match self.named(&reasons, known) {
                 Some(key) => Aside::Fields(known.iter().cloned().chain([key]).collect()),
-                None => Aside::Containers,
+                None => Aside::Dynamic,
             },
-            Aside::Fields(_) => Aside::Containers,
+            Aside::Fields(_) => Aside::Dynamic,
+            Aside::Dynamic => Aside::Containers,
             Aside::Containers => Aside::All,
             Aside::All => return false,
         };
@@ -103,13 +111,15 @@ impl Amended {
     }
 
     /// The keys of the document that are put aside.
-    fn keys(&self) -> BTreeSet<Vec<u8>> {
-        let all = || members(&self.original).into_iter();
-        match &self.aside {
-            Aside::Fields(keys) => keys.clone(),
-            Aside::Containers => all().filter(|(_, container)| *container).map(|(key, _)| key).collect(),
-            Aside::All => all().map(|(key, _)| key).collect(),
-        }
+    fn keys(&self, objects: &BTreeSet<Vec<u8>>) -> BTreeSet<Vec<u8>> {
+        let all = members(&self.original).into_iter();
+        let wanted = |key: &Vec<u8>, container: bool| match &self.aside {
+            Aside::Fields(keys) => keys.contains(key),
+            Aside::Dynamic => container && !objects.contains(key),
+            Aside::Containers => container,
+            Aside::All => true,
+        };
+        all.filter(|(key, container)| wanted(key, *container)).map(|(key, _)| key).collect()
     }
 
     /// The first field that the reasons name, of those that the document has and that are not known.
@@ -176,6 +186,7 @@ mod tests {
 
     #[test]
     fn each_refusal_has_its_remedy() {
+        let objects = BTreeSet::from([b"lines".to_vec()]);
         for (body, refusal, expected, change) in [
             (r#"{"a":1,"a":2}"#, parsing("Duplicate field 'a'"), r#"{"a":2}"#, Change::DuplicateKey),
             (
@@ -189,9 +200,9 @@ mod tests {
                 Change::Unindexed,
             ),
             (
-                r#"{"id":1,"a":{"":1},"b":[]}"#,
+                r#"{"id":1,"a":{"":1},"b":[1],"c":[],"lines":[{}]}"#,
                 parsing("field name cannot be an empty string"),
-                r#"{"id":1,"flusso_unindexed":{"fields":["a","b"],"document":{"a":{"":1},"b":[]}}}"#,
+                r#"{"id":1,"c":[],"lines":[{}],"flusso_unindexed":{"fields":["a","b"],"document":{"a":{"":1},"b":[1]}}}"#,
                 Change::Unindexed,
             ),
             (
@@ -201,7 +212,7 @@ mod tests {
                 Change::Unindexed,
             ),
         ] {
-            let (amended, again) = Amended::of(body.as_bytes(), None, &refusal).expect(body);
+            let (amended, again) = Amended::of(body.as_bytes(), None, &refusal, &objects).expect(body);
             assert_eq!((text(&again), amended.changes[0].0), (expected, change));
         }
     }
@@ -217,7 +228,8 @@ mod tests {
         ];
         let (mut before, mut sent, mut seen) = (None, body.clone().into_bytes(), Vec::new());
         for refusal in &refusals {
-            let (amended, again) = Amended::of(&sent, before.as_ref(), refusal).expect("another step");
+            let (amended, again) =
+                Amended::of(&sent, before.as_ref(), refusal, &BTreeSet::new()).expect("another step");
             assert!(again != sent);
             seen.push(text(&again).to_owned());
             (before, sent) = (Some(amended), again);
@@ -226,7 +238,7 @@ mod tests {
         assert!(seen[1].contains(r#""fields":["b"]"#) && seen[2].contains(r#""fields":["a"]"#), "{seen:?}");
         assert!(seen[3].starts_with(r#"{"flusso_unindexed":{"fields":["a","b","c"]"#), "{seen:?}");
         let before = before.expect("steps");
-        assert!(Amended::of(&sent, Some(&before), &refusals[3]).is_none());
+        assert!(Amended::of(&sent, Some(&before), &refusals[3], &BTreeSet::new()).is_none());
         assert!(before.failure().reason.contains("mapper_parsing_exception"));
     }
 
@@ -237,8 +249,8 @@ mod tests {
             cause("illegal_argument_exception", "pipeline says no", None),
             cause("fail_processor_exception", "no", None),
         ] {
-            assert!(Amended::of(br#"{"a":1}"#, None, &refusal).is_none(), "{refusal:?}");
+            assert!(Amended::of(br#"{"a":1}"#, None, &refusal, &BTreeSet::new()).is_none(), "{refusal:?}");
         }
-        assert!(Amended::of(b"{\"a\":", None, &parsing("Duplicate field")).is_none(), "no JSON");
+        assert!(Amended::of(b"{\"a\":", None, &parsing("Duplicate field"), &BTreeSet::new()).is_none(), "no JSON");
     }
 }

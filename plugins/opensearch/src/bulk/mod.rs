@@ -24,14 +24,16 @@ mod rewrite;
 mod tokens;
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::RandomState;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use flusso_plugin::{Document, Error, Failure, Rejection, Result, Target, Version};
 
 use crate::clear::Clear;
 use crate::client::{Client, Sent};
+use crate::field_names::FieldNames;
 use crate::http::Kind;
 use crate::indexes::{Generation, Indexes};
 use crate::settings::Settings;
@@ -74,6 +76,8 @@ pub(crate) struct Bulk {
     /// Whether a document that is refused for what it holds stays refused.
     strict: bool,
     changes: Changes,
+    /// The fields of each target's documents.
+    fields: BTreeMap<Target, Rc<FieldNames>>,
     /// Targets that were written to since their last refresh.
     dirty: BTreeSet<Target>,
 }
@@ -102,6 +106,7 @@ impl Bulk {
             rejected: Vec::new(),
             strict: settings.strict,
             changes: Changes::default(),
+            fields: BTreeMap::new(),
             dirty: BTreeSet::new(),
         }
     }
@@ -109,10 +114,12 @@ impl Bulk {
     /// Buffers a document.
     pub(crate) fn add(&mut self, generation: &Generation, document: &Document) {
         let Document { target, id, version, body } = document;
-        let renamed = match (&generation.field_names, body) {
-            (Some(names), Some(body)) => rewrite(body, &Rules { names: Some(names), ..Rules::default() }),
-            _ => None,
-        };
+        let fields = &generation.field_names;
+        self.fields.entry(*target).or_insert_with(|| Rc::clone(fields));
+        let renamed = body
+            .as_ref()
+            .filter(|_| !fields.level.is_empty())
+            .and_then(|body| rewrite(body, &Rules { names: Some(&fields.level), ..Rules::default() }));
         let body = renamed.map(|(body, _)| body).map(Cow::Owned).or(body.as_deref().map(Cow::Borrowed));
         let more = id.len() + generation.write_alias.len() + body.as_ref().map_or(0, |body| body.len()) + 128;
         if self.open.as_ref().is_some_and(|open| open.size() + more > self.max_bytes) {

@@ -79,7 +79,8 @@ impl Bulk {
     fn amend(&mut self, chunk: &Chunk, item: &Item, cause: &Cause, again: &mut Chunk) {
         let before = item.amended.as_deref();
         let body = chunk.body(item).filter(|_| !self.strict);
-        match body.and_then(|body| Amended::of(body, before, cause)) {
+        let fields = self.fields.get(&item.target).cloned().unwrap_or_default();
+        match body.and_then(|body| Amended::of(body, before, cause, &fields.objects)) {
             Some((amended, body)) => again.take(chunk, item, amended, &body),
             None => {
                 let failure = before.map(Amended::failure);

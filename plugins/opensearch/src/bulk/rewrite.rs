@@ -8,16 +8,14 @@ use flusso_plugin::json::push_string;
 
 use super::tokens::{Token, Tokens, is_json, unescaped};
 use crate::field_names::Level;
-use crate::names::fold;
 
 /// The field that holds, unindexed, what a document's fields could not hold.
 pub(crate) const UNINDEXED: &str = "flusso_unindexed";
 /// The longest number that the cluster reads, in characters.
 const MAX_NUMBER: usize = 1_000;
-/// The longest key that the cluster reads, in characters; counted in bytes here.
-const MAX_KEY_BYTES: usize = 50_000;
-/// What is left of a longer key, in bytes, before eight digits of a hash.
-const SHORT_KEY_BYTES: usize = 200;
+/// Keys of a path that are named, and characters of each.
+const MAX_NAMED_KEYS: usize = 6;
+const MAX_NAMED_CHARACTERS: usize = 100;
 /// Containers inside each other that stay as they are, of the 20 levels that the cluster takes; the document is one.
 const MAX_DEPTH: usize = 18;
 
@@ -25,7 +23,6 @@ const MAX_DEPTH: usize = 18;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Change {
     DuplicateKey,
-    LongKey,
     LongNumber,
     TooDeep,
     Unindexed,
@@ -36,10 +33,11 @@ impl Change {
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::DuplicateKey => "a key is there twice: the last one is written",
-            Self::LongKey => "a key has over 50 000 bytes: it is shortened",
             Self::LongNumber => "a number has over 1 000 digits: it is written as a string",
             Self::TooDeep => "it is nested too deeply: what is below is written as JSON text",
-            Self::Unindexed => "the mapping does not take it: it is kept unindexed under `flusso_unindexed.document`",
+            Self::Unindexed => {
+                "the mapping does not take this field: it is kept unindexed, in `flusso_unindexed.document`"
+            }
         }
     }
 
@@ -48,7 +46,6 @@ impl Change {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::DuplicateKey => "duplicate-key",
-            Self::LongKey => "long-key",
             Self::LongNumber => "long-number",
             Self::TooDeep => "too-deep",
             Self::Unindexed => "unindexed",
@@ -61,7 +58,7 @@ impl Change {
 pub(crate) struct Rules<'a> {
     /// Other names for keys.
     pub(crate) names: Option<&'a Level>,
-    /// Whether keys that are there twice, keys and numbers that are too long, are mended.
+    /// Whether keys that are there twice, and numbers that are too long, are mended.
     pub(crate) mend: bool,
     /// Whether what is nested deeply becomes text.
     pub(crate) flatten: bool,
@@ -93,13 +90,15 @@ pub(crate) fn rewrite(body: &[u8], rules: &Rules<'_>) -> Option<Rewritten> {
     Some((writer.main, writer.changes))
 }
 
-/// The keys of a document itself, and whether they hold an object or a list.
+/// The keys of a document itself, and whether they hold an object or a list with something in it.
 pub(crate) fn members(body: &[u8]) -> Vec<(Vec<u8>, bool)> {
     let (mut tokens, mut found) = (Tokens::new(body), Vec::new());
     tokens.next();
     while let Some(Token::Key(place)) = tokens.next() {
         let key = unescaped(tokens.bytes(&place)).into_owned();
-        let container = matches!(tokens.clone().next(), Some(Token::Begin { .. }));
+        let mut value = tokens.clone();
+        let container =
+            matches!(value.next(), Some(Token::Begin { .. })) && !matches!(value.next(), Some(Token::End { .. }));
         tokens.pass_value();
         found.push((key, container));
     }
@@ -222,9 +221,6 @@ impl<'a> Writer<'a> {
         }
         if let Some(name) = known.and_then(|known| known.name.as_deref()) {
             push_string(self.out(), name);
-        } else if rules.mend && quoted.len() > MAX_KEY_BYTES {
-            self.change(Change::LongKey);
-            push_string(self.out(), &short_key(quoted));
         } else {
             self.out().extend_from_slice(quoted);
         }
@@ -272,26 +268,17 @@ impl<'a> Writer<'a> {
         if change != Change::Unindexed && self.changes.iter().any(|(known, _)| *known == change) {
             return;
         }
-        let keys = self.frames.iter().filter_map(|frame| frame.key.as_ref());
-        let mut path = String::new();
-        for key in keys.take(MAX_DEPTH) {
-            if !path.is_empty() {
-                path.push('.');
-            }
-            path.extend(String::from_utf8_lossy(&unescaped(self.tokens.bytes(key))).chars().take(SHORT_KEY_BYTES));
+        let keys: Vec<_> = self.frames.iter().filter_map(|frame| frame.key.as_ref()).collect();
+        let names = keys.iter().take(MAX_NAMED_KEYS).map(|key| {
+            let name = String::from_utf8_lossy(&unescaped(self.tokens.bytes(key))).into_owned();
+            name.chars().take(MAX_NAMED_CHARACTERS).collect::<String>()
+        });
+        let mut path = names.collect::<Vec<_>>().join(".");
+        if keys.len() > MAX_NAMED_KEYS {
+            path.push('…');
         }
         self.changes.push((change, path));
     }
-}
-
-/// The beginning of a key and a hash of all of it.
-fn short_key(quoted: &[u8]) -> String {
-    let key = String::from_utf8_lossy(&unescaped(quoted)).into_owned();
-    let mut end = SHORT_KEY_BYTES.min(key.len());
-    while !key.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}_{:08x}", key.get(..end).unwrap_or_default(), fold(&key))
 }
 
 #[cfg(test)]
@@ -461,15 +448,6 @@ mod tests {
             let flat = rewritten(&body, &Rules { mend: true, flatten: true, ..Rules::default() });
             assert!(depth(&flat) <= MAX_DEPTH && is_json(flat.as_bytes()));
         }
-    }
-
-    #[test]
-    fn a_long_key_is_shortened_and_stays_another_than_the_next() {
-        let key = "\u{e9}".repeat(MAX_KEY_BYTES);
-        let text = mend(&format!(r#"{{"j":{{"{key}1":1,"{key}2":2}}}}"#));
-        let value: Value = serde_json::from_str(&text).expect("JSON");
-        let keys: Vec<&String> = value["j"].as_object().expect("an object").keys().collect();
-        assert!(keys.len() == 2 && keys.iter().all(|key| key.len() < 300), "{text}");
     }
 
     #[test]

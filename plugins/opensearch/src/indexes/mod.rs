@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::cluster::{self, Found};
-use crate::field_names::{FieldNames, Level};
+use crate::field_names::FieldNames;
 use crate::mapping;
 use crate::names::{Names, fold, write_alias};
 use crate::settings::Settings;
@@ -31,8 +31,8 @@ pub(crate) struct Generation {
     pub(crate) name: String,
     /// What documents are written under.
     pub(crate) write_alias: String,
-    /// Names that fields of its documents have in the cluster, where some are others.
-    pub(crate) field_names: Option<Rc<Level>>,
+    /// What fields of its documents are called in the cluster.
+    pub(crate) field_names: Rc<FieldNames>,
     token: String,
     names: Names,
     number: u64,
@@ -59,7 +59,7 @@ pub(crate) struct Indexes {
     write_aliases: bool,
     known: Vec<Generation>,
     /// By the alias with the mapping's hash.
-    field_names: BTreeMap<String, Rc<Level>>,
+    field_names: BTreeMap<String, Rc<FieldNames>>,
     /// What was counted last of what indexes lack.
     left_out: BTreeMap<Target, LeftOut>,
     /// Replaced generations, and when they may go.
@@ -91,7 +91,7 @@ impl Indexes {
     /// See `sink.ensure-index`.
     pub(crate) fn ensure(&mut self, client: &mut Client, mapping: &Mapping, settings: &Settings) -> Result<Ensured> {
         let names = self.names(mapping);
-        self.rename_fields(mapping, &names, true);
+        self.name_fields(mapping, &names, true);
         self.look(client, &names)?;
         let found = self.of(&names).find(|one| one.serves).cloned();
         let live = match found {
@@ -118,16 +118,13 @@ impl Indexes {
     }
 
     /// Learns what fields are called in the cluster, and says which are called something else.
-    fn rename_fields(&mut self, mapping: &Mapping, names: &Names, say: bool) {
-        let FieldNames { renamed, level, .. } = FieldNames::of(&mapping.fields);
-        if renamed.is_empty() {
-            return;
-        }
-        self.field_names.insert(names.alias.clone(), Rc::new(level));
-        for (own, there) in renamed.iter().filter(|_| say) {
+    fn name_fields(&mut self, mapping: &Mapping, names: &Names, say: bool) {
+        let fields = FieldNames::of(&mapping.fields);
+        for (own, there) in fields.renamed.iter().filter(|_| say) {
             let message = format!("the cluster takes no field {own:?}: it is called {there:?} there");
             log::warn(&message, &[("index", &mapping.index)]);
         }
+        self.field_names.insert(names.alias.clone(), Rc::new(fields));
     }
 
     fn names(&self, mapping: &Mapping) -> Names {
@@ -179,7 +176,7 @@ impl Indexes {
         let serves = found.aliases.contains(&names.alias);
         let write_alias = if self.write_aliases { write_alias(&name) } else { name.clone() };
         let (token, names) = (found.token.clone(), names.clone());
-        let field_names = self.field_names.get(&names.alias).cloned();
+        let field_names = self.field_names.get(&names.alias).cloned().unwrap_or_default();
         let one = Generation { target, name, write_alias, field_names, token, names, number, serves, seeded: false };
         self.known.retain(|known| known.target != target);
         self.known.push(one.clone());
