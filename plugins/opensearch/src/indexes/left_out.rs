@@ -118,3 +118,31 @@ fn fields(properties: &Map<String, Value>, above: &str, found: &mut Vec<Filter>)
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_left_out_is_looked_for() {
+        let properties = json!({
+            "n": { "type": "long", "ignore_malformed": true },
+            "exact": { "type": "long" },
+            "k": { "type": "keyword", "ignore_above": 8191, "fields": { "folded": { "type": "keyword" }, "words": { "type": "text" } } },
+            "plain": { "type": "keyword", "ignore_above": 8191 },
+            "o": { "type": "nested", "properties": { "day": { "type": "date", "ignore_malformed": true } } },
+        });
+        let mut found = Vec::new();
+        fields(properties.as_object().expect("an object"), "", &mut found);
+        let found: Vec<_> = found.into_iter().map(|one| (one.field, one.query)).collect();
+        let both = json!({ "bool": { "must": { "exists": { "field": "k.words" } }, "must_not": { "exists": { "field": "k" } } } });
+        assert_eq!(
+            found,
+            [
+                ("k".to_owned(), both),
+                ("n".to_owned(), json!({ "term": { "_ignored": "n" } })),
+                ("o.day".to_owned(), json!({ "term": { "_ignored": "o.day" } })),
+            ]
+        );
+    }
+}
