@@ -85,7 +85,9 @@ impl Look<'_> {
     }
 
     fn join(&mut self, path: &str, table: &TableName, join: &Join) {
-        if let Link::BelongsTo { column, nullable: false } = &join.link {
+        if let Link::BelongsTo { column, nullable: false, when } = &join.link
+            && when.is_empty()
+        {
             self.present(path, table, column, "the join is `required`");
         }
         self.filters(&format!("{path}.filters"), &join.filters);
