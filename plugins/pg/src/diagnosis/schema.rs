@@ -2,6 +2,7 @@
 
 use crate::catalog::table::{self, Table};
 use crate::catalog::table_catalog::TableCatalog;
+use crate::catalog::views;
 use crate::diagnosis::code::Code;
 use crate::diagnosis::{Report, fields, lookups, tables};
 use crate::documents::query::Queries;
@@ -86,7 +87,12 @@ fn rows(session: &mut Session, index: &IndexRequest, report: &mut Report) -> Res
     let mut catalog = TableCatalog::default();
     let (schema, name) = index.name.split_once('.').unwrap_or(("public", index.name.as_str()));
     match table::find(session, schema, name)? {
-        Some(table) => catalog.add(table),
+        Some(table) => {
+            if let Some(reason) = table.needs_schema() {
+                report.error(Code::PrimaryKey, &subject(index), reason, None);
+            }
+            catalog.add(table);
+        }
         None => missing(session, schema, name, &subject(index), "", report)?,
     }
     Ok(catalog)
@@ -122,6 +128,9 @@ fn one(session: &mut Session, index: &IndexRequest, schema: &mut Schema, report:
             return Ok(catalog);
         }
     };
+    for note in views::unfollowed(session, &index.name, schema, &catalog)? {
+        report.warn(Code::NotFollowed, &subject, note, None);
+    }
     statements(session, &plan, &catalog, &subject, &origin, report)?;
     lookups::look(session, schema, &plan, &catalog, report)?;
     Ok(catalog)
@@ -171,7 +180,7 @@ pub(super) fn missing(
     let label = format!("{schema}.{name}");
     let there = session.simple(
         "SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1",
+         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1",
     )?;
     let there: Vec<String> = there.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
     let hint = match flusso_schema::nearest(&label, there.iter().map(String::as_str)) {

@@ -27,6 +27,9 @@ pub(super) fn obstacles(table: &Table) -> Vec<Obstacle> {
         );
         found.push((Code::SelectPrivilege, format!("the role `{}` may not read it", table.role), Some(remedy)));
     }
+    if !table.is_streamed() {
+        return found;
+    }
     if table.hidden_rows {
         let why = "row-level security hides rows of it from this role, though the stream tells them".to_owned();
         found.push((Code::RowSecurity, why, Some(format!("ALTER ROLE {} BYPASSRLS;", sql::name(&table.role)))));

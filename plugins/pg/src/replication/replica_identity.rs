@@ -22,7 +22,7 @@ pub(crate) fn through_the_table(label: &str, links: &str, statements: &str) -> S
 pub(crate) fn ensure(session: &mut Session, followed: &mut [FollowedTable], manage: bool) -> Result<Option<String>> {
     for followed in followed {
         let untold: Vec<&String> = followed.interest.links.iter().filter(|link| !sends_old(followed, link)).collect();
-        if untold.is_empty() {
+        if untold.is_empty() || !followed.table.is_streamed() {
             continue;
         }
         let links = untold.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");

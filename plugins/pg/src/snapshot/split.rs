@@ -32,7 +32,7 @@ fn estimate(session: &mut Session, table: &Table) -> Result<f64> {
              THEN c.reltuples / c.relpages * (pg_catalog.pg_relation_size(c.oid) / 8192.0)
              ELSE pg_catalog.pg_relation_size(c.oid) / 100.0 END), 0)::float8
          FROM pg_catalog.pg_class c
-         WHERE c.relkind = 'r' AND (c.oid = {0} OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree({0})))",
+         WHERE c.relkind IN ('r', 'm') AND (c.oid = {0} OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree({0})))",
         table.oid
     ))?;
     Ok(answer.and_then(|text| text.parse().ok()).unwrap_or(0.0))

@@ -2,6 +2,7 @@
 
 use crate::catalog::table::{self, Table};
 use crate::catalog::table_catalog::{TableCatalog, described};
+use crate::catalog::views;
 use crate::documents::builder::table_selection;
 use crate::documents::builder::{DocumentOrigin, Index};
 use crate::documents::query::Queries;
@@ -48,6 +49,9 @@ impl Index {
         let catalog = TableCatalog::of_schema(session, &mut schema)?;
         let (plan, queries) = planned(&setting, &origin, &schema, &catalog)?;
         try_out(session, &setting, &origin, &plan, &queries)?;
+        for note in views::unfollowed(session, &request.name, &schema, &catalog)? {
+            log::warn(&note, &[("index", &request.name)]);
+        }
         let origin_of_documents = DocumentOrigin::Schema { schema: Box::new(schema), origin };
         Ok(Self { name: request.name.clone(), origin_of_documents, catalog, bare: plan.clone(), plan, queries })
     }

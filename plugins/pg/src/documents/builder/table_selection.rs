@@ -1,6 +1,7 @@
 //! Which tables become indexes, and the reason that is logged for each that cannot.
 
 use crate::catalog::table::{self, Table};
+use crate::catalog::views;
 use crate::error::{Error, Result};
 use crate::protocol::session::Session;
 use flusso_plugin::log;
@@ -17,6 +18,9 @@ pub(super) fn every_table(session: &mut Session) -> Result<Vec<(String, Table)>>
             found.push((index_name(&table), table));
         }
     }
+    if let Some(left_out) = views::left_out(session)? {
+        log::info(&left_out, &[]);
+    }
     Ok(found)
 }
 
@@ -28,11 +32,11 @@ fn index_name(table: &Table) -> String {
 pub(super) fn named(session: &mut Session, index: &str) -> Result<Table> {
     let wrong = |message: String| Error::configuration(&format!("index.{index}"), message);
     let (schema, name) = index.split_once('.').unwrap_or(("public", index));
-    if let Some(other) = table::other_relation(session, schema, name)? {
-        return Err(wrong(other));
-    }
     let table = table::find(session, schema, name)?
         .ok_or_else(|| wrong(format!("there is no table {schema}.{name} in this database; name an index as its table, `schema.table` outside public, or give it a schema")))?;
+    if let Some(reason) = table.needs_schema() {
+        return Err(wrong(reason));
+    }
     match table.obstacle() {
         Some(reason) => Err(wrong(format!("the table {} cannot be followed: {reason}", table.label()))),
         None => Ok(table),
