@@ -6,7 +6,8 @@ use crate::catalog::table::Table;
 use crate::catalog::table_catalog::TableCatalog;
 use crate::error::Result;
 use crate::protocol::session::Session;
-use flusso_schema::Schema;
+use flusso_resolve::{Relation, Tracing};
+use flusso_schema::{Link, Schema, TableName};
 use std::collections::BTreeSet;
 
 impl Table {
@@ -38,6 +39,52 @@ impl Table {
     }
 }
 
+/// Whether a place of a schema is an entry of `follow`.
+pub(crate) fn is_follow(path: &str) -> bool {
+    path.starts_with("follow[")
+}
+
+/// Why entries of `follow` would miss changes, each as a sentence.
+pub(crate) fn misplaced(schema: &Schema, catalog: &TableCatalog) -> Vec<String> {
+    let found = |name: &TableName| catalog.table(name.schema.as_str(), name.name.as_str());
+    let mut wrong = Vec::new();
+    for place in schema.places().iter().filter(|place| is_follow(&place.path)) {
+        if let Some(view) = found(&place.table).filter(|table| !table.is_streamed()) {
+            wrong.push(format!(
+                "{}: {} is a {}, whose changes are not in the stream; name the tables that it selects from",
+                place.path,
+                view.label(),
+                view.kind_word()
+            ));
+        }
+    }
+    let Some(root) = found(&schema.table).filter(|table| !table.is_streamed()) else { return wrong };
+    for (path, join) in schema.fields.iter().filter_map(|field| Some((&field.key, field.hidden()?))) {
+        if matches!(join.link, Link::BelongsTo { .. }) {
+            wrong.push(format!(
+                "{path}: `column` looks up rows of the {} {}, and one that a change takes out of it is not found there any more; follow by `foreign_key`, or by way of a table that has both keys (an entry under `follow` of that table)",
+                root.kind_word(),
+                root.label()
+            ));
+        }
+    }
+    wrong
+}
+
+/// Why the old links of a followed table would not be known; `None` where they are.
+pub(crate) fn untold(relation: &Relation) -> Option<String> {
+    let (_, path) = relation.paths.iter().find(|(_, path)| is_follow(path))?;
+    let Tracing::Untold { remedy } = &relation.tracing else { return None };
+    let label = format!("{}.{}", relation.table.schema, relation.table.name);
+    let columns = relation.columns.join(", ");
+    Some(match remedy {
+        Some(statement) => format!(
+            "{path}: a row of {label} that goes or moves has to tell its old {columns}: {statement}; or `manage_replica_identity = true`"
+        ),
+        None => format!("{path}: {label} has a generated column among {columns}, which the stream does not tell"),
+    })
+}
+
 /// For each view of a schema whose changes are not all noticed, a sentence that says what is not, and what helps.
 pub(crate) fn unfollowed(
     session: &mut Session,
@@ -45,8 +92,11 @@ pub(crate) fn unfollowed(
     schema: &Schema,
     catalog: &TableCatalog,
 ) -> Result<Vec<String>> {
+    // A join of `fields` says which documents show a row, and not which rows the view has because of it.
+    let places = schema.places();
+    let followed = places.iter().filter(|place| is_follow(&place.path));
     let named: BTreeSet<String> =
-        schema.places().iter().map(|place| format!("{}.{}", place.table.schema, place.table.name)).collect();
+        followed.map(|place| format!("{}.{}", place.table.schema, place.table.name)).collect();
     let mut found = Vec::new();
     for view in catalog.tables().filter(|table| !table.is_streamed()) {
         let missing: Vec<String> =

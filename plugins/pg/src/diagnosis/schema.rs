@@ -128,6 +128,9 @@ fn one(session: &mut Session, index: &IndexRequest, schema: &mut Schema, report:
             return Ok(catalog);
         }
     };
+    for problem in views::misplaced(schema, &catalog) {
+        report.error(Code::IndexRefused, &subject, format!("{origin}: {problem}"), None);
+    }
     for note in views::unfollowed(session, &index.name, schema, &catalog)? {
         report.warn(Code::NotFollowed, &subject, note, None);
     }

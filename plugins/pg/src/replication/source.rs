@@ -235,7 +235,8 @@ impl Source for PgSource {
                 return Err(Error::configuration("", message).into());
             }
         }
-        let tables: Vec<_> = followed.iter().map(|followed| &followed.table).filter(|table| table.is_streamed()).collect();
+        let tables: Vec<_> =
+            followed.iter().map(|followed| &followed.table).filter(|table| table.is_streamed()).collect();
         let young = publication::ensure(&mut self.control, &publication, &tables, self.settings.manage_publication)?;
         let Some(slot) = Slot::find(&mut self.control, &self.slot)? else { return Ok(self.create_slot()?) };
         slot.check(&self.slot, &self.server)?;

@@ -101,6 +101,11 @@ fn planned(
         let lines: Vec<String> = problems.iter().map(|problem| format!("{origin}: {problem}")).collect();
         Error::configuration(setting, lines.join("\n"))
     })?;
+    let misplaced = views::misplaced(schema, catalog);
+    if !misplaced.is_empty() {
+        let lines: Vec<String> = misplaced.iter().map(|problem| format!("{origin}: {problem}")).collect();
+        return Err(Error::configuration(setting, lines.join("\n")));
+    }
     for table in catalog.tables() {
         let root =
             plan.nodes.first().is_some_and(|root| root.table.schema == table.schema && root.table.name == table.name);
