@@ -136,8 +136,8 @@ follow:
     follow: [{ table: Products, primary_key: ProductId, column: ProductId }]
 ",
         oracle: r#"SELECT v."OrderId", json_build_object('orderId', v."OrderId", 'companyName', v."CompanyName", 'lines', v."Lines", 'total', v."Total", 'details',
-            (SELECT coalesce(json_agg(json_build_object('quantity', d."Quantity", 'product', json_build_object('name', p."ProductName")) ORDER BY d."OrderId", d."ProductId"), '[]')
-             FROM "Sales"."OrderDetails" d JOIN "Sales"."Products" p USING ("ProductId") WHERE d."OrderId" = v."OrderId")) FROM "Sales"."OrderTotals" v"#,
+            (SELECT coalesce(json_agg(json_build_object('quantity', d."Quantity", 'product', CASE WHEN p."ProductId" IS NOT NULL THEN json_build_object('name', p."ProductName") END) ORDER BY d."OrderId", d."ProductId"), '[]')
+             FROM "Sales"."OrderDetails" d LEFT JOIN "Sales"."Products" p USING ("ProductId") WHERE d."OrderId" = v."OrderId")) FROM "Sales"."OrderTotals" v"#,
     },
     Index {
         name: "accounts",
