@@ -61,6 +61,7 @@ codes! {
     Unlogged = "unlogged",
     NotFollowed = "not-followed",
     PrimaryKey = "primary-key",
+    KeyNotUnique = "key-not-unique",
     ReplicaIdentity = "replica-identity",
     OldLinks = "old-links",
     IndexMissing = "index-missing",
