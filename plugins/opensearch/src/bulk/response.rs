@@ -51,6 +51,7 @@ impl Bulk {
         for (place, (item_result, item)) in said.into_iter().zip(&chunk.items).enumerate() {
             match item_result {
                 ItemResult::Applied => self.changes.applied(item),
+                ItemResult::Busy(_) | ItemResult::Refused(_) if chunk.is_superseded(place) => {}
                 ItemResult::Busy(_) => busy.push(place),
                 ItemResult::Refused(cause) => self.amend(&chunk, item, &cause, &mut again),
                 ItemResult::Gone(cause) => {

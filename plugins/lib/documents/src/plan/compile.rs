@@ -129,6 +129,10 @@ impl<C: Catalogue> Compiler<'_, C> {
     /// The fields of an object that is not closed yet; `before` stands before the first.
     fn members<'s>(&mut self, row: &mut Row<'s>, prefix: &str, fields: &'s [Field], before: u8) {
         for (at, field) in fields.iter().enumerate() {
+            if let Some(join) = field.hidden() {
+                self.followed(row, &field.key, join);
+                continue;
+            }
             let mut name = vec![if at == 0 { before } else { b',' }];
             quoted(field.key.as_bytes(), &mut name);
             name.push(b':');
