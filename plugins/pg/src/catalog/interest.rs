@@ -34,7 +34,7 @@ pub(crate) fn missing(session: &mut Session, schema: &str, name: &str) -> Result
     if let Some(other) = table::other_relation(session, schema, name)? {
         return Ok(Misfit::Table(other));
     }
-    let label = format!("{schema}.{name}");
+    let label = crate::protocol::sql::label(schema, name);
     let there = table::labels(session)?;
     let hint = match nearest(&label, there.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),
