@@ -53,6 +53,20 @@ impl Cause {
         text.chars().map(|one| if one.is_control() { ' ' } else { one }).take(MAX_REASON_CHARACTERS).collect()
     }
 
+    /// The reasons, the outermost first.
+    pub(crate) fn reasons(&self) -> Vec<&str> {
+        self.chain().filter_map(|one| one.reason.as_deref()).collect()
+    }
+
+    /// Whether it is, or was caused by, an error of this type.
+    pub(crate) fn is(&self, kind: &str) -> bool {
+        self.chain().any(|one| one.kind == kind)
+    }
+
+    fn chain(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |one| one.caused_by.as_deref())
+    }
+
     /// What can be done. A block (a full disk, a cluster that is being moved) is lifted one day, whatever its status.
     pub(crate) fn remedy(&self, status: u16) -> Remedy {
         match (status, self.kind.as_str()) {

@@ -37,6 +37,7 @@ flusso_plugin::plugin! {
     source: PgSource,
     snapshot: PgSnapshot,
     reader: PgReader,
+    batch_reader: PgReader,
     builder: DocumentBuilder,
     range_builder: DocumentBuilder,
     diagnosis: PgDiagnosis,
