@@ -14,7 +14,7 @@
 //! | `cluster_error` | what each error of the cluster means, in one table: wait, find the index again, correct the credentials, reject |
 //! | `names`, `mapping`, `analysis` | the names of indexes, and the body that creates one |
 //! | `cluster` | one function for each request beside bulk requests |
-//! | `indexes` | which generation of an index serves searches, which is being filled, which are marked seeded |
+//! | `indexes` | which generation of an index serves searches, which is being filled, which are marked seeded; what others changed of them |
 //! | `bulk`, `clear` | writing and removing documents |
 //! | `inventory` | what the cluster holds for a deployment, for `flusso-host indexes` |
 //!
@@ -154,6 +154,7 @@ impl Sink for OpenSearch {
             self.refresh();
             self.indexes.sweep(&mut self.client);
         }
+        self.indexes.look_around(&mut self.client)?;
         let visible = self.not_visible(|one| one.seeded).is_empty();
         Ok(Report { rejected, visible, extra: None })
     }
