@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::cluster_error::ClusterError;
 use crate::http::Response;
 use crate::names::Names;
 use crate::url::encode;
@@ -240,7 +241,15 @@ pub(crate) fn remove(client: &mut Client, name: &str) -> Result<()> {
 /// Changes aliases, all at one moment.
 pub(crate) fn aliases(client: &mut Client, actions: &[Value]) -> Result<()> {
     let answer = client.ask("POST", "/_aliases", Some(&json!({ "actions": actions })))?;
-    if is_fine(&answer) { Ok(()) } else { Err(client.refused(&answer, "changing aliases")) }
+    if is_fine(&answer) {
+        return Ok(());
+    }
+    if String::from_utf8_lossy(&answer.body).contains("invalid_alias_name_exception") {
+        let cause = ClusterError::of(&answer).cause.text();
+        let message = format!("an index in the cluster has the name of an alias; rename or remove it there: {cause}");
+        return Err(Error::fatal(message));
+    }
+    Err(client.refused(&answer, "changing aliases"))
 }
 
 /// Changes an index's settings.

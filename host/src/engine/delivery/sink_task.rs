@@ -154,8 +154,8 @@ impl SinkTask {
     }
 
     /// No entry is waiting. Where a refresh was requested, durable documents become visible: guarded by
-    /// `tests::wait::what_was_left_for_later_is_shown_when_somebody_waits_for_it`. An idle sink notices what others did to it: guarded by
-    /// `tests::i6::an_idle_sink_that_lost_its_index_is_seeded_again`.
+    /// `tests::wait::what_was_left_for_later_is_shown_when_somebody_waits_for_it`. An idle sink notices what others did to it:
+    /// guarded by `tests::i7::an_idle_sink_notices_that_its_index_was_removed`.
     async fn flush_nothing(&mut self, retry: &mut Retry<'_>) -> Result<(), EngineError> {
         while let Err(error) = self.write_and_flush(&[]).await {
             retry.failed(error).await?;

@@ -32,6 +32,8 @@ pub(crate) struct Generation {
     token: String,
     names: Names,
     number: u64,
+    /// Whether it was made by this plugin, with the mapping.
+    is_ours: bool,
     /// Whether its alias stands before it.
     pub(crate) serves: bool,
     /// Whether it is marked seeded, as far as this instance knows.
@@ -108,7 +110,8 @@ impl Indexes {
             );
             log::warn(&message, &[("index", &mapping.index)]);
         }
-        let empty = cluster::is_empty(client, &live.name)?;
+        // One that another client made has another mapping, also while it is empty: a generation takes its place.
+        let empty = cluster::is_empty(client, &live.name)? && live.is_ours;
         Ok(Ensured { target: live.target, empty, extra: None })
     }
 
@@ -133,8 +136,8 @@ impl Indexes {
             return Err(Error::fatal(message));
         }
         let write_alias = if self.write_aliases { write_alias(&name) } else { name.clone() };
-        let (token, names) = (found.token.clone(), names.clone());
-        let one = Generation { target, name, write_alias, token, names, number, serves, seeded: false };
+        let (token, names, is_ours) = (found.token.clone(), names.clone(), found.origin.is_some());
+        let one = Generation { target, name, write_alias, token, names, number, is_ours, serves, seeded: false };
         self.known.retain(|known| known.target != target);
         self.known.push(one.clone());
         Ok(one)

@@ -142,7 +142,7 @@ mod tests {
         let (names, name) = (names(), names().generation(number));
         let (write_alias, token) = (write_alias(&name), format!("u{number}."));
         let target = u32::try_from(number).unwrap_or_default();
-        Generation { target, name, write_alias, token, names, number, serves, seeded: serves }
+        Generation { target, name, write_alias, token, names, number, is_ours: true, serves, seeded: serves }
     }
 
     fn index(token: &str, aliases: &[(&str, Value)]) -> Found {
