@@ -208,6 +208,10 @@ limits! {
         MEMTABLE_BUFFERS: usize = 16;
         /// Links that wait for their removal, of all batches together. More are kept, which costs needless builds and loses nothing.
         PENDING_REMOVALS: usize = 262_144;
+        /// Lookups of one document of a tracked builder; a build that makes more is refused.
+        LOOKUPS_OF_DOCUMENT: usize = 10_000;
+        /// Documents of tracked builders that one answer names; the next ones come with the next.
+        DOCUMENTS_OF_LOOKUP: usize = 10_000;
         /// Rows whose last lookup is known. A build that began before the oldest of them counts as overtaken.
         RECENT_LOOKUPS: usize = 65_536;
     }

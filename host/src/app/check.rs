@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use super::plugins::{Plugins, requests};
-use super::{AppError, Deployment, Folders, RunOptions, options, state_folder};
+use super::{AppError, Deployment, Folders, RunOptions, opened_builder, options, state_folder};
 use crate::config::{Config, PluginUse, Sink};
-use crate::engine::stage::Builder as _;
 use crate::engine::{EngineError, Silent, StageError};
 use crate::limits;
 use crate::plugin::finding::{Finding, Level, UNREACHABLE};
 use crate::plugin::links::LinkTable;
 use crate::plugin::locate::Places;
 use crate::plugin::state::LateScope;
-use crate::plugin::wasm::{GuestBuilder, Plugin, Runtime, examine};
+use crate::plugin::wasm::{Plugin, Runtime, examine};
 
 /// Looks at everything: plugins, settings, grants, and what the plugins find; with `online` also at the source, as a start
 /// would find it. Changes nothing.
@@ -74,7 +73,7 @@ async fn diagnose(config: &Config, deployment: &mut Deployment, online: bool) ->
     };
     let builder = plugin(deployment, &builder).await?;
     let mut findings = found(examine(&builder, Some(requests(config)), &[], online).await, "builder");
-    let building = GuestBuilder::new(builder, Some(source.clone()), requests(config), 1);
+    let building = opened_builder(builder, source.clone(), config, 1);
     let tables = match online {
         true => building.describe().await.map(|description| description.interest),
         false => Ok(Vec::new()),

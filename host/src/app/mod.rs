@@ -28,7 +28,7 @@ use crate::plugin::links::LinkTable;
 use crate::plugin::locate::Places;
 use crate::plugin::manifest::Role;
 use crate::plugin::state::{LateScope, StateFolder};
-use crate::plugin::wasm::{GuestBuilder, GuestSink, GuestSource, Runtime};
+use crate::plugin::wasm::{GuestBuilder, GuestSink, GuestSource, Plugin, Runtime, TrackedBuilder};
 use crate::server::Server;
 use crate::stdout::Stdout;
 use plugins::{Plugins, requests};
@@ -192,7 +192,7 @@ impl Deployment {
         let mut plugins = Plugins::new(Places::new(&folders.plugins));
         let assigned = config.assign_roles(|plugin| plugins.look(plugin))?;
         plugins.require(&assigned.source, Role::Source, "source")?;
-        plugins.require(assigned.builder.as_ref().unwrap_or(&assigned.source), Role::Builder, "builder")?;
+        plugins.require_builder(assigned.builder.as_ref().unwrap_or(&assigned.source))?;
         for sink in &assigned.sinks {
             if let Sink::Plugin(plugin) = sink {
                 plugins.require(plugin, Role::Sink, "sink")?;
@@ -228,9 +228,8 @@ impl Deployment {
                 (both.clone(), both)
             }
         };
-        let builder = GuestBuilder::new(builder, Some(source.clone()), requests(config), config.builder_instances);
-        let source = GuestSource::new(source);
-        Ok(engine::connect(Arc::new(source), Arc::new(builder), observer, options).await?)
+        let builder = opened_builder(builder, source.clone(), config, config.builder_instances);
+        Ok(engine::connect(Arc::new(GuestSource::new(source)), builder, observer, options).await?)
     }
 
     /// From now on the source keeps what it has to remember in this folder.
@@ -276,6 +275,14 @@ impl Deployment {
             });
         }
         Ok(sinks)
+    }
+}
+
+/// The stage that builds, by what the plugin can do.
+fn opened_builder(builder: Plugin, source: Plugin, config: &Config, instances: usize) -> Arc<dyn stage::Builder> {
+    match builder.manifest().has(Role::Builder) {
+        true => Arc::new(GuestBuilder::new(builder, Some(source), requests(config), instances)),
+        false => Arc::new(TrackedBuilder::new(builder, source, instances)),
     }
 }
 

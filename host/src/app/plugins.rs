@@ -53,9 +53,17 @@ impl Plugins {
             identity: checked.digest().to_string(),
             name: manifest.name.clone(),
             source: manifest.has(Role::Source),
-            builder: manifest.has(Role::Builder),
+            builder: manifest.has(Role::Builder) || manifest.has(Role::TrackedBuilder),
             sink: manifest.has(Role::Sink),
         })
+    }
+
+    /// Whether a plugin builds, in one way or the other.
+    pub(super) fn require_builder(&mut self, plugin: &PluginUse) -> Result<(), AppError> {
+        match self.check(&plugin.plugin)?.manifest().has(Role::TrackedBuilder) {
+            true => Ok(()),
+            false => self.require(plugin, Role::Builder, "builder"),
+        }
     }
 
     /// Whether a plugin has a role.

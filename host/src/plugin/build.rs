@@ -9,7 +9,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::locate::Found;
 use super::manifest::{MANIFEST_SECTION, Manifest, Refusal};
 use super::sections;
 use super::wasm::{Checked, GuestError, Plugin, PrepareError, Runtime, Setup};
@@ -121,7 +120,22 @@ pub async fn adopt(
         let text = std::fs::read(path).map_err(|source| BuildError::NoManifest { path: path.to_path_buf(), source })?;
         bytes.extend(sections::custom_section(MANIFEST_SECTION, &text));
     }
-    prove_and_write(runtime, Checked::of_bytes(component.to_path_buf(), bytes)?, out).await
+    let checked = checked(runtime, component.to_path_buf(), bytes).await?;
+    prove_and_write(runtime, checked, out).await
+}
+
+/// Checks a component. One without a manifest section is asked for its manifest, and gets the section.
+async fn checked(runtime: &Runtime, path: PathBuf, mut bytes: Vec<u8>) -> Result<Checked, BuildError> {
+    match Checked::of_bytes(path.clone(), bytes.clone()) {
+        Err(Refusal::NoManifest { .. }) => {}
+        answer => return Ok(answer?),
+    }
+    let mut asked = bytes.clone();
+    asked.extend(sections::custom_section(MANIFEST_SECTION, Manifest::provisional(&path, &bytes)?.as_bytes()));
+    let prepared = runtime.prepare(runtime.compile(Checked::of_bytes(path.clone(), asked)?).await?)?;
+    let said = Plugin::new(prepared, Setup::bare("build")).manifest_text().await?;
+    bytes.extend(sections::custom_section(MANIFEST_SECTION, said.as_bytes()));
+    Ok(Checked::of_bytes(path, bytes)?)
 }
 
 /// Builds the package in `folder` and puts the component at `out` if that is a `.wasm`, else into that folder (or [`OUT`]) by
@@ -133,10 +147,14 @@ pub async fn build(runtime: &Runtime, folder: &Path, out: Option<&Path>) -> Resu
     let building = folder.to_path_buf();
     let built = tokio::task::spawn_blocking(move || {
         ensure_target(&building)?;
-        Ok(Checked::read(Found { path: compile(&building)? })?)
+        let path = compile(&building)?;
+        let bytes = std::fs::read(&path).map_err(|source| Refusal::Unreadable { path: path.clone(), source })?;
+        Ok((path, bytes))
     });
     let failed = |_| BuildError::Failed { folder: folder.to_path_buf(), target_missing: false };
-    prove_and_write(runtime, built.await.unwrap_or_else(|error| Err(failed(error)))?, out).await
+    let (path, bytes) = built.await.unwrap_or_else(|error| Err(failed(error)))?;
+    let checked = checked(runtime, path, bytes).await?;
+    prove_and_write(runtime, checked, out).await
 }
 
 async fn prove_and_write(runtime: &Runtime, checked: Checked, out: Option<&Path>) -> Result<Built, BuildError> {

@@ -34,11 +34,17 @@ pub enum Role {
     Builder,
     /// Builds whole ranges of documents.
     RangeBuilder,
+    /// Builds documents through reads that the host follows.
+    TrackedBuilder,
     /// Writes documents somewhere.
     Sink,
 }
 
 impl Role {
+    /// Every role.
+    const ALL: [Self; 6] =
+        [Self::Source, Self::Reader, Self::Builder, Self::RangeBuilder, Self::TrackedBuilder, Self::Sink];
+
     /// The interfaces that a plugin of this role exports.
     pub fn interfaces(self) -> &'static [&'static str] {
         match self {
@@ -46,6 +52,7 @@ impl Role {
             Self::Reader => &["reader"],
             Self::Builder => &["builder"],
             Self::RangeBuilder => &["range-builder"],
+            Self::TrackedBuilder => &["tracked-builder"],
             Self::Sink => &["sink"],
         }
     }
@@ -58,6 +65,7 @@ impl fmt::Display for Role {
             Self::Reader => "reader",
             Self::Builder => "builder",
             Self::RangeBuilder => "range-builder",
+            Self::TrackedBuilder => "tracked-builder",
             Self::Sink => "sink",
         })
     }
@@ -275,6 +283,24 @@ impl Manifest {
             return Err(Refusal::MissingExport { path: path.to_path_buf(), role, interface, found: found.cloned() });
         }
         Ok(())
+    }
+
+    /// A manifest to run a component with that has none yet, for nothing else than to ask it for its own: its roles are those
+    /// whose interfaces it exports.
+    pub(super) fn provisional(path: &Path, bytes: &[u8]) -> Result<String, Refusal> {
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let cursor = std::io::Cursor::new(bytes);
+        let sections = sections::read(cursor, length, MANIFEST_SECTION, limits::artifact::MANIFEST_BYTES)
+            .map_err(|error| refused(error, path))?;
+        let exports = |name: &&str| sections.exports.contains(&format!("flusso:connector/{name}@{CONTRACT}"));
+        let has = |role: &Role| role.interfaces().iter().all(|name| exports(&name));
+        let roles: Vec<Role> = Role::ALL.into_iter().filter(has).collect();
+        if roles.is_empty() {
+            return Err(Refusal::NoManifest { path: path.to_path_buf() });
+        }
+        let manifest =
+            serde_json::json!({ "name": "unnamed", "version": "0.0.0", "contract": CONTRACT, "roles": roles });
+        Ok(manifest.to_string())
     }
 
     /// Whether it has a role.

@@ -304,6 +304,20 @@ pub(crate) fn bytes(client: &mut Client, name: &str) -> Option<u64> {
     serde_json::from_slice::<Value>(&answer.body).ok()?.pointer("/_all/total/store/size_in_bytes")?.as_u64()
 }
 
+/// The mapping of an index; none where the cluster does not say.
+pub(crate) fn mapping(client: &mut Client, name: &str) -> Option<Value> {
+    let answer = client.ask("GET", &format!("/{}/_mapping", encode(name)), None).ok().filter(is_fine)?;
+    let mut all: BTreeMap<String, Value> = serde_json::from_slice(&answer.body).ok()?;
+    all.get_mut(name)?.get_mut("mappings").map(Value::take)
+}
+
+/// What aggregations of an index come to; none where the cluster does not say.
+pub(crate) fn aggregations(client: &mut Client, name: &str, body: &Value) -> Option<Value> {
+    let target = format!("/{}/_search?filter_path=aggregations", encode(name));
+    let answer = client.ask("POST", &target, Some(body)).ok().filter(is_fine)?;
+    serde_json::from_slice::<Value>(&answer.body).ok()?.get_mut("aggregations").map(Value::take)
+}
+
 /// What is remembered under a name.
 pub(crate) fn mark(client: &mut Client, meta: &str, name: &str) -> Result<Option<Mark>> {
     #[derive(Deserialize)]

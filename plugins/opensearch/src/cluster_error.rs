@@ -90,6 +90,20 @@ impl Cause {
         }
     }
 
+    /// The reasons, the outermost first.
+    pub(crate) fn reasons(&self) -> Vec<&str> {
+        self.chain().filter_map(|one| one.reason.as_deref()).collect()
+    }
+
+    /// Whether it is, or was caused by, an error of this type.
+    pub(crate) fn is(&self, kind: &str) -> bool {
+        self.chain().any(|one| one.kind == kind)
+    }
+
+    fn chain(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |one| one.caused_by.as_deref())
+    }
+
     /// What can be done. A block (a full disk, a cluster that is being moved) is lifted one day, whatever its status.
     pub(crate) fn remedy(&self, status: u16) -> Remedy {
         let no_write_index = |reason: &String| reason.starts_with("no write index is defined for alias");

@@ -12,7 +12,8 @@
 //! | `settings`, `url` | the settings, and the cluster's address |
 //! | `transport`, `http`, `client` | HTTP/1.1 over the host's connections |
 //! | `cluster_error` | what each error of the cluster means, in one table: wait, find the index again, correct the credentials, reject |
-//! | `names`, `mapping`, `analysis` | the names of indexes, and the body that creates one |
+//! | `names`, `field_names` | the names of indexes and fields, as the cluster takes them |
+//! | `mapping`, `analysis` | the body that creates an index |
 //! | `cluster` | one function for each request beside bulk requests |
 //! | `indexes` | which generation of an index serves searches, which is being filled, which are marked seeded; what others changed of them |
 //! | `bulk`, `clear` | writing and removing documents |
@@ -28,6 +29,7 @@ mod client;
 mod cluster;
 mod cluster_error;
 mod document_id;
+mod field_names;
 mod http;
 mod indexes;
 mod inventory;
@@ -125,7 +127,9 @@ impl Sink for OpenSearch {
 
     fn mark_seeded(&mut self, target: Target, history: HistoryId) -> Result<()> {
         self.begin_call();
-        self.indexes.mark_seeded(&mut self.client, target, &history, &self.settings)
+        self.indexes.mark_seeded(&mut self.client, target, &history, &self.settings)?;
+        self.indexes.say_left_out(&mut self.client, target);
+        Ok(())
     }
 
     fn mark_unseeded(&mut self, target: Target) -> Result<()> {
@@ -151,7 +155,10 @@ impl Sink for OpenSearch {
         self.client.within(Duration::from_millis(deadline_ms));
         let rejected = self.bulk.flush(&mut self.client, &self.indexes, caught_up)?;
         if caught_up {
+            let written: Vec<Target> =
+                self.not_visible(|one| one.seeded).into_iter().map(|(target, _)| target).collect();
             self.refresh();
+            self.indexes.say_left_out_again(&mut self.client, &written);
             self.indexes.sweep(&mut self.client);
         }
         self.indexes.look_around(&mut self.client)?;

@@ -4,6 +4,8 @@ use flusso_plugin::{Error, Field, Mapping, Result};
 use serde_json::{Map, Value, json};
 
 use crate::analysis::{self, CODE, LOWERCASE, PROSE, rank_name};
+use crate::bulk::UNINDEXED;
+use crate::field_names::FieldNames;
 use crate::settings::Settings;
 
 /// Longer values are kept and not indexed in a keyword sub-field.
@@ -21,11 +23,15 @@ const DEFAULT_NESTED_LIMIT: usize = 50;
 pub(crate) fn body(mapping: &Mapping, settings: &Settings) -> Result<Value> {
     let mut properties = Map::new();
     let mut ranks = Vec::new();
-    for field in &mapping.fields {
+    let names = FieldNames::of(&mapping.fields);
+    for (field, path) in mapping.fields.iter().zip(&names.paths) {
         let property = property(field, settings, &mut ranks).map_err(|why| {
             Error::fatal(format!("index {:?}: field {:?}: {why}; correct its schema", mapping.index, field.path))
         })?;
-        insert(&mut properties, &field.path, property);
+        insert(&mut properties, path, property);
+    }
+    if !settings.strict {
+        properties.insert(UNINDEXED.to_owned(), unindexed());
     }
     let mut index = Map::new();
     index.insert("number_of_shards".to_owned(), json!(settings.number_of_shards));
@@ -57,6 +63,14 @@ pub(crate) fn body(mapping: &Mapping, settings: &Settings) -> Result<Value> {
             "properties": properties,
         },
     }))
+}
+
+/// The field that holds what a document's own fields cannot: which fields, and what was in them.
+fn unindexed() -> Value {
+    json!({ "type": "object", "properties": {
+        "fields": { "type": "keyword" },
+        "document": { "type": "object", "enabled": false },
+    } })
 }
 
 /// One field; `ranks` gets the variants of an ordered enum, by the name of its analysis.
@@ -315,7 +329,7 @@ mod tests {
             body.pointer(&format!("/settings/index/mapping/{what}/limit")).and_then(Value::as_u64)
         };
         let body = made(fields, &Settings::default());
-        assert_eq!((limit(&body, "total_fields"), limit(&body, "nested_fields")), (Some(1_300), None));
+        assert_eq!((limit(&body, "total_fields"), limit(&body, "nested_fields")), (Some(1_303), None));
         let nested: Vec<_> = (0..60).map(|number| field(&format!("f{number}"), "nested", "{}", None)).collect();
         assert_eq!(limit(&made(nested, &Settings::default()), "nested_fields"), Some(60));
     }

@@ -19,6 +19,7 @@ pub mod diagnosis;
 pub mod documents;
 pub mod error;
 pub mod links;
+pub(crate) mod name_list;
 pub mod protocol;
 pub mod replication;
 pub mod settings;
@@ -36,6 +37,7 @@ flusso_plugin::plugin! {
     source: PgSource,
     snapshot: PgSnapshot,
     reader: PgReader,
+    batch_reader: PgReader,
     builder: DocumentBuilder,
     range_builder: DocumentBuilder,
     diagnosis: PgDiagnosis,

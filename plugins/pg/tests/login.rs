@@ -37,7 +37,7 @@ fn every_login_and_every_refusal() {
         .simple(
             "CREATE ROLE scrammer LOGIN REPLICATION PASSWORD 'p@ss:w/rd% é'; CREATE ROLE clear LOGIN PASSWORD 'clear';
         SET password_encryption = 'md5'; CREATE ROLE md5er LOGIN PASSWORD 'md5';
-        CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE keyless (x int); GRANT SELECT ON a TO scrammer, md5er",
+        CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE keyless (id int); GRANT SELECT ON a TO scrammer, md5er",
         )
         .unwrap();
 

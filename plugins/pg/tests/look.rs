@@ -9,14 +9,11 @@
 
 mod server;
 
-use flusso_pg::catalog::shape_store::{ShapeStore, StoredShape, StoredShapes};
 use flusso_pg::replication::source::PgSource;
 use flusso_pg::settings::Settings;
 use flusso_plugin::Source as _;
 use flusso_plugin::{Error, Event, Position, Preparation, Result, TableInterest};
-use server::{Database, ask, changes, integers, interest};
-use std::cell::RefCell;
-use std::rc::Rc;
+use server::{Database, Kept, ask, changes, integers, interest};
 use std::time::{Duration, Instant};
 
 const TABLES: &str = "
@@ -72,25 +69,6 @@ const HARMLESS: [&str; 9] = [
     "TRUNCATE t",
     "CREATE TABLE aside (id int PRIMARY KEY); ALTER PUBLICATION flusso ADD TABLE aside",
 ];
-
-#[derive(Default, Clone)]
-struct Kept(Rc<RefCell<StoredShapes>>);
-
-impl ShapeStore for Kept {
-    fn load(&mut self) -> flusso_pg::error::Result<StoredShapes> {
-        Ok(self.0.borrow().clone())
-    }
-
-    fn store(&mut self, changes: Vec<(String, Option<StoredShape>)>) -> flusso_pg::error::Result<()> {
-        for (name, remembered) in changes {
-            match remembered {
-                Some(remembered) => drop(self.0.borrow_mut().insert(name, remembered)),
-                None => drop(self.0.borrow_mut().remove(&name)),
-            }
-        }
-        Ok(())
-    }
-}
 
 fn wanted() -> Vec<TableInterest> {
     let of = |columns: &[&str]| columns.iter().map(ToString::to_string).collect();

@@ -59,6 +59,11 @@ pub mod reader {
     role!("reader-role", "export_reader_bindings", "flusso_plugin::bindings::reader", {});
 }
 
+/// The ability `batch-reader`.
+pub mod batch_reader {
+    role!("batch-reader-role", "export_batch_reader_bindings", "flusso_plugin::bindings::batch_reader", {});
+}
+
 /// The role `builder`.
 pub mod builder {
     role!("builder-role", "export_builder_bindings", "flusso_plugin::bindings::builder", {
@@ -72,6 +77,13 @@ pub mod range_builder {
     role!("range-builder-role", "export_range_builder_bindings", "flusso_plugin::bindings::range_builder", {
         "flusso:connector/reader@0.2.0": super::host::flusso::connector::reader,
         "flusso:connector/links@0.2.0": super::host::flusso::connector::links,
+    });
+}
+
+/// The role `tracked-builder`.
+pub mod tracked_builder {
+    role!("tracked-builder-role", "export_tracked_builder_bindings", "flusso_plugin::bindings::tracked_builder", {
+        "flusso:connector/tracked-reader@0.2.0": super::host::flusso::connector::tracked_reader,
     });
 }
 

@@ -6,10 +6,11 @@ use std::marker::PhantomData;
 use crate::bindings as b;
 use crate::bindings::diagnosis::exports::flusso::connector::diagnosis::ExaminedIndex;
 use crate::{
-    Affected, Builder, Change, Cursor, Diagnosis, Division, Document, DocumentId, Ensured, Error, Event, Examination,
-    Finding, HistoryId, IndexNumber, IndexRequest, Inspection, Inventory, Key, Mapping, Outcome, Page, PollRequest,
-    Position, Preparation, Range, RangeBuilder, RangedPage, Reader, Relation, Report, Result, Row, Scope, Settings,
-    Sink, Snapshot, Source, StoredIndex, TableInterest, TableName, TableNumber, Target, Version,
+    Affected, BatchReader, Builder, Change, Cursor, Diagnosis, Division, Document, DocumentId, Ensured, Error, Event,
+    Examination, Finding, HistoryId, IndexNumber, IndexRequest, Inspection, Inventory, Key, Mapping, OfferedIndex,
+    Outcome, Page, PollRequest, Position, Preparation, Range, RangeBuilder, RangedPage, Reader, Relation, Report,
+    Result, Row, Scope, Settings, Sink, Snapshot, Source, StoredIndex, TableDescription, TableInterest, TableName,
+    TableNumber, Target, TrackedBuilder, Version,
 };
 
 /// A type whose one opened value lives in this component instance. Implemented by [`crate::plugin!`].
@@ -82,6 +83,13 @@ impl<T: Reader + Instance> b::reader::exports::flusso::connector::reader::Guest 
     }
 }
 
+impl<T: BatchReader + Instance> b::batch_reader::exports::flusso::connector::batch_reader::Guest for Exported<T> {
+    forward! {
+        describe(tables: Vec<TableName>) -> Vec<Option<TableDescription>>;
+        related_many(relations: Vec<Relation>) -> Vec<Vec<Row>>;
+    }
+}
+
 impl<T: Builder + Instance> b::builder::exports::flusso::connector::builder::Guest for Exported<T> {
     fn open(settings: String, indexes: Vec<IndexRequest>) -> Result<()> {
         open(T::open(Settings::from_json(settings), indexes))
@@ -100,6 +108,18 @@ impl<T: Builder + Instance> b::builder::exports::flusso::connector::builder::Gue
 impl<T: RangeBuilder + Instance> b::range_builder::exports::flusso::connector::range_builder::Guest for Exported<T> {
     forward! {
         build_range(index: IndexNumber, range: Range, cursor: Option<Cursor>, max: u32, max_bytes: u32) -> RangedPage;
+    }
+}
+
+impl<T: TrackedBuilder + Instance> b::tracked_builder::exports::flusso::connector::tracked_builder::Guest
+    for Exported<T>
+{
+    fn open(settings: String) -> Result<()> {
+        open(T::open(Settings::from_json(settings)))
+    }
+    forward! {
+        indexes() -> Vec<OfferedIndex>;
+        build_many(index: IndexNumber, roots: Vec<Row>) -> Vec<Outcome>;
     }
 }
 
@@ -162,8 +182,9 @@ pub const fn manifest_bytes<const N: usize>(manifest: &str) -> [u8; N] {
 /// Makes a component of the types that implement its roles.
 ///
 /// `manifest` is a string constant (`include_str!("../manifest.json")`). Then any of `source` and `snapshot` (together),
-/// `reader`, `builder`, `range_builder` (the builder's own type), `sink`, `diagnosis`, `inventory`, each with its type; apart from
-/// `range_builder`, `diagnosis` and `inventory`, no type serves two roles. A builder that reads schema files may give their JSON Schema after the manifest, as
+/// `reader`, `batch_reader` (the reader's own type), `builder`, `range_builder` (the builder's own type), `tracked_builder`, `sink`, `diagnosis`,
+/// `inventory`, each with its type; apart from `batch_reader`, `range_builder`, `diagnosis` and `inventory`, no type serves two
+/// roles. A builder that reads schema files may give their JSON Schema after the manifest, as
 /// `index_schema`, for editors. Outside a WebAssembly target the macro makes nothing but a check that the types fit.
 #[macro_export]
 macro_rules! plugin {
@@ -232,10 +253,21 @@ macro_rules! __role {
         #[cfg(target_family = "wasm")]
         $crate::bindings::builder::export_builder_bindings!(ExportedBuilder);
     };
+    (batch_reader: $type:ty) => {
+        type ExportedBatchReader = $crate::Exported<$type>;
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::batch_reader::export_batch_reader_bindings!(ExportedBatchReader);
+    };
     (range_builder: $type:ty) => {
         type ExportedRangeBuilder = $crate::Exported<$type>;
         #[cfg(target_family = "wasm")]
         $crate::bindings::range_builder::export_range_builder_bindings!(ExportedRangeBuilder);
+    };
+    (tracked_builder: $type:ty) => {
+        $crate::__instance!($type);
+        type ExportedTrackedBuilder = $crate::Exported<$type>;
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::tracked_builder::export_tracked_builder_bindings!(ExportedTrackedBuilder);
     };
     (diagnosis: $type:ty) => {
         type ExportedDiagnosis = $crate::Exported<$type>;

@@ -27,31 +27,39 @@ mod export;
 pub mod json;
 pub mod links;
 pub mod log;
+/// What a [`TrackedBuilder`] looks up while it builds. See `wit/tracked-reader.wit`.
+pub mod lookups {
+    pub use crate::bindings::host::flusso::connector::tracked_reader::{Lookup, Lookups, read};
+}
 pub mod metrics;
 pub mod net;
 mod roles;
 mod settings;
 pub mod state;
 
+pub use bindings::batch_reader::exports::flusso::connector::batch_reader::TableDescription;
 pub use bindings::builder::exports::flusso::connector::builder::{Affected, IndexRequest, Scope};
 pub use bindings::diagnosis::exports::flusso::connector::diagnosis::{Finding, Severity};
 pub use bindings::host::flusso::connector::secrets::get as secret;
 pub use bindings::host::flusso::connector::types::{
-    Change, Checkpoint, ConfigurationError, Cursor, DocumentId, Error, Event, Failure, Field, HistoryId, IndexNumber,
-    Key, Mapping, Op, OtherError, Outcome, Position, Range, Row, RowLinks, TableChanged, TableInterest, TableName,
-    TableNumber, Target, Transient, Value, Version,
+    Change, Checkpoint, Comparison, Condition, ConfigurationError, Cursor, DocumentId, Error, Event, Failure, Field,
+    Filter, HistoryId, IndexNumber, Key, Mapping, Op, Ordering, OtherError, Outcome, Position, Range, Relation, Row,
+    RowLinks, TableChanged, TableInterest, TableName, TableNumber, Target, Transient, Value, Version,
 };
 pub use bindings::inventory::exports::flusso::connector::inventory::{IndexState, StoredIndex};
 pub use bindings::range_builder::exports::flusso::connector::range_builder::{Ranged, RangedPage};
-pub use bindings::reader::exports::flusso::connector::reader::{Comparison, Condition, Filter, Ordering, Relation};
 pub use bindings::sink::exports::flusso::connector::sink::{Document, Ensured, Rejection, Report};
 pub use bindings::snapshot::exports::flusso::connector::snapshot::{Division, Page};
 pub use bindings::source::exports::flusso::connector::source::{
     Continuity, Inspection, PollRequest, Preparation, Prepared,
 };
+pub use bindings::tracked_builder::exports::flusso::connector::tracked_builder::{OfferedIndex, TableRead};
 #[doc(hidden)]
 pub use export::{Exported, Instance, manifest_bytes};
-pub use roles::{Builder, Diagnosis, Examination, Inventory, RangeBuilder, Reader, Sink, Snapshot, Source, affected};
+pub use roles::{
+    BatchReader, Builder, Diagnosis, Examination, Inventory, RangeBuilder, Reader, Sink, Snapshot, Source,
+    TrackedBuilder, affected,
+};
 pub use settings::Settings;
 
 /// What a plugin's functions return.

@@ -2,9 +2,9 @@
 
 use crate::{
     Affected, Change, Cursor, Division, Document, DocumentId, Ensured, Error, Finding, HistoryId, IndexNumber,
-    IndexRequest, Inspection, Key, Mapping, Outcome, Page, PollRequest, Position, Preparation, Range, RangedPage,
-    Relation, Report, Result, Row, Scope, Settings, StoredIndex, TableInterest, TableName, TableNumber, Target,
-    Version,
+    IndexRequest, Inspection, Key, Mapping, OfferedIndex, Outcome, Page, PollRequest, Position, Preparation, Range,
+    RangedPage, Relation, Report, Result, Row, Scope, Settings, StoredIndex, TableDescription, TableInterest,
+    TableName, TableNumber, Target, Version,
 };
 
 /// A store whose changes can be followed. See `wit/source.wit`.
@@ -68,6 +68,14 @@ pub trait Reader: Sized + 'static {
     fn related(&mut self, relation: Relation) -> Result<Vec<Row>>;
 }
 
+/// Reading several relations at once, on the instance that the [`Reader`] opened. See `wit/batch-reader.wit`.
+pub trait BatchReader: Reader {
+    /// What there is to know of tables; `None` for one that does not exist.
+    fn describe(&mut self, tables: Vec<TableName>) -> Result<Vec<Option<TableDescription>>>;
+    /// The rows of several relations, as [`Reader::related`] gives them.
+    fn related_many(&mut self, relations: Vec<Relation>) -> Result<Vec<Vec<Row>>>;
+}
+
 /// Says which documents a change touches, and builds them. See `wit/builder.wit`.
 pub trait Builder: Sized + 'static {
     /// Opens a connection if one is needed, reads the schemas.
@@ -119,6 +127,17 @@ pub trait RangeBuilder: Builder {
         max: u32,
         max_bytes: u32,
     ) -> Result<RangedPage>;
+}
+
+/// Builds documents from root rows and from what it looks up with [`crate::lookups::read`]; the host finds out which documents a
+/// change touches. See `wit/tracked-builder.wit`.
+pub trait TrackedBuilder: Sized + 'static {
+    /// Reads the settings. Reads no rows.
+    fn open(settings: Settings) -> Result<Self>;
+    /// The indexes on offer, in an order that gives them their numbers.
+    fn indexes(&mut self) -> Result<Vec<OfferedIndex>>;
+    /// Builds the documents of these root rows of an index: one outcome a row, in the same order.
+    fn build_many(&mut self, index: IndexNumber, roots: Vec<Row>) -> Result<Vec<Outcome>>;
 }
 
 /// What a [`Diagnosis`] is asked to look at.

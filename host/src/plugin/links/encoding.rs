@@ -22,6 +22,11 @@ pub(super) fn record_key(row: &[u8]) -> (&[u8], u8) {
     row.split_last().map_or((row, 0), |(last, prefix)| (prefix, *last))
 }
 
+/// Where the rows that begin with a prefix begin, from one of them on; the prefix itself stands before all of them.
+pub(super) fn first_record<'a>(prefix: &'a [u8], start: &'a [u8]) -> (&'a [u8], u8) {
+    if start == prefix { (prefix, 0) } else { record_key(start) }
+}
+
 /// A row and one of its links.
 pub(super) type Link<'a> = (&'a [u8], &'a [u8]);
 
@@ -125,5 +130,15 @@ pub(super) fn merge(record: &[u8], more: &[Entry<'_>]) -> Option<Vec<u8>> {
 pub(super) fn subtract(record: &[u8], fewer: &[Entry<'_>]) -> Vec<u8> {
     let mut out = Vec::with_capacity(record.len());
     entries(record).filter(|entry| fewer.binary_search(entry).is_err()).for_each(|entry| put(entry, &mut out));
+    out
+}
+
+/// A packed list, as [`unpack`] reads it.
+pub(in crate::plugin) fn packed<'a>(links: impl IntoIterator<Item = Link<'a>>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for piece in links.into_iter().flat_map(|(row, link)| [row, link]) {
+        put_length(piece.len(), &mut out);
+        out.extend_from_slice(piece);
+    }
     out
 }

@@ -77,6 +77,14 @@ impl LinkBuffer {
         behind.take_while(move |(other, _)| *other == row).map(|(_, link)| link)
     }
 
+    /// The rows that begin with a prefix, from one on, of a list in [`encoding::order`].
+    pub(super) fn scan<'a>(&'a self, prefix: &'a [u8], start: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let first = encoding::first_record(prefix, start);
+        let from = self.spans.partition_point(|at| encoding::record_key(at.link(&self.bytes).0) < first);
+        let rows = self.spans.iter().skip(from).map(|span| span.link(&self.bytes).0);
+        rows.take_while(move |row| row.starts_with(prefix))
+    }
+
     /// A list in [`encoding::order`], record by record: the key and the entries.
     pub(super) fn records(&self) -> impl Iterator<Item = (&[u8], Vec<encoding::Entry<'_>>)> {
         let key = |span: &Span| encoding::record_key(span.link(&self.bytes).0).0;

@@ -2,6 +2,7 @@
 //! latest before documents made of them are written. So a build does not wait for the disk, and a seed writes its records once
 //! for all pages that are written together.
 
+use super::encoding;
 use super::link_buffer::LinkBuffer;
 
 use crate::limits;
@@ -41,6 +42,16 @@ impl Memtable {
         links.sort_unstable();
         links.dedup();
         links
+    }
+
+    /// The rows that begin with a prefix, from one on, each once and in order: at most `max`.
+    pub(super) fn scan(&self, prefix: &[u8], start: &[u8], max: usize) -> Vec<Vec<u8>> {
+        let rows = self.buffers.iter().flat_map(|buffer| buffer.scan(prefix, start).take(max));
+        let mut rows: Vec<Vec<u8>> = rows.map(<[u8]>::to_vec).collect();
+        rows.sort_unstable_by(|a, b| encoding::record_key(a).cmp(&encoding::record_key(b)));
+        rows.dedup();
+        rows.truncate(max);
+        rows
     }
 
     /// Empties the memtable and returns its links, sorted.

@@ -12,6 +12,7 @@
 //! | `store` | the records on disk, in the database that also holds the confirmed position |
 //! | `encoding` | the format of a record |
 //! | `link_buffer` | many links in one allocation |
+//! | `lookups` | what the documents of tracked builders looked for, in the same records |
 //! | `recent_lookups` | rows whose parents were looked up lately: a build that began before is overtaken |
 //! | `pending_removals` | links that a batch ended, until its confirmation |
 //!
@@ -27,6 +28,7 @@
 
 mod encoding;
 mod link_buffer;
+pub(in crate::plugin) mod lookups;
 mod memtable;
 mod pending_removals;
 mod recent_lookups;
@@ -45,6 +47,7 @@ use redb::{Database, WriteTransaction};
 use super::damage::guarded;
 use super::state::StateError;
 use crate::limits;
+pub(in crate::plugin) use encoding::packed;
 use link_buffer::LinkBuffer;
 use memtable::Memtable;
 use pending_removals::PendingRemovals;
@@ -123,6 +126,8 @@ pub struct Table {
 pub(super) struct Memory {
     relations: Relations,
     lookups: RecentLookups,
+    /// When the latest build of each document began, of those that ended lately.
+    builds: RecentLookups,
     removals: PendingRemovals,
     memtable: Memtable,
 }
@@ -170,14 +175,20 @@ impl Table {
                 place = place.saturating_add(1);
             }
         }
+        self.add_sorted(&mut memory, adding)?;
+        Ok(refused)
+    }
+
+    /// Adds links to the memtable, and writes it where it is full.
+    fn add_sorted(&self, memory: &mut Memory, mut adding: LinkBuffer) -> Result<(), StateError> {
         adding.sort();
         memory.memtable.add(store::missing(&self.database, adding)?);
         if memory.memtable.len() > limits::state::MEMTABLE_LINKS {
             let writing = self.database.begin_write()?;
-            self.flush(&writing, &mut memory)?;
+            self.flush(&writing, memory)?;
             writing.commit()?;
         }
-        Ok(refused)
+        Ok(())
     }
 
     /// For each row, every recorded link.

@@ -11,6 +11,9 @@ use super::link_buffer::LinkBuffer;
 
 use crate::limits;
 
+/// Stands for the batch that comes next; batches are counted from 1.
+const NEXT: u64 = 0;
+
 /// A link as one piece of bytes: the row with its length before it, and the link.
 type LinkKey = Vec<u8>;
 
@@ -19,6 +22,8 @@ type LinkKey = Vec<u8>;
 pub(super) struct PendingRemovals {
     last: u64,
     batches: HashMap<u64, Batch>,
+    /// Links that builds found to be ended: the next batch takes them.
+    next: LinkBuffer,
     /// The batch that ended each link last.
     links: HashMap<LinkKey, u64>,
     emptied: HashMap<u16, Emptied>,
@@ -49,7 +54,24 @@ impl PendingRemovals {
     /// The number of a new batch.
     pub(super) fn new_batch(&mut self) -> u64 {
         self.last += 1;
+        for (row, link) in std::mem::take(&mut self.next).iter() {
+            // One that was recorded again since, or that a batch has ended, is left alone.
+            if let Some(batch) = self.links.get_mut(&link_key(row, link))
+                && *batch == NEXT
+            {
+                *batch = self.last;
+                self.batches.entry(self.last).or_default().links.push((row, link));
+            }
+        }
         self.last
+    }
+
+    /// A build found a link to be ended: it is removed with the batch that comes next.
+    pub(super) fn add_to_next(&mut self, row: &[u8], link: &[u8]) {
+        if self.links.len() < limits::state::PENDING_REMOVALS {
+            self.links.insert(link_key(row, link), NEXT);
+            self.next.push((row, link));
+        }
     }
 
     /// A batch ended a link.

@@ -91,6 +91,33 @@ pub(super) fn find(database: &Database, rows: &[Row]) -> Result<Vec<Vec<Vec<u8>>
     rows.iter().map(links).collect()
 }
 
+/// The rows that begin with a prefix, from one on, in order: at most `max`. Each is longer than the prefix.
+pub(super) fn scan(database: &Database, prefix: &[u8], start: &[u8], max: usize) -> Result<Vec<Row>, StateError> {
+    let reading = database.begin_read()?;
+    let table = match reading.open_table(LINKS) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let (from, first) = encoding::first_record(prefix, start);
+    let mut rows: Vec<Row> = Vec::new();
+    for record in table.range(from..)? {
+        let (key, record) = record?;
+        let key = key.value();
+        if rows.len() >= max || !key.starts_with(prefix) {
+            break;
+        }
+        let mut before = None;
+        for (last, _) in encoding::entries(record.value()) {
+            if before != Some(last) && (key != from || last >= first) && rows.len() < max {
+                rows.push([key, &[last]].concat());
+            }
+            before = Some(last);
+        }
+    }
+    Ok(rows)
+}
+
 /// Of some sorted links, those that are not on disk.
 pub(super) fn missing(database: &Database, links: LinkBuffer) -> Result<LinkBuffer, StateError> {
     let reading = database.begin_read()?;

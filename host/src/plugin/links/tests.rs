@@ -252,3 +252,117 @@ fn neighbours_cost_few_bytes() {
     let size = kept.table.size().unwrap();
     assert!(size < 700_000, "{size} bytes for 100 000 links");
 }
+
+fn lookup(relation: u16, values: &str) -> lookups::Lookup {
+    lookups::Lookup { relation, values: values.as_bytes().to_vec() }
+}
+
+fn document(index: u16, key: &str) -> lookups::DocumentKey {
+    lookups::DocumentKey { index, key: key.as_bytes().to_vec() }
+}
+
+impl Kept {
+    /// Looks like a build that began at `since`: records its lookups, then ends. Says whether all were taken.
+    fn built(&self, since: u64, key: &str, values: &[&str]) -> bool {
+        let (relation, index) = (self.table.number("r").unwrap(), self.table.number("docs").unwrap());
+        let made: Vec<lookups::Lookup> = values.iter().map(|values| lookup(relation, values)).collect();
+        let of = document(index, key);
+        let adding: Vec<_> = made.iter().map(|lookup| (lookup.clone(), of.clone())).collect();
+        let taken = self.table.add_lookups(since, &adding).unwrap().is_empty();
+        if taken {
+            self.table.replace_lookups(since, &[(of, made)]).unwrap();
+        }
+        taken
+    }
+
+    fn woken(&self, values: &str) -> Vec<String> {
+        let relation = self.table.number("r").unwrap();
+        let found = self.table.documents(&lookup(relation, values), None, 100).unwrap();
+        found.documents.into_iter().map(|found| String::from_utf8(found.key).unwrap()).collect()
+    }
+}
+
+#[test]
+fn documents_are_found_by_what_they_looked_for_also_after_a_restart() {
+    let kept = Kept::new();
+    assert!(kept.built(0, "d1", &["a.", "b."]));
+    assert!(kept.built(0, "d2", &["a."]));
+    assert_eq!(
+        (kept.woken("a."), kept.woken("b."), kept.woken("c.")),
+        (vec!["d1".to_owned(), "d2".to_owned()], vec!["d1".to_owned()], vec![])
+    );
+    kept.store();
+    let kept = kept.again();
+    assert!(kept.built(kept.table.clock(), "d3", &["a."]));
+    assert_eq!(kept.woken("a."), ["d1", "d2", "d3"]);
+}
+
+#[test]
+fn a_lookup_that_was_resolved_since_the_build_began_is_refused() {
+    let kept = Kept::new();
+    let since = kept.table.clock();
+    assert_eq!(kept.woken("a."), [""; 0]);
+    assert!(!kept.built(since, "d1", &["a."]));
+    assert!(kept.built(kept.table.clock(), "d1", &["a."]));
+    assert_eq!(kept.woken("a."), ["d1"]);
+}
+
+#[test]
+fn what_a_rebuild_no_longer_looks_for_goes_with_a_confirmation_and_not_before() {
+    let kept = Kept::new();
+    assert!(kept.built(0, "d1", &["a.", "b."]));
+    kept.store();
+    let ticket = kept.end("other", &[]);
+    assert!(kept.built(kept.table.clock(), "d1", &["b."]));
+    kept.confirm(&[ticket]);
+    assert_eq!(kept.woken("a."), ["d1"]);
+    let ticket = kept.end("other", &[]);
+    kept.confirm(&[ticket]);
+    assert_eq!((kept.woken("a."), kept.woken("b.")), (vec![], vec!["d1".to_owned()]));
+}
+
+#[test]
+fn an_older_build_that_ends_later_removes_nothing() {
+    let kept = Kept::new();
+    let older = kept.table.clock();
+    kept.woken("x.");
+    assert!(kept.built(kept.table.clock(), "d1", &["b."]));
+    assert!(kept.built(older, "d1", &["a."]));
+    let ticket = kept.end("other", &[]);
+    kept.confirm(&[ticket]);
+    assert_eq!((kept.woken("a."), kept.woken("b.")), (vec!["d1".to_owned()], vec!["d1".to_owned()]));
+}
+
+#[test]
+fn a_lookup_that_comes_back_before_its_removal_stays() {
+    let kept = Kept::new();
+    assert!(kept.built(0, "d1", &["a."]));
+    assert!(kept.built(0, "d1", &["b."]));
+    assert!(kept.built(0, "d1", &["a."]));
+    let ticket = kept.end("other", &[]);
+    kept.confirm(&[ticket]);
+    assert_eq!((kept.woken("a."), kept.woken("b.")), (vec!["d1".to_owned()], vec![]));
+}
+
+#[test]
+fn many_documents_come_in_parts() {
+    let kept = Kept::new();
+    let keys: Vec<String> = (0..1_000).map(|number| format!("{number:04}")).collect();
+    for (place, key) in keys.iter().enumerate() {
+        assert!(kept.built(0, key, &["a."]));
+        if place % 300 == 0 {
+            kept.store();
+        }
+    }
+    let wanted = lookup(kept.table.number("r").unwrap(), "a.");
+    let (mut found, mut from) = (Vec::new(), None);
+    loop {
+        let some = kept.table.documents(&wanted, from.as_ref(), 77).unwrap();
+        found.extend(some.documents.into_iter().map(|found| String::from_utf8(found.key).unwrap()));
+        from = some.more;
+        if from.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, keys);
+}

@@ -13,6 +13,7 @@ use super::imports::http::Http;
 use super::limiter::{Limits, MemoryLimiter};
 use super::log_dedup::{GuestNumber, LogDedup};
 use super::row_reader::RowReader;
+use super::tracked::BuildCall;
 use crate::plugin::capability::Grants;
 use crate::plugin::links::LinkTable;
 use crate::plugin::metrics::{self, Metrics};
@@ -69,6 +70,8 @@ pub(super) struct Context {
     pub(super) metrics: metrics::Own,
     pub(super) connections: usize,
     pub(super) reader: Option<Arc<dyn RowReader>>,
+    /// The build that a tracked builder is at.
+    pub(super) build_call: Option<BuildCall>,
     pub(super) table: ResourceTable,
     pub(super) http: Http,
     wasi: WasiCtx,
@@ -101,6 +104,7 @@ impl Context {
             setup,
             stderr_tail,
             reader,
+            build_call: None,
         })
     }
 }

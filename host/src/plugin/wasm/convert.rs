@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::bindings::exports::flusso::connector as exports;
-use super::bindings::flusso::connector::{reader as imported, types as wit};
+use super::bindings::flusso::connector::types as wit;
 use super::fault::{Checked, Fault, GuestError, Origin, Violation};
 use super::limiter::plain;
 use crate::engine::StageError;
@@ -125,7 +125,7 @@ fn row(row: Vec<wit::Value>) -> model::Row {
     row.into_iter().map(value).collect()
 }
 
-fn to_row(row: &[model::Value]) -> Vec<wit::Value> {
+pub(super) fn to_row(row: &[model::Value]) -> Vec<wit::Value> {
     row.iter().map(to_value).collect()
 }
 
@@ -234,12 +234,13 @@ pub(super) fn to_interest(interest: &model::TableInterest) -> wit::TableInterest
 
 // What a builder says.
 
+pub(super) fn table_name(table: wit::TableName) -> Checked<model::TableName> {
+    Ok(model::TableName { schema: name(table.schema, "schema")?, name: name(table.name, "table")? })
+}
+
 pub(super) fn interest(interest: wit::TableInterest) -> Checked<model::TableInterest> {
     Ok(model::TableInterest {
-        table: model::TableName {
-            schema: name(interest.table.schema, "schema")?,
-            name: name(interest.table.name, "table")?,
-        },
+        table: table_name(interest.table)?,
         key: interest.key,
         links: interest.links,
         reads: interest.reads,
@@ -400,84 +401,6 @@ pub(super) fn flushed(report: exports::sink::Report) -> stage::Flushed {
     stage::Flushed { rejected: report.rejected.into_iter().map(rejection).collect(), visible: report.visible }
 }
 
-// A builder's question to a reader: two instances of one interface, whose types are generated twice.
-
-/// The parts of a relation that are generated twice, held while the call borrows them.
-pub(super) struct RelationParts<'a> {
-    columns: Vec<&'a str>,
-    by: Vec<&'a str>,
-    values: Vec<&'a Vec<wit::Value>>,
-    operands: Vec<Vec<&'a wit::Value>>,
-    order: Vec<exports::reader::Ordering<'a>>,
-}
-
 pub(super) fn texts(texts: &[String]) -> Vec<&str> {
     texts.iter().map(String::as_str).collect()
-}
-
-impl<'a> RelationParts<'a> {
-    pub(super) fn of(relation: &'a imported::Relation) -> Self {
-        let operands = |filter: &'a imported::Filter| match filter {
-            imported::Filter::Condition(condition) => condition.operands.iter().collect(),
-            imported::Filter::Raw(_) => Vec::new(),
-        };
-        let ordering =
-            |by: &'a imported::Ordering| exports::reader::Ordering { column: &by.column, descending: by.descending };
-        Self {
-            columns: texts(&relation.columns),
-            by: texts(&relation.by),
-            values: relation.values.iter().collect(),
-            operands: relation.filters.iter().map(operands).collect(),
-            order: relation.order.iter().map(ordering).collect(),
-        }
-    }
-
-    pub(super) fn filters(&'a self, relation: &'a imported::Relation) -> Vec<exports::reader::Filter<'a>> {
-        let filter = |(filter, operands): (&'a imported::Filter, &'a Vec<&'a wit::Value>)| match filter {
-            imported::Filter::Raw(text) => exports::reader::Filter::Raw(text),
-            imported::Filter::Condition(condition) => exports::reader::Filter::Condition(exports::reader::Condition {
-                column: &condition.column,
-                comparison: comparison(condition.comparison),
-                operands,
-            }),
-        };
-        relation.filters.iter().zip(&self.operands).map(filter).collect()
-    }
-
-    pub(super) fn relation(
-        &'a self,
-        relation: &'a imported::Relation,
-        filters: &'a [exports::reader::Filter<'a>],
-    ) -> exports::reader::Relation<'a> {
-        exports::reader::Relation {
-            table: &relation.table,
-            columns: &self.columns,
-            by: &self.by,
-            values: &self.values,
-            filters,
-            order: &self.order,
-            limit: relation.limit,
-            extra: relation.extra.as_deref(),
-        }
-    }
-}
-
-fn comparison(comparison: imported::Comparison) -> exports::reader::Comparison {
-    use exports::reader::Comparison as To;
-    use imported::Comparison as From;
-    match comparison {
-        From::Eq => To::Eq,
-        From::Neq => To::Neq,
-        From::Lt => To::Lt,
-        From::Lte => To::Lte,
-        From::Gt => To::Gt,
-        From::Gte => To::Gte,
-        From::Like => To::Like,
-        From::Ilike => To::Ilike,
-        From::In => To::In,
-        From::NotIn => To::NotIn,
-        From::Between => To::Between,
-        From::IsNull => To::IsNull,
-        From::IsNotNull => To::IsNotNull,
-    }
 }

@@ -14,6 +14,7 @@
 //! | `plugin`, `context`, `limiter`, `folders` | a component as the configuration uses it: settings, grants, limits |
 //! | `guest`, `fault` | the task that owns a store, and what can go wrong in it (I9) |
 //! | `source`, `builder`, `sink`, `diagnosis`, `inventory` | the engine's traits, over guests |
+//! | `tracked`, `pool` | the engine's builder over guests that only build, and whose reads are followed |
 //! | `reader`, `row_reader` | rows for a builder's guest, from a guest of the source plugin |
 //! | `imports`, `guest_output`, `log_dedup` | what a guest may call, and what becomes of what it writes (I10) |
 //! | `convert` | the only place where the contract's types meet the model: what a guest returns is untrusted |
@@ -39,12 +40,14 @@ mod inventory;
 pub mod limiter;
 mod log_dedup;
 mod plugin;
+mod pool;
 mod reader;
 mod roles;
 mod row_reader;
 mod runtime;
 mod sink;
 mod source;
+mod tracked;
 
 pub use artifact::{Checked, Digest};
 pub use builder::{GuestBuilder, Request};
@@ -59,3 +62,4 @@ pub use plugin::Plugin;
 pub use runtime::{Compiled, PrepareError, Prepared, Runtime, default_cache};
 pub use sink::GuestSink;
 pub use source::GuestSource;
+pub use tracked::TrackedBuilder;

@@ -60,9 +60,7 @@ impl Plugin {
     /// must say what the section says. For `plugin build` and `check`.
     pub async fn prove(&self) -> Result<(), GuestError> {
         let guest = self.spawn(None).await?;
-        let asking = guest
-            .call("manifest", |live| Box::pin(async move { live.exports.plugin.call_manifest(&mut live.store).await }));
-        let said = asking.await?;
+        let said = manifest_text(&guest).await?;
         let wrong = |what: String| guest.fault("manifest", Fault::Violation(what.into()));
         let said: Manifest =
             serde_json::from_str(&said).map_err(|error| wrong(format!("a manifest that is none: {error}")))?;
@@ -71,4 +69,15 @@ impl Plugin {
             false => Err(wrong("another manifest than its `flusso:manifest` section holds".to_owned())),
         }
     }
+
+    /// The manifest as an instance says it, on an instance that is used for nothing else.
+    pub async fn manifest_text(&self) -> Result<String, GuestError> {
+        manifest_text(&self.spawn(None).await?).await
+    }
+}
+
+async fn manifest_text(guest: &Guest) -> Result<String, GuestError> {
+    let asking = guest
+        .call("manifest", |live| Box::pin(async move { live.exports.plugin.call_manifest(&mut live.store).await }));
+    asking.await
 }

@@ -80,7 +80,9 @@ roles! {
     reader: reader, Presence::Role(Role::Reader);
     builder: builder, Presence::Role(Role::Builder);
     ranges: range_builder, Presence::Role(Role::RangeBuilder);
+    tracked_builder: tracked_builder, Presence::Role(Role::TrackedBuilder);
     sink: sink, Presence::Role(Role::Sink);
     diagnosis: diagnosis, Presence::Export("diagnosis");
     inventory: inventory, Presence::Export("inventory");
+    batch_reader: batch_reader, Presence::Export("batch-reader");
 }

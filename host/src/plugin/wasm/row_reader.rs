@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 
-use super::bindings::flusso::connector::reader::Relation;
+use super::bindings::flusso::connector::types::Relation;
 use super::bindings::flusso::connector::types::{Error, TableName, Value};
+use super::tracked::TableDescription;
 
 /// An open reader. A reader that has died answers a transient error: the builder's call is made again on fresh instances of
 /// both.
@@ -22,4 +23,8 @@ pub(super) trait RowReader: Send + Sync {
     ) -> Result<Vec<Vec<Value>>, Error>;
     /// See `reader.related`.
     async fn related(&self, relation: Relation) -> Result<Vec<Vec<Value>>, Error>;
+    /// See `batch-reader.describe`; a source without it is asked for the primary keys alone.
+    async fn describe(&self, tables: Vec<TableName>) -> Result<Vec<Option<TableDescription>>, Error>;
+    /// See `batch-reader.related-many`; a source without it is asked once a relation.
+    async fn related_many(&self, relations: Vec<Relation>) -> Result<Vec<Vec<Vec<Value>>>, Error>;
 }

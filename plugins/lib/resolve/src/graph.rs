@@ -8,7 +8,7 @@ use crate::table_info::TableInfo;
 use crate::table_reads::{self, Reads, TableRead};
 use flusso_plugin::TableName;
 use flusso_schema::Schema;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// What the documents of an index are made of.
 #[derive(Debug, Clone, Copy)]
@@ -94,8 +94,13 @@ impl Resolver {
     ///
     /// When a schema and the catalogue do not agree.
     pub fn new(indexes: &[Documents<'_>], facts: &[TableInfo]) -> Result<Self, Problem> {
+        let mut by_name: HashMap<(&str, &str), &TableInfo> = HashMap::with_capacity(facts.len());
+        for found in facts {
+            by_name.entry((found.name.schema.as_str(), found.name.name.as_str())).or_insert(found);
+        }
         let facts_of = |table: &TableName| {
-            facts.iter().find(|found| found.name == *table).ok_or_else(|| Problem::NoTable { table: table.clone() })
+            let found = by_name.get(&(table.schema.as_str(), table.name.as_str())).copied();
+            found.ok_or_else(|| Problem::NoTable { table: table.clone() })
         };
         let key_of = |table: &TableName| {
             let key = &facts_of(table)?.key;
@@ -109,6 +114,7 @@ impl Resolver {
             page: PAGE,
             print: 0,
         };
+        let mut numbers = HashMap::with_capacity(facts.len());
         for (number, index) in (0..).zip(indexes) {
             let places = match index {
                 Documents::Schema(schema) => table_reads::of_schema(schema, &key_of)?,
@@ -121,7 +127,7 @@ impl Resolver {
                     reads: Reads::Every,
                 }],
             };
-            network.take(number, places, &facts_of)?;
+            network.take(number, places, &facts_of, &mut numbers)?;
         }
         network.columns();
         network.connect();
@@ -152,6 +158,7 @@ impl Resolver {
         index: u32,
         places: Vec<TableRead>,
         facts_of: &dyn Fn(&TableName) -> Result<&'f TableInfo, Problem>,
+        tables: &mut HashMap<(&'f str, &'f str), usize>,
     ) -> Result<(), Problem> {
         let mut numbers: Vec<usize> = Vec::with_capacity(places.len());
         for place in places {
@@ -165,7 +172,10 @@ impl Resolver {
                     return Err(Problem::NoColumn { table, column: column.clone(), path });
                 }
             }
-            let table = self.table(facts);
+            let table = *tables.entry((facts.name.schema.as_str(), facts.name.name.as_str())).or_insert_with(|| {
+                self.tables.push(Table { facts: facts.clone(), links: Vec::new(), reads: None, nodes: Vec::new() });
+                self.tables.len() - 1
+            });
             let same = self.nodes.iter().position(|node| {
                 (node.index, node.table, node.parent, &node.from, &node.by)
                     == (index, table, parent, &place.from, &place.by)
@@ -195,13 +205,6 @@ impl Resolver {
             }
         }
         Ok(())
-    }
-
-    fn table(&mut self, facts: &TableInfo) -> usize {
-        self.tables.iter().position(|table| table.facts.name == facts.name).unwrap_or_else(|| {
-            self.tables.push(Table { facts: facts.clone(), links: Vec::new(), reads: None, nodes: Vec::new() });
-            self.tables.len() - 1
-        })
     }
 
     /// Which columns of each table matter, and where they will stand in a change.

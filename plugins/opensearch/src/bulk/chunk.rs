@@ -9,6 +9,8 @@ use std::rc::Rc;
 
 use flusso_plugin::{Target, Version};
 
+use super::amend::Amended;
+
 /// One document of a chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Item {
@@ -18,6 +20,8 @@ pub(crate) struct Item {
     place: Range<usize>,
     /// Stands for target and id.
     key: u64,
+    /// Where it was refused and is sent again in another form.
+    pub(super) amended: Option<Rc<Amended>>,
 }
 
 /// Documents that go out in one request.
@@ -99,7 +103,7 @@ impl Chunk {
         let key = keys.of(target, id);
         let place = start..bytes.len();
         self.keys.insert(key);
-        self.items.push(Item { target, id: id.to_owned(), place, key });
+        self.items.push(Item { target, id: id.to_owned(), place, key, amended: None });
     }
 
     /// Whether both hold some document.
@@ -124,6 +128,32 @@ impl Chunk {
         self.attempt = self.attempt.max(other.attempt);
         self.shows &= other.shows;
         None
+    }
+
+    /// The body of a document, if it has one.
+    pub(super) fn body(&self, item: &Item) -> Option<&[u8]> {
+        let lines = self.bytes.get(item.place.clone())?;
+        let end = lines.iter().position(|byte| *byte == b'\n')?;
+        lines.get(end + 1..lines.len() - 1)
+    }
+
+    /// Takes a document of another chunk with another body.
+    pub(super) fn take(&mut self, other: &Self, item: &Item, amended: Amended, body: &[u8]) {
+        let lines = other.bytes.get(item.place.clone()).unwrap_or_default();
+        let head = lines.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+        let bytes = Rc::make_mut(&mut self.bytes);
+        let start = bytes.len();
+        bytes.extend_from_slice(head);
+        push_line(bytes, body);
+        bytes.push(b'\n');
+        let place = start..bytes.len();
+        self.keys.insert(item.key);
+        self.items.push(Item { place, amended: Some(Rc::new(amended)), ..item.clone() });
+    }
+
+    /// An empty one that goes to the same place.
+    pub(super) fn empty(&self) -> Self {
+        Self::new(self.target, &self.write_alias)
     }
 
     /// Some of its documents, in the same order.

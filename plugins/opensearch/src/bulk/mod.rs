@@ -8,29 +8,42 @@
 //! |---|---|
 //! | `chunk` | the body of one bulk request |
 //! | `item_result` | the result of each document in a response |
+//! | `amend` | what a document that is refused for what it holds is sent again as |
+//! | `rewrite`, `tokens` | a body with other field names, or mended; the tokens of a JSON text |
+//! | `changes` | which documents were not written as they were built, counted and said once |
 //! | `response` | what a response makes of its chunk: done, rejected, tried again |
 //! | `concurrency_limit` | how many requests may be in flight, and the back-off of busy documents |
 
+mod amend;
+mod changes;
 mod chunk;
 mod concurrency_limit;
 mod item_result;
 mod response;
+mod rewrite;
+mod tokens;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::RandomState;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use flusso_plugin::{Document, Error, Failure, Rejection, Result, Target, Version};
 
 use crate::clear::Clear;
 use crate::client::{Client, Sent};
+use crate::field_names::FieldNames;
 use crate::http::Kind;
 use crate::indexes::{Generation, Indexes};
 use crate::settings::Settings;
 use crate::url::encode;
+use changes::Changes;
 pub(crate) use chunk::{Chunk, Keys};
 use concurrency_limit::ConcurrencyLimit;
 use item_result::FILTER;
+pub(crate) use rewrite::UNINDEXED;
+use rewrite::{Rules, rewrite};
 
 /// How long the oldest response is waited for before the others are read.
 const OLDEST_RESPONSE_WAIT: Duration = Duration::from_millis(20);
@@ -60,6 +73,11 @@ pub(crate) struct Bulk {
     /// Consecutive requests that failed as a whole.
     failures: u32,
     rejected: Vec<Rejection>,
+    /// Whether a document that is refused for what it holds stays refused.
+    strict: bool,
+    changes: Changes,
+    /// The fields of each target's documents.
+    fields: BTreeMap<Target, Rc<FieldNames>>,
     /// Targets that were written to since their last refresh.
     dirty: BTreeSet<Target>,
     /// The indexes of the targets that were written to.
@@ -90,6 +108,9 @@ impl Bulk {
             concurrency: ConcurrencyLimit::new(settings.requests_in_flight),
             failures: 0,
             rejected: Vec::new(),
+            strict: settings.strict,
+            changes: Changes::default(),
+            fields: BTreeMap::new(),
             dirty: BTreeSet::new(),
             names: BTreeMap::new(),
             busy: String::new(),
@@ -100,7 +121,14 @@ impl Bulk {
     pub(crate) fn add(&mut self, generation: &Generation, document: &Document) {
         let Document { target, id, version, body } = document;
         self.name(generation);
-        let more = id.len() + generation.write_alias.len() + body.as_ref().map_or(0, Vec::len) + 128;
+        let fields = &generation.field_names;
+        self.fields.entry(*target).or_insert_with(|| Rc::clone(fields));
+        let renamed = body
+            .as_ref()
+            .filter(|_| !fields.level.is_empty())
+            .and_then(|body| rewrite(body, &Rules { names: Some(&fields.level), ..Rules::default() }));
+        let body = renamed.map(|(body, _)| body).map(Cow::Owned).or(body.as_deref().map(Cow::Borrowed));
+        let more = id.len() + generation.write_alias.len() + body.as_ref().map_or(0, |body| body.len()) + 128;
         if self.open.as_ref().is_some_and(|open| open.size() + more > self.max_bytes) {
             self.seal();
         }
@@ -169,7 +197,10 @@ impl Bulk {
                     }
                     // Nothing is in flight, so the limit allows one request.
                     Some(Step::Write(chunk)) => self.send(client, chunk)?,
-                    None => return Ok(std::mem::take(&mut self.rejected)),
+                    None => {
+                        self.changes.say(indexes);
+                        return Ok(std::mem::take(&mut self.rejected));
+                    }
                 }
             }
         }
@@ -240,7 +271,10 @@ impl Bulk {
     }
 
     fn reject(&mut self, target: Target, id: &str, class: &str, reason: String) {
-        let failure = Failure { class: class.to_owned(), reason, extra: None };
+        self.reject_for(target, id, Failure { class: class.to_owned(), reason, extra: None });
+    }
+
+    fn reject_for(&mut self, target: Target, id: &str, failure: Failure) {
         self.rejected.push(Rejection { target, id: id.to_owned(), failure });
     }
 }

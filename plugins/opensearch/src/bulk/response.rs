@@ -3,13 +3,15 @@
 use std::hash::BuildHasher as _;
 use std::time::{Duration, Instant};
 
-use flusso_plugin::{Error, Result};
+use flusso_plugin::{Error, Failure, Result};
 
+use super::amend::Amended;
+use super::chunk::Item;
 use super::concurrency_limit::backoff;
 use super::item_result::{ItemResult, class, item_results};
 use super::{Bulk, Chunk, Step};
 use crate::client::Client;
-use crate::cluster_error::ClusterError;
+use crate::cluster_error::{Cause, ClusterError};
 use crate::http::Response;
 
 /// Requests that may fail as a whole, one after the other, before a flush gives up.
@@ -42,20 +44,21 @@ impl Bulk {
             self.dirty.extend(chunk.items.iter().map(|item| item.target));
         }
         let Some(said) = said else {
+            chunk.items.iter().for_each(|item| self.changes.applied(item));
             self.concurrency.taken();
             return Ok(());
         };
-        let mut busy = Vec::new();
+        let (mut busy, mut again) = (Vec::new(), chunk.empty());
         for (place, (item_result, item)) in said.into_iter().zip(&chunk.items).enumerate() {
             match item_result {
-                ItemResult::Applied => {}
+                ItemResult::Applied => self.changes.applied(item),
                 ItemResult::Busy(cause) => {
                     if busy.is_empty() {
                         self.busy = cause.text();
                     }
                     busy.push(place);
                 }
-                ItemResult::Refused(cause) => self.reject(item.target, &item.id, &class(&cause), cause.text()),
+                ItemResult::Refused(cause) => self.amend(&chunk, item, &cause, &mut again),
                 ItemResult::Gone(cause) => {
                     let text = format!(
                         "index {} is gone, or cannot be found by that name: {}; it is looked for again",
@@ -78,12 +81,31 @@ impl Bulk {
                 }
             }
         }
+        if !again.items.is_empty() {
+            self.waiting.push((Instant::now(), again));
+        }
         if busy.is_empty() {
             self.concurrency.taken();
         } else {
             self.put_off(&chunk, busy);
         }
         Ok(())
+    }
+
+    /// A document that is refused for what it holds goes again in a form that the cluster may take; else it is rejected, with
+    /// the reason that it was first refused for.
+    fn amend(&mut self, chunk: &Chunk, item: &Item, cause: &Cause, again: &mut Chunk) {
+        let before = item.amended.as_deref();
+        let body = chunk.body(item).filter(|_| !self.strict);
+        let fields = self.fields.get(&item.target).cloned().unwrap_or_default();
+        match body.and_then(|body| Amended::of(body, before, cause, &fields.objects)) {
+            Some((amended, body)) => again.take(chunk, item, amended, &body),
+            None => {
+                let failure = before.map(Amended::failure);
+                let own = || Failure { class: class(cause), reason: cause.text(), extra: None };
+                self.reject_for(item.target, &item.id, failure.unwrap_or_else(own));
+            }
+        }
     }
 
     /// Documents that the cluster was too busy for wait a little.

@@ -4,13 +4,15 @@
 //! the one that serves and has a higher number; one with a lower number was replaced. A target is made of the number that
 //! the cluster gives an index when it is made, so two generations never share one, over restarts and restored backups.
 
+mod left_out;
 mod look;
 mod plain_alias;
 mod rebuild;
 mod repairs;
 mod seed_marks;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use flusso_plugin::{Ensured, Error, Mapping, Result, Target, log};
@@ -18,9 +20,11 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::cluster::{self, Found};
+use crate::field_names::FieldNames;
 use crate::mapping;
 use crate::names::{Names, fold, write_alias};
 use crate::settings::Settings;
+use left_out::LeftOut;
 
 /// One generation that this instance has seen.
 #[derive(Clone, Debug)]
@@ -29,6 +33,8 @@ pub(crate) struct Generation {
     pub(crate) name: String,
     /// What documents are written under.
     pub(crate) write_alias: String,
+    /// What fields of its documents are called in the cluster.
+    pub(crate) field_names: Rc<FieldNames>,
     token: String,
     names: Names,
     number: u64,
@@ -40,6 +46,13 @@ pub(crate) struct Generation {
     pub(crate) seeded: bool,
 }
 
+impl Generation {
+    /// The name of its index in the cluster.
+    pub(crate) fn index(&self) -> &str {
+        &self.names.index
+    }
+}
+
 /// Everything that this instance knows of.
 pub(crate) struct Indexes {
     /// The meta index's name, where the operator gave it one.
@@ -49,6 +62,10 @@ pub(crate) struct Indexes {
     /// Whether documents are written under their write_aliases.
     write_aliases: bool,
     known: Vec<Generation>,
+    /// By the alias with the mapping's hash.
+    field_names: BTreeMap<String, Rc<FieldNames>>,
+    /// What was counted last of what indexes lack.
+    left_out: BTreeMap<Target, LeftOut>,
     /// Replaced generations, and when they may go.
     replaced: Vec<(String, Instant)>,
     keep: Duration,
@@ -70,6 +87,8 @@ impl Indexes {
             metas: Vec::new(),
             write_aliases,
             known: Vec::new(),
+            field_names: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             replaced: Vec::new(),
             keep,
             look_every,
@@ -88,6 +107,7 @@ impl Indexes {
     /// See `sink.ensure-index`.
     pub(crate) fn ensure(&mut self, client: &mut Client, mapping: &Mapping, settings: &Settings) -> Result<Ensured> {
         let names = self.names(mapping);
+        self.name_fields(mapping, &names, true);
         self.look(client, &names)?;
         let found = self.of(&names).find(|one| one.serves).cloned();
         let live = match found {
@@ -115,6 +135,16 @@ impl Indexes {
         Ok(Ensured { target: live.target, empty, extra: None })
     }
 
+    /// Learns what fields are called in the cluster, and says which are called something else.
+    fn name_fields(&mut self, mapping: &Mapping, names: &Names, say: bool) {
+        let fields = FieldNames::of(&mapping.fields);
+        for (own, there) in fields.renamed.iter().filter(|_| say) {
+            let message = format!("the cluster takes no field {own:?}: it is called {there:?} there");
+            log::warn(&message, &[("index", &mapping.index)]);
+        }
+        self.field_names.insert(names.alias.clone(), Rc::new(fields));
+    }
+
     fn names(&self, mapping: &Mapping) -> Names {
         Names::of(mapping, self.meta.as_deref())
     }
@@ -137,7 +167,9 @@ impl Indexes {
         }
         let write_alias = if self.write_aliases { write_alias(&name) } else { name.clone() };
         let (token, names, is_ours) = (found.token.clone(), names.clone(), found.origin.is_some());
-        let one = Generation { target, name, write_alias, token, names, number, is_ours, serves, seeded: false };
+        let field_names = self.field_names.get(&names.alias).cloned().unwrap_or_default();
+        let one =
+            Generation { target, name, write_alias, field_names, token, names, number, is_ours, serves, seeded: false };
         self.known.retain(|known| known.target != target);
         self.known.push(one.clone());
         Ok(one)

@@ -21,6 +21,7 @@ impl Indexes {
         settings: &Settings,
     ) -> Result<Target> {
         let names = self.names(mapping);
+        self.name_fields(mapping, &names, false);
         self.look(client, &names)?;
         let live = self.of(&names).find(|one| one.serves).map_or(0, |live| live.number);
         let number = self.next(&names);

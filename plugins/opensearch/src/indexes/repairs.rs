@@ -142,7 +142,18 @@ mod tests {
         let (names, name) = (names(), names().generation(number));
         let (write_alias, token) = (write_alias(&name), format!("u{number}."));
         let target = u32::try_from(number).unwrap_or_default();
-        Generation { target, name, write_alias, token, names, number, is_ours: true, serves, seeded: serves }
+        Generation {
+            target,
+            name,
+            write_alias,
+            token,
+            names,
+            number,
+            is_ours: true,
+            serves,
+            seeded: serves,
+            field_names: std::rc::Rc::default(),
+        }
     }
 
     fn index(token: &str, aliases: &[(&str, Value)]) -> Found {

@@ -94,6 +94,25 @@ impl Fingerprint {
         Ok(found)
     }
 
+    /// The primary key's columns.
+    pub(crate) fn key(&self) -> &[String] {
+        &self.key
+    }
+
+    /// Whether it had this column.
+    pub(crate) fn has_column(&self, name: &str) -> bool {
+        self.columns.contains_key(name)
+    }
+
+    /// Whether the table is defined as it was there, published or not.
+    pub fn has_definition_of(&self, other: &Self) -> bool {
+        let Self { oid, file, persistence, identity, identity_columns, whole, key, columns, partitions, published: _ } =
+            self;
+        (oid, file, persistence, identity, identity_columns)
+            == (&other.oid, &other.file, &other.persistence, &other.identity, &other.identity_columns)
+            && (whole, key, columns, partitions) == (&other.whole, &other.key, &other.columns, &other.partitions)
+    }
+
     /// Whether the old value of a column comes with every update and delete.
     fn sends_old(&self, column: &String) -> bool {
         self.whole || (self.partitions.is_empty() && self.identity == "i" && self.identity_columns.contains(column))

@@ -135,6 +135,29 @@ impl Table {
         self.unreadable().or_else(|| self.without_identity())
     }
 
+    /// Why its changes cannot be followed by a key that is not its primary one.
+    pub fn obstacle_by(&self, key: &[String]) -> Option<String> {
+        self.unreadable().or_else(|| self.untold(key))
+    }
+
+    /// Updates and deletes come with the replica identity's columns alone.
+    pub fn untold(&self, key: &[String]) -> Option<String> {
+        let told = match self.identity.as_str() {
+            "f" => return None,
+            "d" if self.key_identifies => &self.key,
+            // Each partition has an identity of its own.
+            "i" if !self.partitioned => &self.identity_columns,
+            _ => &Vec::new(),
+        };
+        let missing: Vec<&str> = key.iter().filter(|column| !told.contains(column)).map(String::as_str).collect();
+        (!missing.is_empty()).then(|| format!(
+            "its replica identity does not tell {}, so updates and deletes would come without the key ({}); ALTER TABLE {table} REPLICA IDENTITY FULL helps, or REPLICA IDENTITY USING INDEX with a unique index over it",
+            missing.join(", "),
+            key.join(", "),
+            table = self.sql()
+        ))
+    }
+
     /// Why its rows cannot be read and followed, whatever its key.
     pub fn unreadable(&self) -> Option<String> {
         let table = self.sql();
@@ -196,6 +219,32 @@ pub fn named(session: &mut Session, names: &[(&str, &str)]) -> Result<Vec<Table>
     read(session, &format!("(n.nspname::text, c.relname::text) IN (VALUES {})", list.join(",")))
 }
 
+/// Every table that could be read, as `schema.name`.
+pub fn labels(session: &mut Session) -> Result<Vec<String>> {
+    let rows = session.simple(
+        "SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1",
+    )?;
+    Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+}
+
+/// The keys of a table, each told by a primary key, a unique constraint or a unique index over columns that are never null.
+pub fn keys(session: &mut Session, oid: u32) -> Result<Vec<Vec<String>>> {
+    let rows = session.simple(&format!(
+        "SELECT pg_catalog.json_agg(a.attname ORDER BY k.place)
+         FROM pg_catalog.pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY k(number, place)
+         LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number AND a.attnotnull
+         WHERE i.indrelid = {oid} AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND k.place <= i.indnkeyatts
+         GROUP BY i.indexrelid, i.indisprimary HAVING pg_catalog.bool_and(a.attname IS NOT NULL)
+         ORDER BY i.indisprimary DESC, i.indexrelid"
+    ))?;
+    let keys = rows.into_iter().filter_map(|row| row.into_iter().next().flatten());
+    keys.map(|text| {
+        serde_json::from_str(&text).map_err(|error| Error::protocol(format_args!("the catalogue: {error}")))
+    })
+    .collect()
+}
+
 /// What stands under a name that is no table, as an error says it: `None` where nothing does.
 pub fn other_relation(session: &mut Session, schema: &str, name: &str) -> Result<Option<String>> {
     let kind = session.one(&format!(
@@ -243,54 +292,73 @@ fn read(session: &mut Session, which: &str) -> Result<Vec<Table>> {
         .collect()
 }
 
+/// Each part is made once for all tables and joined: a subquery for each table would read whole catalogues once a table.
 const SQL: &str = "
-WITH RECURSIVE base(type, base) AS (
-    SELECT oid, oid FROM pg_catalog.pg_type WHERE typtype <> 'd'
+WITH RECURSIVE wanted AS MATERIALIZED (
+    SELECT c.oid, c.relname, c.relkind, c.relpersistence, c.relreplident, c.relowner, c.relrowsecurity, c.relnamespace, n.nspname,
+        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS usable,
+        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND $which
+), attributes AS MATERIALIZED (
+    SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated, a.attnotnull, a.attcollation
+    FROM wanted c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
+    WHERE a.attnum > 0 AND NOT a.attisdropped
+), base(type, base) AS (
+    SELECT DISTINCT a.atttypid, a.atttypid FROM attributes a
     UNION ALL
-    SELECT t.oid, b.base FROM pg_catalog.pg_type t JOIN base b ON t.typbasetype = b.type WHERE t.typtype = 'd'
+    SELECT b.type, t.typbasetype FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.base WHERE t.typtype = 'd'
+), types AS MATERIALIZED (
+    SELECT b.type, ty.oid, ty.typname, ty.typtype, pg_catalog.format_type(ty.oid, -1) AS type_name, ty.typarray <> 0 AS listable,
+        CASE WHEN ty.typcategory = 'A' THEN ty.typelem::int8 ELSE 0 END AS element, el.typtype AS element_class,
+        ty.oid >= 16384 AND EXISTS (SELECT FROM pg_catalog.pg_cast k WHERE k.castsource = ty.oid AND k.casttarget = 114 AND k.castfunc <> 0) AS json_cast
+    FROM base b JOIN pg_catalog.pg_type ty ON ty.oid = b.base AND ty.typtype <> 'd'
+    LEFT JOIN pg_catalog.pg_type el ON el.oid = ty.typelem
+), indexes AS MATERIALIZED (
+    SELECT i.indrelid, i.indkey, i.indnkeyatts, i.indisprimary, i.indisreplident, i.indimmediate, i.indisvalid, i.indpred IS NULL AS whole
+    FROM wanted c JOIN pg_catalog.pg_index i ON i.indrelid = c.oid
+), first_columns AS (
+    SELECT DISTINCT i.indrelid, i.indkey[0] AS number FROM indexes i WHERE i.whole AND i.indisvalid
+), keys AS (
+    SELECT i.indrelid, json_agg(a.attname ORDER BY k.place) FILTER (WHERE i.indisprimary) AS key,
+        bool_or(i.indisprimary AND i.indimmediate AND i.indisvalid) AS key_identifies,
+        json_agg(a.attname ORDER BY k.place) FILTER (WHERE i.indisreplident) AS identity_columns
+    FROM indexes i
+    CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY k(number, place)
+    JOIN attributes a ON a.attrelid = i.indrelid AND a.attnum = k.number
+    WHERE k.place <= i.indnkeyatts AND (i.indisprimary OR i.indisreplident)
+    GROUP BY i.indrelid
+), columns AS (
+    SELECT a.attrelid, json_agg(json_build_object(
+            'name', a.attname, 'type_oid', a.atttypid::int8, 'generated', a.attgenerated <> '', 'base', ty.oid::int8, 'type_name', ty.type_name,
+            'short_name', ty.typname, 'bytewise', coalesce(co.collisdeterministic, true),
+            'declared', pg_catalog.format_type(a.atttypid, a.atttypmod), 'class', ty.typtype,
+            'element', ty.element, 'element_class', ty.element_class, 'listable', ty.listable, 'json_cast', ty.json_cast,
+            'readable', c.readable OR c.usable AND pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'),
+            'required', a.attnotnull, 'indexed', l.number IS NOT NULL) ORDER BY a.attnum) AS columns,
+        string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum) AS shape
+    FROM attributes a
+    JOIN wanted c ON c.oid = a.attrelid
+    JOIN types ty ON ty.type = a.atttypid
+    LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation
+    LEFT JOIN first_columns l ON l.indrelid = a.attrelid AND l.number = a.attnum
+    GROUP BY a.attrelid
 )
 SELECT pg_catalog.row_to_json(t) FROM (
-    SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS partitioned,
+    SELECT c.oid::int8 AS oid, c.nspname AS schema, c.relname AS name, c.relkind = 'p' AS partitioned,
         c.relpersistence AS persistence,
         CASE WHEN c.relkind = 'p' AND c.relreplident = 'f' AND EXISTS (SELECT FROM pg_catalog.pg_partition_tree(c.oid) p
             JOIN pg_catalog.pg_class q ON q.oid = p.relid WHERE q.relreplident <> 'f') THEN 'd' ELSE c.relreplident::text END AS identity,
         pg_catalog.pg_has_role(c.relowner, 'USAGE') AND (c.relkind <> 'p' OR NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree(c.oid) p
             JOIN pg_catalog.pg_class q ON q.oid = p.relid WHERE NOT pg_catalog.pg_has_role(q.relowner, 'USAGE'))) AS alterable,
-        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable,
+        c.readable,
         c.relrowsecurity AND pg_catalog.row_security_active(c.oid) AS hidden_rows,
         pg_catalog.pg_get_userbyid(c.relowner) AS owner, current_user AS role,
-        keys.key, keys.key_identifies, keys.identity_columns, columns.columns, columns.shape
-    FROM pg_catalog.pg_class c
-    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    CROSS JOIN LATERAL (
-        SELECT coalesce(json_agg(a.attname ORDER BY k.place) FILTER (WHERE i.indisprimary), '[]') AS key,
-               coalesce(bool_or(i.indisprimary AND i.indimmediate AND i.indisvalid), false) AS key_identifies,
-               coalesce(json_agg(a.attname ORDER BY k.place) FILTER (WHERE i.indisreplident), '[]') AS identity_columns
-        FROM pg_catalog.pg_index i
-        CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY k(number, place)
-        JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
-        WHERE i.indrelid = c.oid AND k.place <= i.indnkeyatts AND (i.indisprimary OR i.indisreplident)
-    ) keys
-    CROSS JOIN LATERAL (
-        SELECT coalesce(json_agg(json_build_object(
-            'name', a.attname, 'type_oid', a.atttypid::int8, 'generated', a.attgenerated <> '', 'base', ty.oid::int8, 'type_name', pg_catalog.format_type(ty.oid, -1),
-            'short_name', ty.typname, 'bytewise', coalesce(co.collisdeterministic, true),
-            'declared', pg_catalog.format_type(a.atttypid, a.atttypmod), 'class', ty.typtype,
-            'element', CASE WHEN ty.typcategory = 'A' THEN ty.typelem::int8 ELSE 0 END, 'element_class', el.typtype,
-            'listable', ty.typarray <> 0,
-            'json_cast', ty.oid >= 16384 AND EXISTS (SELECT FROM pg_catalog.pg_cast k WHERE k.castsource = ty.oid AND k.casttarget = 114 AND k.castfunc <> 0),
-            'readable', pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'),
-            'required', a.attnotnull,
-            'indexed', EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum AND i.indpred IS NULL AND i.indisvalid)) ORDER BY a.attnum), '[]') AS columns,
-            coalesce(string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum), '')
-                || ' ' || c.relreplident::text AS shape
-        FROM pg_catalog.pg_attribute a
-        JOIN base b ON b.type = a.atttypid
-        JOIN pg_catalog.pg_type ty ON ty.oid = b.base
-        LEFT JOIN pg_catalog.pg_type el ON el.oid = ty.typelem
-        LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation
-        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    ) columns
-    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND $which
-    ORDER BY n.nspname, c.relname
+        coalesce(keys.key, '[]') AS key, coalesce(keys.key_identifies, false) AS key_identifies,
+        coalesce(keys.identity_columns, '[]') AS identity_columns, coalesce(columns.columns, '[]') AS columns,
+        coalesce(columns.shape, '') || ' ' || c.relreplident::text AS shape
+    FROM wanted c
+    LEFT JOIN keys ON keys.indrelid = c.oid
+    LEFT JOIN columns ON columns.attrelid = c.oid
+    ORDER BY c.nspname, c.relname
 ) t";

@@ -60,6 +60,7 @@ codes! {
     RowSecurity = "row-security",
     Unlogged = "unlogged",
     PrimaryKey = "primary-key",
+    KeyNotUnique = "key-not-unique",
     ReplicaIdentity = "replica-identity",
     OldLinks = "old-links",
     IndexMissing = "index-missing",

@@ -9,6 +9,7 @@ mod schema;
 mod server;
 mod tables;
 
+use crate::catalog::interest::{self, Misfit};
 use crate::catalog::table::{self, Table};
 use crate::documents::builder::DocumentBuilder;
 use crate::error::{Error, Result};
@@ -16,6 +17,7 @@ use crate::protocol::session::{CALL_LIMIT, Mode, Session};
 use crate::settings::Settings;
 use code::Code;
 use flusso_plugin::{Diagnosis, Examination, Finding, IndexRequest, Severity, TableName};
+use std::collections::{HashMap, HashSet};
 
 /// What was found so far.
 #[derive(Default)]
@@ -124,18 +126,48 @@ fn every_table(session: &mut Session, read: &mut Vec<Table>, report: &mut Report
     Ok(())
 }
 
+impl Misfit {
+    fn code(&self) -> Code {
+        match self {
+            Self::Table(_) => Code::TableMissing,
+            Self::Column(_) => Code::ColumnMissing,
+            Self::Key(_) => Code::KeyNotUnique,
+        }
+    }
+}
+
 /// The tables that another plugin's builder reads through this source.
 fn others(session: &mut Session, of: &Examination, read: &mut Vec<Table>, report: &mut Report) -> Result<()> {
+    let names: Vec<_> = of.tables.iter().map(|one| (one.table.schema.as_str(), one.table.name.as_str())).collect();
+    let there = table::named(session, &names)?.into_iter();
+    let there: HashMap<_, _> = there.map(|table| ((table.schema.clone(), table.name.clone()), table)).collect();
+    let mut listed = HashSet::new();
     for one in &of.tables {
         let TableName { schema, name } = &one.table;
-        match table::find(session, schema, name)? {
-            Some(table) if !read.iter().any(|known| known.oid == table.oid) => {
-                tables::check(&table, !one.key.is_empty(), report);
-                read.push(table);
+        let first = listed.insert((schema, name));
+        let Some(table) = there.get(&(schema.clone(), name.clone())) else {
+            if first {
+                schema::missing(session, schema, name, &format!("table {schema}.{name}"), "", report)?;
             }
-            Some(_) => {}
-            None => schema::missing(session, schema, name, &format!("table {schema}.{name}"), "", report)?,
+            continue;
+        };
+        let mut table = table.clone();
+        let found = interest::compare(session, one, &table, None, first)?;
+        for misfit in &found.misfits {
+            report.error(misfit.code(), &tables::subject(&table), misfit.message(), None);
         }
+        if !first {
+            continue;
+        }
+        if let Some(reads) = &one.reads {
+            table.read_only_by(one.key.iter().chain(&one.links).chain(reads).map(String::as_str));
+        }
+        match found.by_other_key {
+            true if found.misfits.is_empty() => tables::check_by(&table, &one.key, report),
+            true => {}
+            false => tables::check(&table, !one.key.is_empty(), report),
+        }
+        read.push(table);
     }
     Ok(())
 }

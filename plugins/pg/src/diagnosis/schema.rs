@@ -1,9 +1,11 @@
 //! Schema files against the live catalogue: missing tables and columns, types that do not fit, SQL that the server refuses.
 
+use crate::catalog::interest;
 use crate::catalog::table::{self, Table};
 use crate::catalog::table_catalog::TableCatalog;
 use crate::diagnosis::code::Code;
 use crate::diagnosis::{Report, fields, lookups, tables};
+use crate::documents::builder::index_names::index_names;
 use crate::documents::query::Queries;
 use crate::error::{Error, Result};
 use crate::protocol::session::Session;
@@ -87,7 +89,15 @@ fn rows(session: &mut Session, index: &IndexRequest, report: &mut Report) -> Res
     let (schema, name) = index.name.split_once('.').unwrap_or(("public", index.name.as_str()));
     match table::find(session, schema, name)? {
         Some(table) => catalog.add(table),
-        None => missing(session, schema, name, &subject(index), "", report)?,
+        None => {
+            // A schema or a table with a dot in its name.
+            let tables = table::all(session)?;
+            let place = index_names(&tables).iter().position(|name| *name == index.name);
+            match place.and_then(|place| tables.into_iter().nth(place)) {
+                Some(table) => catalog.add(table),
+                None => missing(session, schema, name, &subject(index), "", report)?,
+            }
+        }
     }
     Ok(catalog)
 }
@@ -168,16 +178,7 @@ pub(super) fn missing(
     place: &str,
     report: &mut Report,
 ) -> Result<()> {
-    let label = format!("{schema}.{name}");
-    let there = session.simple(
-        "SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1",
-    )?;
-    let there: Vec<String> = there.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
-    let hint = match flusso_schema::nearest(&label, there.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "create it, or name one that is there".to_owned(),
-    };
-    report.error(Code::TableMissing, subject, format!("{place}there is no table {label}; {hint}"), None);
+    let misfit = interest::missing(session, schema, name)?;
+    report.error(Code::TableMissing, subject, format!("{place}{}", misfit.message()), None);
     Ok(())
 }

@@ -79,6 +79,18 @@ pub(super) fn check(table: &Table, keyed: bool, report: &mut Report) {
     }
 }
 
+/// A table that is read by another key than its primary one.
+pub(super) fn check_by(table: &Table, key: &[String], report: &mut Report) {
+    let by_identity = |code: &Code| matches!(code, Code::PrimaryKey | Code::ReplicaIdentity);
+    for (code, why, remedy) in obstacles(table).into_iter().filter(|(code, ..)| !by_identity(code)) {
+        report.error(code, &subject(table), why, remedy);
+    }
+    if let Some(why) = table.untold(key) {
+        let remedy = format!("ALTER TABLE {} REPLICA IDENTITY FULL;", table.sql());
+        report.error(Code::ReplicaIdentity, &subject(table), why, remedy);
+    }
+}
+
 /// Tables that inherit from one that is read: their rows are not read with it.
 pub(super) fn inheritance(session: &mut Session, tables: &[Table], report: &mut Report) -> Result<()> {
     let oids = sql::array(tables.iter().map(|table| table.oid.to_string()));

@@ -1,6 +1,7 @@
 //! The contract's builder: documents by key, each of a root row and the tree of rows that belong to it.
 
 mod describe;
+pub(crate) mod index_names;
 mod mapping_hash;
 pub(crate) mod open;
 mod resolve;

@@ -9,8 +9,13 @@ use crate::protocol::sql;
 use crate::protocol::wire::Cut;
 use crate::settings::Settings;
 use flusso_plugin as contract;
-use flusso_plugin::{Comparison, Condition, Filter, Key, Reader, Relation, Row, TableName, Value};
+use flusso_plugin::{
+    BatchReader, Comparison, Condition, Filter, Key, Reader, Relation, Row, TableDescription, TableName, Value,
+};
 use std::collections::HashMap;
+
+/// Bytes of statements that are sent off before their answers are read.
+const PIPELINED_BYTES: usize = 32 << 10;
 
 /// A reader, opened.
 pub struct PgReader {
@@ -35,12 +40,35 @@ impl PgReader {
         Ok(table)
     }
 
-    fn read(&mut self, table: &Table, wanted: &[String], text: &str, parameters: &[String]) -> Result<Vec<Row>> {
-        let kinds =
-            wanted.iter().map(|name| Ok(codec::Kind::of(table.column(name)?.base))).collect::<Result<Vec<_>>>()?;
-        let statement = self.session.prepare(text)?;
-        let parameters: Vec<Option<&str>> = parameters.iter().map(|text| Some(text.as_str())).collect();
-        self.session.execute(&statement, &parameters)?;
+    /// Sends questions off together, a round trip for as many as fit into the connection's buffers, and reads their answers.
+    fn ask(&mut self, questions: &[Question]) -> Result<Vec<Vec<Row>>> {
+        let mut answers = Vec::with_capacity(questions.len());
+        let mut rest = questions;
+        while !rest.is_empty() {
+            // Without an end, both sides would wait for the other to read.
+            let mut bytes = 0;
+            let fit = rest.iter().take_while(|question| {
+                let first = bytes == 0;
+                bytes += question.parameters.iter().map(String::len).sum::<usize>() + question.text.len();
+                first || bytes <= PIPELINED_BYTES
+            });
+            let (now, later) = rest.split_at(fit.count());
+            let prepared = now.iter().map(|question| self.session.prepare(&question.text));
+            for (question, statement) in now.iter().zip(prepared.collect::<Result<Vec<_>>>()?) {
+                let parameters: Vec<Option<&str>> =
+                    question.parameters.iter().map(|text| Some(text.as_str())).collect();
+                self.session.line_up(&statement, &parameters)?;
+            }
+            self.session.send()?;
+            for question in now {
+                answers.push(self.answer(&question.kinds)?);
+            }
+            rest = later;
+        }
+        Ok(answers)
+    }
+
+    fn answer(&mut self, kinds: &[codec::Kind]) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         while let Some(frame) = self.session.next_row()? {
             let mut cut = Cut(self.session.row(frame));
@@ -52,6 +80,70 @@ impl PgReader {
             rows.push(row);
         }
         Ok(rows)
+    }
+
+    /// The question for the rows of a relation.
+    fn question(&mut self, relation: &Relation) -> Result<Question> {
+        let mut table = self.table(&relation.table)?;
+        let wanted: Vec<String> = relation.by.iter().chain(&relation.columns).cloned().collect();
+        // The link columns take the key's place: they are looked up the same way.
+        let key = std::mem::replace(&mut table.key, relation.by.clone());
+        let plan = KeyColumns::keys(&table)?;
+        let links: Vec<&[Value]> =
+            relation.values.iter().filter(|link| !link.contains(&Value::Null)).map(Vec::as_slice).collect();
+        let mut parameters = key_arrays(&plan, &links);
+        // By no column: the whole table.
+        let mut conditions = if relation.by.is_empty() { Vec::new() } else { vec![by_key(&plan)] };
+        for filter in &relation.filters {
+            conditions.push(match filter {
+                Filter::Raw(text) => format!("({text})"),
+                Filter::Condition(condition) => compare(&table, condition, &mut parameters)?,
+            });
+        }
+        let mut order: Vec<String> = Vec::new();
+        for ordering in &relation.order {
+            order.push(format!("t.{}{}", sql::name(&ordering.column), if ordering.descending { " DESC" } else { "" }));
+        }
+        // The key last, so that an order is total and a limit keeps the same rows each time.
+        order.extend(key.iter().map(|column| format!("t.{}", sql::name(column))));
+        let (select, from) = (select(&wanted), &plan.from);
+        let conditions =
+            if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+        let order = if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
+        let text = match relation.limit {
+            None => format!("SELECT {select} FROM {from}{conditions}{order}"),
+            Some(limit) if relation.by.is_empty() => {
+                format!("SELECT {select} FROM {from}{conditions}{order} LIMIT {limit}")
+            }
+            Some(limit) => {
+                let names = (0..wanted.len()).map(|at| format!("c{at}")).collect::<Vec<_>>().join(", ");
+                let inner = wanted
+                    .iter()
+                    .enumerate()
+                    .map(|(at, name)| format!("t.{} AS c{at}", sql::name(name)))
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                format!(
+                    "SELECT {names} FROM (SELECT {inner}, row_number() OVER (PARTITION BY {}{order}) AS place FROM {from}{conditions}) numbered WHERE place <= {limit} ORDER BY place",
+                    plan.key_list()
+                )
+            }
+        };
+        Question::new(&table, &wanted, text, parameters)
+    }
+}
+
+/// A statement with its parameters, and how its columns are read.
+struct Question {
+    kinds: Vec<codec::Kind>,
+    text: String,
+    parameters: Vec<String>,
+}
+
+impl Question {
+    fn new(table: &Table, wanted: &[String], text: String, parameters: Vec<String>) -> Result<Self> {
+        let kind = |name: &String| Ok(codec::Kind::of(table.column(name)?.base));
+        Ok(Self { kinds: wanted.iter().map(kind).collect::<Result<_>>()?, text, parameters })
     }
 }
 
@@ -80,51 +172,37 @@ impl Reader for PgReader {
         let keys: Vec<&[Value]> = keys.iter().map(Vec::as_slice).collect();
         let wanted: Vec<String> = table.key.iter().chain(&columns).cloned().collect();
         let text = format!("SELECT {} FROM {} WHERE {}", select(&wanted), plan.from, by_key(&plan));
-        Ok(self.read(&table, &wanted, &text, &key_arrays(&plan, &keys))?)
+        let question = Question::new(&table, &wanted, text, key_arrays(&plan, &keys))?;
+        Ok(self.ask(&[question])?.pop().unwrap_or_default())
     }
 
     fn related(&mut self, relation: Relation) -> contract::Result<Vec<Row>> {
+        Ok(self.related_many(vec![relation])?.pop().unwrap_or_default())
+    }
+}
+
+impl BatchReader for PgReader {
+    fn describe(&mut self, tables: Vec<TableName>) -> contract::Result<Vec<Option<TableDescription>>> {
         self.session.within(CALL_LIMIT);
-        let mut table = self.table(&relation.table)?;
-        let wanted: Vec<String> = relation.by.iter().chain(&relation.columns).cloned().collect();
-        // The link columns take the key's place: they are looked up the same way.
-        let key = std::mem::replace(&mut table.key, relation.by.clone());
-        let plan = KeyColumns::keys(&table)?;
-        let links: Vec<&[Value]> =
-            relation.values.iter().filter(|link| !link.contains(&Value::Null)).map(Vec::as_slice).collect();
-        let mut parameters = key_arrays(&plan, &links);
-        let mut conditions = vec![by_key(&plan)];
-        for filter in &relation.filters {
-            conditions.push(match filter {
-                Filter::Raw(text) => format!("({text})"),
-                Filter::Condition(condition) => compare(&table, condition, &mut parameters)?,
-            });
-        }
-        let mut order: Vec<String> = Vec::new();
-        for ordering in &relation.order {
-            order.push(format!("t.{}{}", sql::name(&ordering.column), if ordering.descending { " DESC" } else { "" }));
-        }
-        // The key last, so that an order is total and a limit keeps the same rows each time.
-        order.extend(key.iter().map(|column| format!("t.{}", sql::name(column))));
-        let (select, from, conditions) = (select(&wanted), &plan.from, conditions.join(" AND "));
-        let order = if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
-        let text = match relation.limit {
-            None => format!("SELECT {select} FROM {from} WHERE {conditions}{order}"),
-            Some(limit) => {
-                let names = (0..wanted.len()).map(|at| format!("c{at}")).collect::<Vec<_>>().join(", ");
-                let inner = wanted
-                    .iter()
-                    .enumerate()
-                    .map(|(at, name)| format!("t.{} AS c{at}", sql::name(name)))
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                format!(
-                    "SELECT {names} FROM (SELECT {inner}, row_number() OVER (PARTITION BY {}{order}) AS place FROM {from} WHERE {conditions}) numbered WHERE place <= {limit} ORDER BY place",
-                    plan.key_list()
-                )
-            }
+        let names: Vec<(&str, &str)> =
+            tables.iter().map(|table| (table.schema.as_str(), table.name.as_str())).collect();
+        let found = table::named(&mut self.session, &names)?;
+        let description = |table: &Table| TableDescription {
+            key: table.key.clone(),
+            columns: table.columns.iter().map(|column| column.name.clone()).collect(),
+            tells_before: table.identity == "f",
+            extra: None,
         };
-        Ok(self.read(&table, &wanted, &text, &parameters)?)
+        let of = |(schema, name): (&str, &str)| {
+            found.iter().find(|table| table.schema == schema && table.name == name).map(description)
+        };
+        Ok(names.into_iter().map(of).collect())
+    }
+
+    fn related_many(&mut self, relations: Vec<Relation>) -> contract::Result<Vec<Vec<Row>>> {
+        self.session.within(CALL_LIMIT);
+        let questions: Vec<Question> = relations.iter().map(|it| self.question(it)).collect::<Result<_>>()?;
+        Ok(self.ask(&questions)?)
     }
 }
 

@@ -2,12 +2,25 @@
 
 use crate::catalog::table::Table;
 use crate::error::{Error, Result};
+use crate::name_list::shortened;
 use crate::protocol::session::Session;
 use crate::protocol::sql;
 use flusso_plugin::log;
+use std::collections::HashSet;
 
 /// The comment on a publication that was created here: `drop` removes no other.
 pub(crate) const CREATED: &str = "created by flusso-host";
+
+/// What [`ensure`] had to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ensured {
+    /// Nothing.
+    Found,
+    /// It was altered.
+    Altered,
+    /// It was made just now: a slot that is older cannot be read through it.
+    Created,
+}
 
 /// Whether it is there.
 pub(crate) fn exists(session: &mut Session, publication: &str) -> Result<bool> {
@@ -17,8 +30,7 @@ pub(crate) fn exists(session: &mut Session, publication: &str) -> Result<bool> {
 }
 
 /// Sees to it that every table is published under its root. `manage`: makes and extends it; else says what is missing.
-/// Answers whether it was made just now: a slot that is older cannot be read through it.
-pub(crate) fn ensure(session: &mut Session, publication: &str, tables: &[&Table], manage: bool) -> Result<bool> {
+pub(crate) fn ensure(session: &mut Session, publication: &str, tables: &[&Table], manage: bool) -> Result<Ensured> {
     let found = session.simple(&format!(
         "SELECT pubviaroot, pubinsert AND pubupdate AND pubdelete AND pubtruncate FROM pg_catalog.pg_publication WHERE pubname = {}",
         sql::text(publication)
@@ -31,30 +43,34 @@ pub(crate) fn ensure(session: &mut Session, publication: &str, tables: &[&Table]
         apply(session, publication, &statement, manage, "does not exist")?;
         session.simple(&format!("COMMENT ON PUBLICATION {} IS {}", sql::name(publication), sql::text(CREATED)))?;
         log::info("the publication was created", &[("publication", publication)]);
-        return Ok(true);
+        return Ok(Ensured::Created);
     };
+    let mut ensured = Ensured::Found;
     let is = |at: usize| found.get(at).and_then(Option::as_deref) == Some("t");
     if !is(1) {
         let statement =
             format!("ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate')", sql::name(publication));
         apply(session, publication, &statement, manage, "leaves some kinds of changes out")?;
+        ensured = Ensured::Altered;
     }
     if !is(0) && tables.iter().any(|table| table.partitioned) {
         let statement = format!("ALTER PUBLICATION {} SET (publish_via_partition_root = true)", sql::name(publication));
         apply(session, publication, &statement, manage, "publishes partitions under their own names")?;
+        ensured = Ensured::Altered;
     }
     let published = covered(session, publication)?;
     let missing: Vec<&Table> = tables.iter().copied().filter(|table| !published.contains(&table.label())).collect();
     if !missing.is_empty() {
-        let names = missing.iter().map(|table| table.label()).collect::<Vec<_>>().join(", ");
+        let names = shortened(missing.iter().map(|table| table.label()));
         let statement = format!("ALTER PUBLICATION {} ADD TABLE {}", sql::name(publication), list(&missing));
         apply(session, publication, &statement, manage, &format!("does not cover {names}"))?;
         log::info(&format!("tables joined the publication: {names}"), &[("publication", publication)]);
+        ensured = Ensured::Altered;
     }
     if manage {
         release(session, publication)?;
     }
-    filtered(session, publication, tables).map(|()| false)
+    filtered(session, publication, tables).map(|()| ensured)
 }
 
 /// A table that was published while it had a replica identity and has none any more: as long as it stays, the application's
@@ -93,7 +109,7 @@ pub(crate) fn release(session: &mut Session, publication: &str) -> Result<()> {
 }
 
 /// The tables it covers, as `schema.name`; partitioned ones by their root, whichever way the option stands.
-pub(crate) fn covered(session: &mut Session, publication: &str) -> Result<Vec<String>> {
+pub(crate) fn covered(session: &mut Session, publication: &str) -> Result<HashSet<String>> {
     let rows = session.simple(&format!(
         "SELECT n.nspname || '.' || c.relname
          FROM pg_catalog.pg_publication p
@@ -116,7 +132,7 @@ fn filtered(session: &mut Session, publication: &str, tables: &[&Table]) -> Resu
          WHERE p.pubname = {} AND (r.prqual IS NOT NULL OR r.prattrs IS NOT NULL)",
         sql::text(publication)
     ))?;
-    let oids: Vec<String> = rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
+    let oids: HashSet<String> = rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
     match tables.iter().find(|table| oids.contains(&table.oid.to_string())) {
         Some(table) => Err(Error::configuration(
             "publication",

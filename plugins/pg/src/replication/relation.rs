@@ -9,7 +9,7 @@ use crate::protocol::session::Session;
 use crate::replication::capture::catalog_watch::table_gone;
 use crate::replication::pgoutput::{Cell, Relation, Tuple};
 use flusso_plugin::{TableInterest, Value};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A table of the interest.
 pub struct FollowedTable {
@@ -19,6 +19,8 @@ pub struct FollowedTable {
     pub interest: TableInterest,
     /// The table as the catalogue showed it last.
     pub table: Table,
+    /// Whether its rows are named by the primary key, as it was when this began; else by another key that the builder declares.
+    pub by_primary_key: bool,
     /// Its fingerprint at that time; comparing with a later one finds what changed.
     pub fingerprint: Fingerprint,
     /// Whether the server has sent the links of old rows since the capture began. The resolver relies on it.
@@ -43,13 +45,22 @@ pub struct Shape {
 }
 
 impl FollowedTable {
-    /// Looks the tables of an interest up.
+    /// Looks the tables of an interest up; one that is gone is waited for.
     pub fn all(session: &mut Session, publication: &str, interest: &[TableInterest]) -> Result<Vec<Self>> {
+        let found = Self::found(session, publication, interest)?;
+        found.into_iter().map(|(interest, found)| found.ok_or_else(|| table_gone(&label(interest)))).collect()
+    }
+
+    /// Looks the tables of an interest up: each once, `None` where there is none of the name.
+    pub fn found<'i>(
+        session: &mut Session,
+        publication: &str,
+        interest: &'i [TableInterest],
+    ) -> Result<Vec<(&'i TableInterest, Option<Self>)>> {
         // A table that is listed again is a root under another key; its changes come under the first number.
-        let first = |(number, one): &(u32, &TableInterest)| {
-            !interest.iter().take(*number as usize).any(|before| before.table == one.table)
-        };
-        let wanted: Vec<_> = (0..).zip(interest).filter(first).collect();
+        let mut listed = HashSet::with_capacity(interest.len());
+        let mut wanted: Vec<(u32, &TableInterest)> = (0..).zip(interest).collect();
+        wanted.retain(|(_, one)| listed.insert((&one.table.schema, &one.table.name)));
         // Fingerprints first: what is altered between the two is noticed by the next comparison.
         let fingerprints = Fingerprint::all(session, publication, wanted.iter().map(|(_, interest)| *interest))?;
         let names: Vec<_> =
@@ -58,21 +69,50 @@ impl FollowedTable {
         for table in table::named(session, &names)? {
             tables.insert((table.schema.clone(), table.name.clone()), table);
         }
-        wanted
-            .into_iter()
-            .zip(fingerprints)
-            .map(|((number, interest), fingerprint)| {
-                let table = tables.remove(&(interest.table.schema.clone(), interest.table.name.clone()));
-                let (Some(fingerprint), Some(mut table)) = (fingerprint, table) else {
-                    return Err(table_gone(&label(interest)));
-                };
-                read_only_by(&mut table, interest);
-                let mut followed =
-                    Self { number, interest: interest.clone(), table, fingerprint, sends_old_links: false };
-                followed.sends_old_links = followed.identity_covers_links();
-                Ok(followed)
-            })
-            .collect()
+        let mut followed = |number: u32, interest: &TableInterest, fingerprint: Option<Fingerprint>| {
+            let mut table = tables.remove(&(interest.table.schema.clone(), interest.table.name.clone()))?;
+            read_only_by(&mut table, interest);
+            let (fingerprint, interest) = (fingerprint?, interest.clone());
+            let mut followed =
+                Self { number, interest, table, by_primary_key: true, fingerprint, sends_old_links: false };
+            followed.sends_old_links = followed.identity_covers_links();
+            Some(followed)
+        };
+        let each = wanted.into_iter().zip(fingerprints);
+        Ok(each.map(|((number, one), fingerprint)| (one, followed(number, one, fingerprint))).collect())
+    }
+
+    /// Looks at them once more after the publication was altered. A table whose definition is what it was is not read again:
+    /// it was read after the fingerprint that is the same still.
+    pub fn again(
+        session: &mut Session,
+        publication: &str,
+        interest: &[TableInterest],
+        mut before: Vec<Self>,
+    ) -> Result<Vec<Self>> {
+        let fingerprints = Fingerprint::all(session, publication, before.iter().map(|followed| &followed.interest))?;
+        for (followed, fingerprint) in before.iter_mut().zip(fingerprints) {
+            match fingerprint {
+                Some(fingerprint) if fingerprint.has_definition_of(&followed.fingerprint) => {
+                    followed.fingerprint = fingerprint;
+                }
+                _ => return Self::anew(session, publication, interest, &before),
+            }
+        }
+        Ok(before)
+    }
+
+    fn anew(
+        session: &mut Session,
+        publication: &str,
+        interest: &[TableInterest],
+        before: &[Self],
+    ) -> Result<Vec<Self>> {
+        let mut followed = Self::all(session, publication, interest)?;
+        for (followed, before) in followed.iter_mut().zip(before) {
+            followed.by_primary_key = before.by_primary_key;
+        }
+        Ok(followed)
     }
 
     /// Whether the replica identity makes the server send the links of old rows.
@@ -96,6 +136,23 @@ impl FollowedTable {
             .map(|column| (column.name.as_str(), column.type_oid))
             .collect();
         streamed == relation.columns
+    }
+
+    /// Reads the catalogue again for several tables.
+    pub fn refresh_all(session: &mut Session, followed: &mut [&mut Self]) -> Result<()> {
+        let names: Vec<_> =
+            followed.iter().map(|it| (it.interest.table.schema.clone(), it.interest.table.name.clone())).collect();
+        let names: Vec<_> = names.iter().map(|(schema, name)| (schema.as_str(), name.as_str())).collect();
+        let tables = table::named(session, &names)?;
+        let mut tables: HashMap<_, _> =
+            tables.into_iter().map(|table| ((table.schema.clone(), table.name.clone()), table)).collect();
+        for followed in followed {
+            let TableInterest { table: name, .. } = &followed.interest;
+            let found = tables.remove(&(name.schema.clone(), name.name.clone()));
+            followed.table = found.ok_or_else(|| table_gone(&label(&followed.interest)))?;
+            read_only_by(&mut followed.table, &followed.interest);
+        }
+        Ok(())
     }
 
     /// Reads the catalogue again.
@@ -142,7 +199,10 @@ impl FollowedTable {
         if self.interest.key.is_empty() && self.table.identity == "f" {
             return self.table.unreadable();
         }
-        self.table.obstacle()
+        if self.by_primary_key || self.interest.key.is_empty() {
+            return self.table.obstacle();
+        }
+        self.table.obstacle_by(&self.interest.key)
     }
 
     /// The stream sent a change without the row's key. Where the catalogue shows no reason, the change is older than the key that the
@@ -155,7 +215,7 @@ impl FollowedTable {
                 "the table {label} cannot be followed any more: {reason}; then start again"
             )));
         }
-        if self.table.key != self.interest.key {
+        if self.by_primary_key && self.table.key != self.interest.key {
             return Err(Error::Fatal(format!(
                 "the primary key of {label} is ({}) now and was ({}) when this run began; start again to follow it by its new one",
                 self.table.key.join(", "),

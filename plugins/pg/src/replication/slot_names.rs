@@ -18,7 +18,7 @@ pub(super) fn plain_slot(database: &str) -> String {
 }
 
 /// FNV-1a of 64 bits.
-fn fnv(text: &str) -> u64 {
+pub(crate) fn fnv(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

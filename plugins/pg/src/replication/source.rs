@@ -1,10 +1,11 @@
 //! The source: one control session for SQL, one replication session for the stream.
 
+use crate::catalog::interest;
 use crate::catalog::shape_store::{self, ShapeStore, StoredShapes, label};
 use crate::error::{Error, Result};
 use crate::protocol::session::{CALL_LIMIT, Mode, Session};
 use crate::protocol::sql;
-use crate::replication::capture::catalog_watch::{CatalogWatch, mark_stale};
+use crate::replication::capture::catalog_watch::{CatalogWatch, mark_stale, table_gone};
 use crate::replication::capture::{Capture, Limits, flush_log};
 use crate::replication::position::{LogPosition, Lsn, Origin};
 use crate::replication::publication;
@@ -17,10 +18,20 @@ use flusso_plugin as contract;
 use flusso_plugin::{
     Continuity, Event, Inspection, PollRequest, Position, Preparation, Prepared, Source, TableInterest, log,
 };
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// `prepare` answers `pending` after so long.
 const SLOT_CREATION_WAIT: Duration = Duration::from_secs(1);
+
+/// How the tables stand to what was read of them last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tables {
+    /// As they were found.
+    Found,
+    /// Something was altered here since, or time has passed.
+    Mended,
+}
 
 /// A source, opened.
 pub struct PgSource {
@@ -30,6 +41,8 @@ pub struct PgSource {
     server: Server,
     slot: String,
     slot_creation: Option<SlotCreation>,
+    /// The tables as `prepare` found them, until the slot is made.
+    followed: Vec<FollowedTable>,
     capture: Option<Capture>,
     /// The history that was looked at last.
     origin: Option<Origin>,
@@ -50,6 +63,7 @@ impl PgSource {
             server,
             slot,
             slot_creation: None,
+            followed: Vec::new(),
             capture: None,
             origin: None,
             memory: None,
@@ -66,13 +80,60 @@ impl PgSource {
         format!("{}/{}/{}@{}", origin.system, origin.database, self.slot, origin.lsn)
     }
 
+    /// The tables of the interest. One that never was, a column that is not there and a key that is none are the builder's
+    /// fault; a table that was followed before and is gone is waited for.
+    fn look_up(&mut self, resumed: bool, remembered: &StoredShapes) -> Result<Vec<FollowedTable>> {
+        let found = FollowedTable::found(&mut self.control, &self.settings.publication, &self.interest)?;
+        // A host that stores nothing for this plugin cannot tell what was there before.
+        let unknown = resumed && remembered.is_empty();
+        let (mut followed, mut problems) = (Vec::with_capacity(found.len()), Vec::new());
+        let mut gone = None;
+        for (interest, found) in found {
+            match found {
+                Some(found) => followed.push(found),
+                None if unknown || remembered.contains_key(&label(interest)) => gone = gone.or(Some(label(interest))),
+                None => {
+                    let (schema, name) = (&interest.table.schema, &interest.table.name);
+                    problems.push(interest::missing(&mut self.control, schema, name)?.message().to_owned());
+                }
+            }
+        }
+        if !unknown {
+            problems.extend(self.compare(&mut followed, remembered)?);
+        }
+        if !problems.is_empty() {
+            return Err(Error::configuration("interest", format!("what the builder reads: {}", problems.join("; "))));
+        }
+        gone.map_or(Ok(followed), |name| Err(table_gone(&name)))
+    }
+
+    /// What the interest has wrong about the tables that are there.
+    fn compare(&mut self, followed: &mut [FollowedTable], remembered: &StoredShapes) -> Result<Vec<String>> {
+        let place = |(at, it): (usize, &FollowedTable)| (label(&it.interest), at);
+        let places: HashMap<String, usize> = followed.iter().enumerate().map(place).collect();
+        let mut problems = Vec::new();
+        for (number, one) in (0..).zip(&self.interest) {
+            let name = label(one);
+            let Some(followed) = places.get(&name).and_then(|at| followed.get_mut(*at)) else { continue };
+            let before = remembered.get(&name).map(|shape| &shape.fingerprint);
+            let first = followed.number == number;
+            let found = interest::compare(&mut self.control, one, &followed.table, before, first)?;
+            followed.by_primary_key &= !found.by_other_key;
+            problems.extend(found.misfits.iter().map(|misfit| misfit.message().to_owned()));
+        }
+        Ok(problems)
+    }
+
     /// The tables that the publication does not cover: they were taken out of it, or they are new. Not those whose shape is
     /// stored: what happened to them is found by comparing fingerprints, and becomes events.
     fn unrecorded(&mut self) -> Result<Vec<u32>> {
         let covered = publication::covered(&mut self.control, &self.settings.publication)?;
+        let uncovered: Vec<_> = (0..).zip(&self.interest).filter(|(_, one)| !covered.contains(&label(one))).collect();
+        if uncovered.is_empty() {
+            return Ok(Vec::new());
+        }
         let known = self.memory.as_mut().map_or_else(|| Ok(StoredShapes::new()), |memory| memory.load())?;
-        let unseen = |one: &TableInterest| !covered.contains(&label(one)) && !known.contains_key(&label(one));
-        let missed = (0..).zip(&self.interest).filter(|(_, one)| unseen(one));
+        let missed = uncovered.into_iter().filter(|(_, one)| !known.contains_key(&label(one)));
         Ok(missed.map(|(number, _)| number).collect())
     }
 
@@ -104,13 +165,20 @@ impl PgSource {
             }
             Ok((point, session)) => {
                 log::info(&format!("the slot `{}` was created at {point}", self.slot), &[("slot", &self.slot)]);
-                self.follow(LogPosition { origin: self.server.origin(point), lsn: point }, Some(session), false)
+                let place = LogPosition { origin: self.server.origin(point), lsn: point };
+                self.follow(place, Some(session), Tables::Mended, None)
             }
         }
     }
 
-    /// Starts the stream. Documents were built of these tables before (`resumed`), or none is yet.
-    fn follow(&mut self, place: LogPosition, session: Option<Session>, resumed: bool) -> Result<Preparation> {
+    /// Starts the stream. Documents were built of these tables before (`remembered`), or none is yet.
+    fn follow(
+        &mut self,
+        place: LogPosition,
+        session: Option<Session>,
+        tables: Tables,
+        remembered: Option<StoredShapes>,
+    ) -> Result<Preparation> {
         let session = match session {
             Some(session) => session,
             None => Session::open(&self.settings.connection, Mode::Replication)?,
@@ -123,16 +191,19 @@ impl PgSource {
             _ => error,
         })?;
         // As they stand now that everything is mended, and before any row is read.
-        let followed = FollowedTable::all(&mut self.control, &self.settings.publication, &self.interest)?;
+        let mut followed = std::mem::take(&mut self.followed);
+        if tables == Tables::Mended {
+            let publication = &self.settings.publication;
+            followed = FollowedTable::again(&mut self.control, publication, &self.interest, followed)?;
+        }
         let watch = CatalogWatch::new(
             &self.settings,
             self.memory.take().unwrap_or_else(|| Box::new(shape_store::NoShapeStore)),
         );
         let mut capture = Capture::new(stream, place.origin, followed, watch);
-        if resumed {
-            capture.compare_with_memory(&mut self.control)?;
-        } else {
-            capture.remember_all()?;
+        match remembered {
+            Some(remembered) => capture.compare_with_memory(&mut self.control, remembered)?,
+            None => capture.remember_all()?,
         }
         self.capture = Some(capture);
         Ok(Preparation::Ready(Prepared {
@@ -218,14 +289,20 @@ impl Source for PgSource {
         }
         self.server.check(&self.settings.connection.user, &self.settings.connection.application)?;
         let publication = self.settings.publication.clone();
-        let mut followed = FollowedTable::all(&mut self.control, &publication, &self.interest)?;
+        let mut remembered = match &mut self.memory {
+            Some(memory) => memory.load()?,
+            None => StoredShapes::new(),
+        };
+        let mut followed = self.look_up(resume.is_some(), &remembered)?;
         if let (Some(memory), true) = (self.memory.as_deref_mut(), resume.is_some()) {
-            mark_stale(memory, &followed)?;
+            mark_stale(memory, &mut remembered, &followed)?;
         }
         let manage = self.settings.manage_replica_identity;
-        if let Some(reason) = replica_identity::ensure(&mut self.control, &mut followed, manage)? {
-            return Ok(Preparation::Pending(reason));
-        }
+        let identities = match replica_identity::ensure(&mut self.control, &mut followed, manage)? {
+            replica_identity::Ensured::Pending(reason) => return Ok(Preparation::Pending(reason)),
+            replica_identity::Ensured::Altered => Tables::Mended,
+            replica_identity::Ensured::Found => Tables::Found,
+        };
         for followed in &followed {
             if let Some(reason) = followed.obstacle() {
                 if self.settings.manage_publication {
@@ -236,18 +313,21 @@ impl Source for PgSource {
             }
         }
         let tables: Vec<_> = followed.iter().map(|followed| &followed.table).collect();
-        let young = publication::ensure(&mut self.control, &publication, &tables, self.settings.manage_publication)?;
+        let ensured = publication::ensure(&mut self.control, &publication, &tables, self.settings.manage_publication)?;
+        let young = ensured == publication::Ensured::Created;
+        let tables = if ensured == publication::Ensured::Found { identities } else { Tables::Mended };
+        self.followed = followed;
         let Some(slot) = Slot::find(&mut self.control, &self.slot)? else { return Ok(self.create_slot()?) };
         slot.check(&self.slot, &self.server)?;
         slot.check_free(&mut self.control, &self.slot, &self.server)?;
         let place = resume.as_deref().and_then(|resume| LogPosition::from_bytes(resume).ok());
         let gap = place.as_ref().and_then(|place| self.gap(place, Some(&slot)));
         match (place, gap) {
-            (Some(place), None) if !young => Ok(self.follow(place, None, true)?),
+            (Some(place), None) if !young => Ok(self.follow(place, None, tables, Some(remembered))?),
             // Nothing to resume: what the slot holds back is a history of its own.
             (None, _) if resume.is_none() && !slot.lost && !young => {
                 let origin = self.server.origin(slot.confirmed);
-                Ok(self.follow(LogPosition { origin, lsn: slot.confirmed }, None, false)?)
+                Ok(self.follow(LogPosition { origin, lsn: slot.confirmed }, None, tables, None)?)
             }
             // A slot that does not fit would give the new history an old name.
             _ => {

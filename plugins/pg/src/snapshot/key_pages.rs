@@ -6,21 +6,40 @@ use crate::error::{Error, Result};
 use crate::protocol::session::{CALL_LIMIT, Mode, Session};
 use crate::settings::Settings;
 use crate::snapshot::range_scan::{KeyRange, RangeScan};
-use crate::snapshot::split::split;
+use crate::snapshot::split::{estimates, split};
 use flusso_plugin as contract;
 use flusso_plugin::{Cursor, Division, Page, Range, Snapshot, TableInterest, TableNumber};
+use std::collections::HashMap;
 
 /// A snapshot, opened.
 pub struct PgSnapshot {
     session: Session,
     interest: Vec<TableInterest>,
     scan: Option<(KeyColumns, RangeScan)>,
+    ahead: LookAhead,
 }
+
+/// Tables that will be divided next, looked up before they are asked for: twice as many each time, so that dividing one table
+/// looks at one, and dividing thousands is a handful of queries. What is used is forgotten.
+#[derive(Default)]
+struct LookAhead {
+    /// With an estimate of the rows.
+    tables: HashMap<u32, (Table, f64)>,
+    count: usize,
+}
+
+/// Most tables that are looked up ahead.
+const MOST_AHEAD: usize = 512;
 
 impl PgSnapshot {
     /// Connects.
     pub fn start(settings: &Settings, interest: Vec<TableInterest>) -> Result<Self> {
-        Ok(Self { session: Session::open(&settings.connection, Mode::Sql)?, interest, scan: None })
+        Ok(Self {
+            session: Session::open(&settings.connection, Mode::Sql)?,
+            interest,
+            scan: None,
+            ahead: LookAhead::default(),
+        })
     }
 
     fn table(&mut self, number: u32) -> Result<Table> {
@@ -34,6 +53,38 @@ impl PgSnapshot {
         table.key.clone_from(&interest.key);
         Ok(table)
     }
+
+    /// A table to be divided, and about how many rows it has.
+    fn undivided(&mut self, number: u32) -> Result<(Table, f64)> {
+        if let Some(found) = self.ahead.tables.remove(&number) {
+            return Ok(found);
+        }
+        self.ahead.count = (self.ahead.count * 2).clamp(1, MOST_AHEAD);
+        let first = usize::try_from(number).unwrap_or(usize::MAX);
+        let numbered: Vec<(u32, &TableInterest)> =
+            (number..).zip(self.interest.iter().skip(first).take(self.ahead.count)).collect();
+        let names: Vec<_> =
+            numbered.iter().map(|(_, one)| (one.table.schema.as_str(), one.table.name.as_str())).collect();
+        let tables = table::named(&mut self.session, &names)?;
+        let rows = estimates(&mut self.session, &tables)?;
+        let found: HashMap<_, _> = tables
+            .into_iter()
+            .zip(rows)
+            .map(|(table, rows)| ((table.schema.clone(), table.name.clone()), (table, rows)))
+            .collect();
+        for (number, one) in numbered {
+            if let Some((table, rows)) = found.get(&(one.table.schema.clone(), one.table.name.clone())) {
+                let mut table = table.clone();
+                table.key.clone_from(&one.key);
+                self.ahead.tables.insert(number, (table, *rows));
+            }
+        }
+        match self.ahead.tables.remove(&number) {
+            Some(found) => Ok(found),
+            // It is not there, and the error says so.
+            None => self.table(number).map(|table| (table, 0.0)),
+        }
+    }
 }
 
 impl Snapshot for PgSnapshot {
@@ -43,12 +94,13 @@ impl Snapshot for PgSnapshot {
 
     fn split(&mut self, number: TableNumber, parts: u32) -> contract::Result<Division> {
         self.session.within(CALL_LIMIT);
-        let table = self.table(number)?;
+        let (table, rows) = self.undivided(number)?;
         let plan = KeyColumns::keys(&table)?;
-        let (ranges, rows) = split(&mut self.session, &table, &plan, usize::try_from(parts).unwrap_or(1))?;
+        let ranges = split(&mut self.session, &table, &plan, rows, usize::try_from(parts).unwrap_or(1))?;
         Ok(Division {
             ranges: ranges.iter().map(KeyRange::to_bytes).collect(),
-            estimated_rows: Some(rows),
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate, clamped")]
+            estimated_rows: Some(rows.max(0.0) as u64),
             extra: None,
         })
     }

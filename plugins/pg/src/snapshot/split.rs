@@ -6,13 +6,19 @@ use crate::error::{Error, Result};
 use crate::protocol::session::Session;
 use crate::protocol::sql;
 use crate::snapshot::range_scan::KeyRange;
+use std::collections::HashMap;
 
 /// Below so many rows a table is one range.
 const SMALL: f64 = 20_000.0;
 
-/// At most `parts` ranges, and about how many rows there are.
-pub fn split(session: &mut Session, table: &Table, plan: &KeyColumns, parts: usize) -> Result<(Vec<KeyRange>, u64)> {
-    let rows = estimate(session, table)?;
+/// At most `parts` ranges of a table of about so many rows.
+pub fn split(
+    session: &mut Session,
+    table: &Table,
+    plan: &KeyColumns,
+    rows: f64,
+    parts: usize,
+) -> Result<Vec<KeyRange>> {
     let bounds = if parts < 2 || rows < SMALL { Vec::new() } else { bounds(session, table, plan, parts, rows)? };
     let mut ranges = Vec::new();
     let mut low = None;
@@ -21,21 +27,27 @@ pub fn split(session: &mut Session, table: &Table, plan: &KeyColumns, parts: usi
         low = Some(bound);
     }
     ranges.push(KeyRange { low, high: None });
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate, clamped")]
-    Ok((ranges, rows.max(0.0) as u64))
+    Ok(ranges)
 }
 
-/// The planner's row count, scaled to the table's present size.
-fn estimate(session: &mut Session, table: &Table) -> Result<f64> {
-    let answer = session.one(&format!(
-        "SELECT coalesce(sum(CASE WHEN c.reltuples >= 0 AND c.relpages > 0
+/// The planner's row counts, each scaled to its table's present size; of a partitioned table, of all that is below it.
+pub fn estimates(session: &mut Session, tables: &[Table]) -> Result<Vec<f64>> {
+    let oids = tables.iter().map(|table| table.oid.to_string());
+    let rows = session.simple(&format!(
+        "SELECT root.oid, coalesce(sum(CASE WHEN c.reltuples >= 0 AND c.relpages > 0
              THEN c.reltuples / c.relpages * (pg_catalog.pg_relation_size(c.oid) / 8192.0)
              ELSE pg_catalog.pg_relation_size(c.oid) / 100.0 END), 0)::float8
-         FROM pg_catalog.pg_class c
-         WHERE c.relkind = 'r' AND (c.oid = {0} OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree({0})))",
-        table.oid
+         FROM pg_catalog.unnest({}::oid[]) root(oid)
+         CROSS JOIN LATERAL (SELECT root.oid UNION SELECT relid FROM pg_catalog.pg_partition_tree(root.oid)) below(oid)
+         JOIN pg_catalog.pg_class c ON c.oid = below.oid WHERE c.relkind = 'r' GROUP BY root.oid",
+        sql::text(&sql::array(oids))
     ))?;
-    Ok(answer.and_then(|text| text.parse().ok()).unwrap_or(0.0))
+    let estimate = |row: &Vec<Option<String>>| match row.as_slice() {
+        [Some(oid), Some(rows)] => Some((oid.parse::<u32>().ok()?, rows.parse::<f64>().ok()?)),
+        _ => None,
+    };
+    let found: HashMap<u32, f64> = rows.iter().filter_map(estimate).collect();
+    Ok(tables.iter().map(|table| found.get(&table.oid).copied().unwrap_or(0.0)).collect())
 }
 
 fn bounds(session: &mut Session, table: &Table, plan: &KeyColumns, parts: usize, rows: f64) -> Result<Vec<String>> {

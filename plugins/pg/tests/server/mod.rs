@@ -12,11 +12,14 @@
 pub mod links;
 pub mod own;
 
+use flusso_pg::catalog::shape_store::{ShapeStore, StoredShape, StoredShapes};
 use flusso_pg::protocol::session::{Mode, Session};
 use flusso_pg::replication::source::PgSource;
 use flusso_pg::settings::{Connection, Settings};
 use flusso_plugin::Source as _;
 use flusso_plugin::{Change, Event, PollRequest, Preparation, TableInterest, TableName, Value};
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 pub struct Database {
@@ -85,6 +88,26 @@ impl Drop for Database {
             }
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+}
+
+/// What a host remembers of tables from one source to the next.
+#[derive(Default, Clone)]
+pub struct Kept(Rc<RefCell<StoredShapes>>);
+
+impl ShapeStore for Kept {
+    fn load(&mut self) -> flusso_pg::error::Result<StoredShapes> {
+        Ok(self.0.borrow().clone())
+    }
+
+    fn store(&mut self, changes: Vec<(String, Option<StoredShape>)>) -> flusso_pg::error::Result<()> {
+        for (name, remembered) in changes {
+            match remembered {
+                Some(remembered) => drop(self.0.borrow_mut().insert(name, remembered)),
+                None => drop(self.0.borrow_mut().remove(&name)),
+            }
+        }
+        Ok(())
     }
 }
 

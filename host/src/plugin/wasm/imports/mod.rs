@@ -11,6 +11,7 @@ mod secrets;
 mod state;
 mod stream;
 mod tls;
+mod tracked_reader;
 
 use wasmtime::component::{HasSelf, Linker};
 

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::plugin::wasm::bindings::flusso::connector::reader::{self, Relation};
-use crate::plugin::wasm::bindings::flusso::connector::types::{ConfigurationError, Error, TableName, Value};
+use crate::plugin::wasm::bindings::flusso::connector::reader;
+use crate::plugin::wasm::bindings::flusso::connector::types::{ConfigurationError, Error, Relation, TableName, Value};
 use crate::plugin::wasm::context::Context;
 use crate::plugin::wasm::row_reader::RowReader;
 
 type Answer<T> = wasmtime::Result<Result<T, Error>>;
 
 impl Context {
-    fn row_reader(&self) -> Result<Arc<dyn RowReader>, Error> {
+    pub(super) fn row_reader(&self) -> Result<Arc<dyn RowReader>, Error> {
         self.reader.clone().ok_or_else(|| {
             Error::Configuration(ConfigurationError {
                 setting: String::new(),

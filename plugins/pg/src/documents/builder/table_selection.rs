@@ -1,37 +1,57 @@
 //! Which tables become indexes, and the reason that is logged for each that cannot.
 
 use crate::catalog::table::{self, Table};
+use crate::documents::builder::index_names::index_names;
 use crate::error::{Error, Result};
+use crate::name_list::{NAMED, shortened};
 use crate::protocol::session::Session;
 use flusso_plugin::log;
 
 /// No index was asked for: every table that can be followed, under its own name (`schema.table` outside `public`).
 pub(super) fn every_table(session: &mut Session) -> Result<Vec<(String, Table)>> {
-    let mut found = Vec::new();
-    for table in table::all(session)? {
+    let (mut found, mut skipped) = (Vec::new(), Vec::new());
+    let tables = table::all(session)?;
+    for (name, table) in index_names(&tables).into_iter().zip(tables) {
         if !table.readable {
             log::debug("a table is skipped: this role may not read it", &[("table", &table.label())]);
         } else if let Some(reason) = table.obstacle() {
-            log::warn(&format!("the table {} is skipped: {reason}", table.label()), &[("table", &table.label())]);
+            skipped.push((table.label(), reason));
         } else {
-            found.push((index_name(&table), table));
+            found.push((name, table));
         }
     }
+    report(&skipped);
     Ok(found)
 }
 
-fn index_name(table: &Table) -> String {
-    if table.schema == "public" { table.name.clone() } else { table.label() }
+/// A line a table that cannot be followed, or one for many.
+fn report(skipped: &[(String, String)]) {
+    if skipped.len() > NAMED {
+        let (count, names) =
+            (skipped.len(), shortened(skipped.iter().map(|(name, reason)| format!("{name} ({reason})"))));
+        log::warn(&format!("{count} tables are skipped: {names}; `flusso-host check` says why each is"), &[]);
+        return;
+    }
+    for (name, reason) in skipped {
+        log::warn(&format!("the table {name} is skipped: {reason}"), &[("table", name)]);
+    }
 }
 
 /// An index without a schema is the table of its name.
 pub(super) fn named(session: &mut Session, index: &str) -> Result<Table> {
     let wrong = |message: String| Error::configuration(&format!("index.{index}"), message);
     let (schema, name) = index.split_once('.').unwrap_or(("public", index));
-    if let Some(other) = table::other_relation(session, schema, name)? {
-        return Err(wrong(other));
+    let mut found = table::find(session, schema, name)?;
+    if found.is_none() {
+        if let Some(other) = table::other_relation(session, schema, name)? {
+            return Err(wrong(other));
+        }
+        // A schema or a table with a dot in its name.
+        let tables = table::all(session)?;
+        let place = index_names(&tables).iter().position(|name| name == index);
+        found = place.and_then(|place| tables.into_iter().nth(place));
     }
-    let table = table::find(session, schema, name)?
+    let table = found
         .ok_or_else(|| wrong(format!("there is no table {schema}.{name} in this database; name an index as its table, `schema.table` outside public, or give it a schema")))?;
     match table.obstacle() {
         Some(reason) => Err(wrong(format!("the table {} cannot be followed: {reason}", table.label()))),

@@ -3,8 +3,9 @@
 //! confirmed that event, so that a crash in between repeats it.
 
 use crate::catalog::fingerprint::Fingerprint;
-use crate::catalog::shape_store::{ShapeStore, StoredShape, label};
+use crate::catalog::shape_store::{ShapeStore, StoredShape, StoredShapes, label};
 use crate::error::{Error, Result};
+use crate::name_list::{NAMED, shortened};
 use crate::protocol::session::Session;
 use crate::replication::capture::{Capture, flush_log};
 use crate::replication::position::{LogPosition, Lsn};
@@ -110,8 +111,7 @@ impl Capture {
     }
 
     /// Compares the tables with what is remembered of them.
-    pub fn compare_with_memory(&mut self, session: &mut Session) -> Result<()> {
-        let mut known = self.watch.memory.load()?;
+    pub fn compare_with_memory(&mut self, session: &mut Session, mut known: StoredShapes) -> Result<()> {
         let (mut quiet, mut changed) = (Vec::new(), Vec::new());
         for followed in &self.followed {
             let (name, fingerprint) = (label(&followed.interest), followed.fingerprint.clone());
@@ -139,7 +139,7 @@ impl Capture {
         self.watch.looked = Instant::now();
         let interest = self.followed.iter().map(|followed| &followed.interest);
         let fingerprints = Fingerprint::all(session, &self.watch.publication, interest)?;
-        let (mut quiet, mut changed, mut broken) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut quiet, mut changed, mut broken, mut altered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (followed, now) in self.followed.iter_mut().zip(fingerprints) {
             let name = label(&followed.interest);
             let now = now.ok_or_else(|| table_gone(&name))?;
@@ -152,13 +152,18 @@ impl Capture {
                 broken.push((name, Some(StoredShape { fingerprint, stale: Some(why) })));
                 continue;
             }
-            followed.refresh(session)?;
+            followed.fingerprint = now;
+            altered.push((followed, name, why));
+        }
+        let mut tables: Vec<&mut FollowedTable> = altered.iter_mut().map(|(followed, ..)| &mut **followed).collect();
+        FollowedTable::refresh_all(session, &mut tables)?;
+        for (followed, name, why) in altered {
             if let Some(reason) = followed.obstacle() {
                 return Err(Error::Fatal(format!(
                     "the table {name} cannot be followed any more: {reason}; then start again"
                 )));
             }
-            followed.fingerprint = now.clone();
+            let now = followed.fingerprint.clone();
             if !why.is_empty() {
                 changed.push((followed.number, name, now, why));
             } else if !self.watch.noted.iter().any(|noted| noted.name == name) {
@@ -182,11 +187,19 @@ impl Capture {
         if changed.is_empty() {
             return Ok(());
         }
+        let told = |(_, name, _, detail): &(u32, String, Fingerprint, String)| format!("{name} ({detail})");
+        if changed.len() > NAMED {
+            let (count, names) = (changed.len(), shortened(changed.iter().map(told)));
+            log::warn(&format!("{count} tables changed, {names}: what reads them is built anew"), &[]);
+        }
+        let each = changed.len() <= NAMED;
         for (table, name, fingerprint, detail) in changed {
-            log::warn(
-                &format!("the table {name} changed ({detail}): what reads it is built anew"),
-                &[("table", &name)],
-            );
+            if each {
+                log::warn(
+                    &format!("the table {name} changed ({detail}): what reads it is built anew"),
+                    &[("table", &name)],
+                );
+            }
             self.watch.noted.push(Noted { table, name, fingerprint, way: Way::Queued });
             self.push(Event::TableChanged(TableChanged { table, detail, extra: None }), 128);
         }
@@ -196,15 +209,15 @@ impl Capture {
 }
 
 /// Before anything is mended: what changed since it was remembered is marked, because what is mended does not show any more.
-pub fn mark_stale(memory: &mut dyn ShapeStore, followed: &[FollowedTable]) -> Result<()> {
-    let mut known = memory.load()?;
+pub fn mark_stale(memory: &mut dyn ShapeStore, known: &mut StoredShapes, followed: &[FollowedTable]) -> Result<()> {
     let mut stale = Vec::new();
     for followed in followed {
         let name = label(&followed.interest);
-        let Some(before) = known.remove(&name).filter(|before| before.stale.is_none()) else { continue };
+        let Some(before) = known.get_mut(&name).filter(|before| before.stale.is_none()) else { continue };
         let why = followed.fingerprint.since(&before.fingerprint, &followed.interest);
         if !why.is_empty() {
-            stale.push((name, Some(StoredShape { stale: Some(why.join(", ")), ..before })));
+            before.stale = Some(why.join(", "));
+            stale.push((name, Some(before.clone())));
         }
     }
     if stale.is_empty() { Ok(()) } else { memory.store(stale) }

@@ -1,0 +1,165 @@
+//! The lookups of tracked builders, in the same table: which documents looked for which values, and for each document its
+//! lookups. A lookup is two records without a link:
+//!
+//! ```text
+//! relation  values  document     found by the values of a row that changed
+//! index     document  relation  values     found when the document is built again
+//! ```
+//!
+//! A lookup is recorded before it is made; one whose values were resolved since the view of its build began is refused, and the
+//! document is built again in a new view. What a build no longer looks for is removed with the confirmation of a later batch.
+
+use super::encoding;
+use super::link_buffer::LinkBuffer;
+use super::{Memory, Table, store};
+use crate::limits;
+use crate::plugin::state::StateError;
+
+/// A relation or an index, by its number in this state folder.
+pub(in crate::plugin) type RelationNumber = u16;
+
+/// What one document looks for: a relation, and values encoded so that none is the beginning of another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in crate::plugin) struct Lookup {
+    /// The table and the columns by which it goes.
+    pub(in crate::plugin) relation: RelationNumber,
+    /// The values of these columns.
+    pub(in crate::plugin) values: Vec<u8>,
+}
+
+/// A document: the number of its index, and its key, encoded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in crate::plugin) struct DocumentKey {
+    /// The number under which the index's documents are recorded.
+    pub(in crate::plugin) index: RelationNumber,
+    /// The key, encoded so that none is the beginning of another.
+    pub(in crate::plugin) key: Vec<u8>,
+}
+
+/// Some of the documents that looked for something.
+#[derive(Debug, Default)]
+pub(in crate::plugin) struct Found {
+    /// The documents, in an order that stays.
+    pub(in crate::plugin) documents: Vec<DocumentKey>,
+    /// Where the next ones begin; none: these are all.
+    pub(in crate::plugin) more: Option<DocumentKey>,
+}
+
+impl Lookup {
+    /// Under which its documents stand.
+    fn prefix(&self) -> Vec<u8> {
+        encoding::row_key(self.relation, &self.values)
+    }
+}
+
+impl DocumentKey {
+    /// Under which its lookups stand.
+    fn prefix(&self) -> Vec<u8> {
+        encoding::row_key(self.index, &self.key)
+    }
+}
+
+/// The two records of a lookup.
+fn records(lookup: &Lookup, document: &DocumentKey) -> [Vec<u8>; 2] {
+    let join = |mut first: Vec<u8>, second: Vec<u8>| {
+        first.extend_from_slice(&second);
+        first
+    };
+    [join(lookup.prefix(), document.prefix()), join(document.prefix(), lookup.prefix())]
+}
+
+/// The number and the bytes that stand behind a prefix.
+fn behind(row: &[u8], prefix: usize) -> Option<(RelationNumber, Vec<u8>)> {
+    let (number, bytes) = row.get(prefix..)?.split_first_chunk()?;
+    Some((u16::from_be_bytes(*number), bytes.to_vec()))
+}
+
+impl Table {
+    /// The number of a relation or an index by its name; stays as long as it is recorded.
+    pub(in crate::plugin) fn number(&self, name: &str) -> Result<RelationNumber, StateError> {
+        self.lock().relations.number(name)
+    }
+
+    /// Records lookups that are about to be made. Returns the places of those that came too late: their values were resolved since
+    /// the clock showed `since`, so their documents are to be built in a new view.
+    pub(in crate::plugin) fn add_lookups(
+        &self,
+        since: u64,
+        lookups: &[(Lookup, DocumentKey)],
+    ) -> Result<Vec<usize>, StateError> {
+        let mut memory = self.lock();
+        let (mut late, mut adding) = (Vec::new(), LinkBuffer::default());
+        for (place, (lookup, document)) in lookups.iter().enumerate() {
+            if memory.lookups.is_after(&lookup.prefix(), since) {
+                late.push(place);
+                continue;
+            }
+            for record in records(lookup, document) {
+                memory.removals.cancel(&record, &[]);
+                adding.push((&record, &[]));
+            }
+        }
+        self.add_sorted(&mut memory, adding)?;
+        Ok(late)
+    }
+
+    /// Documents that looked for something, at most `max`, from one on. From now on a build that began before is too late to
+    /// record the same lookup.
+    pub(in crate::plugin) fn documents(
+        &self,
+        lookup: &Lookup,
+        from: Option<&DocumentKey>,
+        max: usize,
+    ) -> Result<Found, StateError> {
+        let mut memory = self.lock();
+        let prefix = lookup.prefix();
+        if from.is_none() {
+            let now = self.tick();
+            memory.lookups.record(&prefix, now);
+        }
+        let start = from.map_or_else(|| prefix.clone(), |from| [prefix.clone(), from.prefix()].concat());
+        let mut rows = self.scan(&memory, &prefix, &start, max.saturating_add(1))?;
+        let document = |row: &Vec<u8>| behind(row, prefix.len()).map(|(index, key)| DocumentKey { index, key });
+        let more = if rows.len() > max { rows.pop().as_ref().and_then(document) } else { None };
+        Ok(Found { documents: rows.iter().filter_map(document).collect(), more })
+    }
+
+    /// A build of a document has ended that began when the clock showed `since` and looked for these and nothing else: other
+    /// lookups of the document go with the confirmation of a later batch. Unless a build that began later has ended already:
+    /// the sinks have what that one made.
+    pub(in crate::plugin) fn replace_lookups(
+        &self,
+        since: u64,
+        built: &[(DocumentKey, Vec<Lookup>)],
+    ) -> Result<(), StateError> {
+        let mut memory = self.lock();
+        for (document, made) in built {
+            let prefix = document.prefix();
+            if memory.builds.is_after(&prefix, since) {
+                continue;
+            }
+            memory.builds.record(&prefix, since);
+            for row in self.scan(&memory, &prefix, &prefix, limits::state::LOOKUPS_OF_DOCUMENT)? {
+                let Some((relation, values)) = behind(&row, prefix.len()) else { continue };
+                let lookup = Lookup { relation, values };
+                if !made.contains(&lookup) {
+                    records(&lookup, document).iter().for_each(|record| memory.removals.add_to_next(record, &[]));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows that begin with a prefix, from one on, in order: at most `max`. Each is longer than the prefix.
+    fn scan(&self, memory: &Memory, prefix: &[u8], start: &[u8], max: usize) -> Result<Vec<Vec<u8>>, StateError> {
+        let mut rows = store::scan(&self.database, prefix, start, max)?;
+        let unwritten = memory.memtable.scan(prefix, start, max);
+        if !unwritten.is_empty() {
+            rows.extend(unwritten);
+            rows.sort_unstable_by(|a, b| encoding::record_key(a).cmp(&encoding::record_key(b)));
+            rows.dedup();
+            rows.truncate(max);
+        }
+        Ok(rows)
+    }
+}

@@ -1,0 +1,232 @@
+//! Tracked builders: a builder that only builds (`tests/guests/tracked`), over a real database. The host finds by its reads which
+//! documents a change touches, so its documents are those that SQL gives, whatever happens on the way.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails says where")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use flusso_tests::{Host, Line, Postgres, given};
+use serde_json::Value;
+
+/// The built guest.
+fn guest() -> String {
+    static BUILT: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    let (_, path) = BUILT.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tracked.wasm");
+        // With the real environment: cargo and rustup find their folders by it.
+        let built = Command::new(given("FLUSSO_TEST_HOST"))
+            .args(["plugin", "build", concat!(env!("CARGO_MANIFEST_DIR"), "/guests/tracked"), "-o"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        (folder, path)
+    });
+    path.display().to_string()
+}
+
+const SHOP: &str = "
+    CREATE TABLE users (id bigint PRIMARY KEY, name text, email text);
+    CREATE TABLE products (id bigint PRIMARY KEY, title text, stock int);
+    CREATE TABLE orders (id bigint PRIMARY KEY, user_id bigint, status text);
+    CREATE TABLE order_items (id bigint PRIMARY KEY, order_id bigint, product_id bigint, quantity int, price numeric(10,2));
+    CREATE TABLE categories (id bigint PRIMARY KEY, parent_id bigint, name text);
+    CREATE TABLE addresses (id bigint PRIMARY KEY, user_id bigint, city text);
+    INSERT INTO users SELECT i, 'user '||i, 'x' FROM generate_series(1,40) i;
+    INSERT INTO products SELECT i, 'product '||i, i FROM generate_series(1,30) i;
+    INSERT INTO orders SELECT i, 1+i%40, CASE WHEN i%9=0 THEN 'void' ELSE 'open' END FROM generate_series(1,200) i;
+    INSERT INTO order_items SELECT i, 1+i%200, 1+i%30, i%5, i*0.5 FROM generate_series(1,600) i;
+    INSERT INTO categories SELECT i, CASE WHEN i>5 THEN i/3 END, 'category '||i FROM generate_series(1,80) i;";
+
+/// The documents as SQL makes them.
+fn wanted(database: &Postgres) -> BTreeMap<(String, String), Value> {
+    let orders = "SELECT json_build_object('id', o.id, 'status', o.status, 'user', (SELECT u.name FROM users u WHERE u.id = o.user_id),
+        'items', (SELECT coalesce(json_agg(json_build_object('quantity', i.quantity, 'price', trim_scale(i.price)::text,
+            'title', (SELECT p.title FROM products p WHERE p.id = i.product_id)) ORDER BY i.id), '[]')
+            FROM order_items i WHERE i.order_id = o.id)) FROM orders o WHERE o.status IS DISTINCT FROM 'void'";
+    let categories = "WITH RECURSIVE up(id, above, path) AS (
+        SELECT id, parent_id, ARRAY[name] FROM categories
+        UNION ALL SELECT up.id, c.parent_id, c.name || up.path FROM up JOIN categories c ON c.id = up.above)
+        SELECT json_build_object('id', up.id, 'path', up.path) FROM up
+        WHERE up.above IS NULL OR NOT EXISTS (SELECT FROM categories c WHERE c.id = up.above)";
+    let mut wanted = BTreeMap::new();
+    for (index, sql) in [("orders", orders), ("categories", categories)] {
+        for row in database.sql(sql).lines() {
+            let row: Value = serde_json::from_str(row).unwrap();
+            let id = row["id"].to_string();
+            wanted.insert((index.to_owned(), id), row);
+        }
+    }
+    wanted
+}
+
+/// What a reader of the lines has.
+fn take(lines: Vec<Line>, found: &mut BTreeMap<(String, String), Value>) {
+    for line in lines {
+        match line.op.as_str() {
+            "clear" => found.retain(|(index, _), _| *index != line.index),
+            "delete" => drop(found.remove(&(line.index, line.id))),
+            _ => drop(found.insert((line.index, line.id), line.document)),
+        }
+    }
+}
+
+/// Statements that move, change, add and remove rows of every table, from a small generator.
+fn workload(rounds: u64, seed: u64) -> String {
+    let mut state = seed | 1;
+    let mut below = |end: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % end
+    };
+    let mut sql = String::new();
+    for number in 0..rounds {
+        let new = 10_000 + number;
+        let (order, item, user, product, category) =
+            (1 + below(220), 1 + below(650), 1 + below(45), 1 + below(33), 6 + below(90));
+        sql.push_str(&match below(16) {
+            0 => format!("UPDATE users SET name = 'name {number}' WHERE id = {user};"),
+            1 => format!("DELETE FROM users WHERE id = {user};"),
+            2 => format!("INSERT INTO users VALUES ({user}, 'again {number}') ON CONFLICT DO NOTHING;"),
+            3 => format!("UPDATE products SET title = 'title {number}' WHERE id = {product};"),
+            4 => format!("UPDATE orders SET user_id = {user} WHERE id = {order};"),
+            5 => format!(
+                "UPDATE orders SET status = CASE status WHEN 'void' THEN 'open' ELSE 'void' END WHERE id = {order};"
+            ),
+            6 => format!("DELETE FROM orders WHERE id = {order};"),
+            7 => format!("INSERT INTO orders VALUES ({order}, {user}, 'new') ON CONFLICT DO NOTHING;"),
+            8 => format!("UPDATE order_items SET order_id = {order} WHERE id = {item};"),
+            9 => format!("UPDATE order_items SET product_id = {product}, quantity = {number} WHERE id = {item};"),
+            10 => format!("DELETE FROM order_items WHERE id = {item};"),
+            11 => format!("INSERT INTO order_items VALUES ({new}, {order}, {product}, 1, 2.50);"),
+            12 => format!("UPDATE order_items SET id = {} WHERE id = {item};", 100_000 + number),
+            // Always below their own number, so that nothing goes in a circle.
+            13 => format!("UPDATE categories SET parent_id = {} WHERE id = {category};", 1 + below(category - 1)),
+            14 => format!("UPDATE categories SET name = 'name {number}' WHERE id = {category};"),
+            _ => format!("UPDATE orders SET id = {} WHERE id = {order};", 1_000_000 + number),
+        });
+        if number % 400 == 399 {
+            sql.push_str("TRUNCATE order_items; INSERT INTO order_items SELECT i, 1+i%200, 1+i%30, i%5, i*0.5 FROM generate_series(1,600) i;");
+        }
+        if number % 5 == 0 {
+            // So slow that the stream outlasts the kills.
+            sql.push_str("SELECT pg_sleep(0.004);");
+        }
+        sql.push('\n');
+    }
+    sql
+}
+
+/// The shop, its tables with this replica identity.
+fn shop(identity: &str) -> Postgres {
+    let database = Postgres::with(SHOP);
+    for table in ["users", "products", "orders", "order_items", "categories"] {
+        database.sql(&format!("ALTER TABLE {table} REPLICA IDENTITY {identity}"));
+    }
+    database
+}
+
+/// Seeds, follows a random stream under kill -9, and compares with SQL.
+fn converges(identity: &str, seed: u64) {
+    let database = shop(identity);
+    let host = Host::on(&database.url());
+    let guest = guest();
+    let words = ["--plugin", "pg", "--plugin", guest.as_str()];
+    let mut found = BTreeMap::new();
+    let writer = database.sql_in_background(&workload(3_000, seed));
+    let mut kills = 0;
+    while !writer.is_finished() {
+        let running = host.start(&words);
+        std::thread::sleep(Duration::from_millis(300 + 137 * (kills % 5)));
+        let ended = running.kill();
+        assert!(ended.code.is_none(), "the host ended by itself: {}", ended.log);
+        take(ended.documents(), &mut found);
+        kills += 1;
+    }
+    writer.join().unwrap();
+    take(host.documents(&[&words[..], &["--once"]].concat()), &mut found);
+    assert!(kills >= 3, "{kills} kills: the stream was over too soon");
+    let wanted = wanted(&database);
+    println!("{kills} kills, {} documents, seed {seed}", wanted.len());
+    for (id, document) in &wanted {
+        assert_eq!(found.get(id), Some(document), "{id:?}, seed {seed}");
+    }
+    let more: Vec<_> = found.keys().filter(|id| !wanted.contains_key(id)).collect();
+    assert!(more.is_empty(), "{more:?} are gone, seed {seed}");
+}
+
+#[test]
+fn documents_are_those_of_sql_where_old_values_are_told() {
+    converges("FULL", 0x5eed_0001);
+}
+
+#[test]
+fn documents_are_those_of_sql_where_old_values_are_not_told() {
+    converges("DEFAULT", 0x5eed_0002);
+}
+
+#[test]
+fn a_change_wakes_the_documents_that_read_the_row_and_no_others() {
+    // Without the values of before, the source cannot tell that an update changed nothing that is read.
+    let database = shop("FULL");
+    let host = Host::on(&database.url());
+    let guest = guest();
+    let words = ["--plugin", "pg", "--plugin", guest.as_str(), "--once"];
+    host.documents(&words);
+    let touched = |sql: &str| {
+        database.sql(sql);
+        let mut ids: Vec<String> =
+            host.documents(&words).into_iter().map(|line| format!("{} {}", line.index, line.id)).collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(
+        touched("UPDATE users SET name = 'new' WHERE id = 3"),
+        ["orders 122", "orders 162", "orders 2", "orders 42", "orders 82"]
+    );
+    assert_eq!(touched("UPDATE order_items SET order_id = 7 WHERE id = 5"), ["orders 6", "orders 7"]);
+    assert_eq!(touched("DELETE FROM order_items WHERE id = 5"), ["orders 7"]);
+    // A column that no build reads, and a table that no build looks up.
+    assert_eq!(
+        touched(
+            "UPDATE users SET email = 'y'; UPDATE products SET stock = 0; INSERT INTO addresses VALUES (1, 1, 'z')"
+        ),
+        [""; 0]
+    );
+    // The path of a category depends on every category above it.
+    assert_eq!(
+        touched("UPDATE categories SET name = 'top' WHERE id = 26"),
+        ["categories 26", "categories 78", "categories 79", "categories 80"]
+    );
+}
+
+#[test]
+fn what_a_build_may_not_do_is_an_error_that_names_it() {
+    let database = Postgres::with(SHOP);
+    let host = Host::on(&database.url());
+    let guest = guest();
+    for (how, words) in [
+        ("unknown-table", vec!["tracked", "public.userz", "orders"]),
+        ("unknown-column", vec!["tracked", "\"nam\"", "public.users", "orders", "id, name, email"]),
+        ("undeclared-table", vec!["tracked", "public.addresses", "orders", "declare"]),
+        ("undeclared-column", vec!["tracked", "\"email\"", "public.users", "orders", "declare"]),
+        ("undeclared-lookup", vec!["tracked", "by name", "public.users", "orders", "declare"]),
+        ("other-document", vec!["tracked", "document 1000000", "orders"]),
+        ("hidden", vec!["tracked", "public.addresses", "orders", "declare"]),
+        ("fewer", vec!["tracked", "outcomes for"]),
+    ] {
+        let plugin = format!("{guest},how={how}");
+        let ended = host.run(&["--plugin", "pg", "--plugin", &plugin, "--once"]);
+        assert!(ended.code.is_some_and(|code| code != 0), "{how}: {}", ended.log);
+        for word in words {
+            assert!(ended.log.contains(word), "{how}: {word:?} is missing in {}", ended.log);
+        }
+        assert!(ended.documents().iter().all(|line| line.index != "orders"), "{how}: a document was written");
+    }
+}
