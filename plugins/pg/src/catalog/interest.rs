@@ -31,7 +31,7 @@ impl Misfit {
 
 /// A table that is not there, with the name that may have been meant.
 pub(crate) fn missing(session: &mut Session, schema: &str, name: &str) -> Result<Misfit> {
-    let label = format!("{schema}.{name}");
+    let label = crate::protocol::sql::label(schema, name);
     let there = table::labels(session)?;
     let hint = match nearest(&label, there.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),

@@ -116,7 +116,7 @@ impl Table {
 
     /// For a person.
     pub fn label(&self) -> String {
-        format!("{}.{}", self.schema, self.name)
+        sql::label(&self.schema, &self.name)
     }
 
     /// A column by name.
@@ -227,10 +227,18 @@ pub fn named(session: &mut Session, names: &[(&str, &str)]) -> Result<Vec<Table>
 /// Every table that could be read, as `schema.name`.
 pub fn labels(session: &mut Session) -> Result<Vec<String>> {
     let rows = session.simple(
-        "SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1",
+        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1, 2",
     )?;
-    Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+    Ok(rows.iter().filter_map(|row| row_label(row)).collect())
+}
+
+/// The label in a row of a schema and a table.
+pub(crate) fn row_label(row: &[Option<String>]) -> Option<String> {
+    match row {
+        [Some(schema), Some(name)] => Some(sql::label(schema, name)),
+        _ => None,
+    }
 }
 
 /// The keys of a table, each told by a primary key, a unique constraint or a unique index over columns that are never null.

@@ -38,6 +38,7 @@ codes! {
     SlotActive = "slot-active",
     SlotLost = "slot-lost",
     SlotAtRisk = "slot-at-risk",
+    PreparedTransaction = "prepared-transaction",
     Publication = "publication",
     PublicationMissing = "publication-missing",
     PublicationCoverage = "publication-coverage",
