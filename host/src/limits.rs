@@ -73,6 +73,8 @@ limits! {
         CALL_BYTES: usize = 16 << 20;
         /// How long one flush may take.
         FLUSH_DEADLINE: Duration = s(30);
+        /// How often a sink that nothing is written to is flushed, so that it notices what others did to it.
+        IDLE_FLUSH_INTERVAL: Duration = s(30);
         /// The first wait after a transient failure; it doubles with every failure.
         RETRY_FIRST: Duration = ms(100);
         /// The longest wait after a transient failure.

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::cluster_error::ClusterError;
 use crate::http::Response;
+use crate::names::Names;
 use crate::url::encode;
 
 /// An index as it is found.
@@ -16,7 +18,11 @@ use crate::url::encode;
 pub(crate) struct Found {
     /// Tells this index from any other that had or will have its name.
     pub(crate) token: String,
-    pub(crate) aliases: Vec<String>,
+    /// Its aliases, with the conditions that they were given (`filter`, `index_routing`, `is_write_index`).
+    pub(crate) aliases: BTreeMap<String, Value>,
+    /// Whether it was closed.
+    pub(crate) closed: bool,
+    pub(crate) shards: u32,
     /// Whether refreshing is off, as while seeding.
     pub(crate) sleeps: bool,
     /// When it was made, in milliseconds since 1970.
@@ -26,12 +32,15 @@ pub(crate) struct Found {
 }
 
 /// What an index was made for, as its mapping says.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Origin {
     pub(crate) index: String,
     pub(crate) hash: String,
     #[serde(default)]
     pub(crate) prefix: String,
+    /// How often its documents were found to be in the wrong shards. It counts as another index after each time.
+    #[serde(default)]
+    pub(crate) renewed: u64,
 }
 
 /// What is remembered of an index: one document of the meta index, under the alias with the mapping's hash.
@@ -109,6 +118,35 @@ pub(crate) fn check_pipeline(client: &mut Client, name: &str) -> Result<()> {
 
 /// The indexes whose names begin with `prefix`, by name.
 pub(crate) fn indexes(client: &mut Client, prefix: &str) -> Result<BTreeMap<String, Found>> {
+    look(client, &format!("{}*", encode(prefix)))
+}
+
+/// The longest list of names in one request: its first line may have 4 096 bytes.
+const MAX_LIST_BYTES: usize = 2_800;
+
+/// The generations of these, and every index that one of their aliases stands before, whoever put it there; also an index that
+/// has the plain name itself.
+pub(crate) fn owned(client: &mut Client, names: &[Names]) -> Result<BTreeMap<String, Found>> {
+    let list: Vec<String> = names.iter().map(expression).collect();
+    look(client, &list.join(","))
+}
+
+/// How many of these one request can ask for; one at least.
+pub(crate) fn names_in_one_request(names: &[Names]) -> usize {
+    let mut bytes = 0;
+    let fit = names.iter().take_while(|names| {
+        bytes += expression(names).len() + 1;
+        bytes <= MAX_LIST_BYTES
+    });
+    fit.count().max(1).min(names.len())
+}
+
+fn expression(names: &Names) -> String {
+    let (alias, index) = (encode(&names.alias), encode(&names.index));
+    format!("{alias}_*,{alias},{index}")
+}
+
+fn look(client: &mut Client, list: &str) -> Result<BTreeMap<String, Found>> {
     #[derive(Deserialize)]
     struct Entry {
         #[serde(default)]
@@ -118,10 +156,10 @@ pub(crate) fn indexes(client: &mut Client, prefix: &str) -> Result<BTreeMap<Stri
         #[serde(default)]
         mappings: Value,
     }
-    let keys = ["uuid", "history", "refresh_interval", "creation_date"];
+    let keys = ["uuid", "history", "refresh_interval", "creation_date", "number_of_shards", "verified_before_close"];
     let keys = keys.map(|key| format!("*.settings.index.{key}")).join(",");
     let fields = format!("*.aliases,*.mappings._meta.flusso,{keys}");
-    let target = format!("/{}*?expand_wildcards=open,closed&filter_path={fields}", encode(prefix));
+    let target = format!("/{list}?ignore_unavailable=true&expand_wildcards=open,closed&filter_path={fields}");
     let answer = client.ask("GET", &target, None)?;
     if answer.status == 404 {
         return Ok(BTreeMap::new());
@@ -132,12 +170,17 @@ pub(crate) fn indexes(client: &mut Client, prefix: &str) -> Result<BTreeMap<Stri
     let entries: BTreeMap<String, Entry> = read(client, &answer, "looking for indexes")?;
     let found = |Entry { aliases, settings, mappings }: Entry| {
         let text = |pointer| settings.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        // A backup that is restored over an index keeps its number, but gets another history.
-        let token = format!("{}.{}", text("/index/uuid"), text("/index/history/uuid"));
         let origin = mappings.pointer("/_meta/flusso").and_then(|origin| Origin::deserialize(origin).ok());
+        // A backup that is restored over an index keeps its number, but gets another history.
+        let mut token = format!("{}.{}", text("/index/uuid"), text("/index/history/uuid"));
+        if let Some(renewed) = origin.as_ref().map(|origin: &Origin| origin.renewed).filter(|renewed| *renewed > 0) {
+            token.push_str(&format!(".{renewed}"));
+        }
         Found {
             token,
-            aliases: aliases.into_keys().collect(),
+            aliases,
+            closed: text("/index/verified_before_close") == "true",
+            shards: text("/index/number_of_shards").parse().unwrap_or(1),
             sleeps: text("/index/refresh_interval") == "-1",
             made: text("/index/creation_date").parse().unwrap_or(0),
             origin,
@@ -198,7 +241,15 @@ pub(crate) fn remove(client: &mut Client, name: &str) -> Result<()> {
 /// Changes aliases, all at one moment.
 pub(crate) fn aliases(client: &mut Client, actions: &[Value]) -> Result<()> {
     let answer = client.ask("POST", "/_aliases", Some(&json!({ "actions": actions })))?;
-    if is_fine(&answer) { Ok(()) } else { Err(client.refused(&answer, "changing aliases")) }
+    if is_fine(&answer) {
+        return Ok(());
+    }
+    if String::from_utf8_lossy(&answer.body).contains("invalid_alias_name_exception") {
+        let cause = ClusterError::of(&answer).cause.text();
+        let message = format!("an index in the cluster has the name of an alias; rename or remove it there: {cause}");
+        return Err(Error::fatal(message));
+    }
+    Err(client.refused(&answer, "changing aliases"))
 }
 
 /// Changes an index's settings.
@@ -209,6 +260,15 @@ pub(crate) fn configure(client: &mut Client, name: &str, settings: &Value) -> Re
     } else {
         Err(client.refused(&answer, &format!("changing the settings of index {name}")))
     }
+}
+
+/// Makes an index count as another one from now on: its number in the cluster stays, its mark and its target do not hold for
+/// it any more.
+pub(crate) fn renew(client: &mut Client, name: &str, origin: &Origin) -> Result<()> {
+    let origin = Origin { renewed: origin.renewed + 1, ..origin.clone() };
+    let body = json!({ "_meta": { "flusso": origin } });
+    let answer = client.ask("PUT", &format!("/{}/_mapping", encode(name)), Some(&body))?;
+    if is_fine(&answer) { Ok(()) } else { Err(client.refused(&answer, &format!("changing index {name}"))) }
 }
 
 /// Makes everything that was written visible to searches.

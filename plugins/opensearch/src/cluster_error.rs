@@ -11,6 +11,19 @@ use crate::http::Response;
 /// The longest reason that is passed on, in characters.
 const MAX_REASON_CHARACTERS: usize = 400;
 
+/// Blocks that a person puts on an index, as the cluster names them, and the setting that lifts each.
+const BLOCKS: [(&str, &str); 4] = [
+    ("index write (api)", "index.blocks.write"),
+    ("index read-only (api)", "index.blocks.read_only"),
+    ("index read (api)", "index.blocks.read"),
+    ("index metadata (api)", "index.blocks.metadata"),
+];
+
+/// What is to be done about an index that is closed.
+pub(crate) fn closed(index: &str) -> String {
+    format!("index {index} is closed; open it with POST /{index}/_open")
+}
+
 /// The cluster's own words about an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
@@ -18,6 +31,8 @@ pub(crate) struct Cause {
     #[serde(rename = "type")]
     pub(crate) kind: String,
     pub(crate) reason: Option<String>,
+    /// The index that it is about, where the cluster says so apart from the reason.
+    pub(crate) index: Option<String>,
     pub(crate) caused_by: Option<Box<Cause>>,
 }
 
@@ -26,6 +41,8 @@ pub(crate) struct Cause {
 pub(crate) enum Remedy {
     /// Try again.
     Wait,
+    /// Try again once a person has opened the index, or lifted the block.
+    Lift,
     /// The index, or the name it is written under, is not there any more.
     Gone,
     /// Correct who we say we are, or what we may do.
@@ -38,6 +55,9 @@ impl Cause {
     /// The type, the reason, and the reasons behind it; without what the cluster quotes of a document, which is what stands
     /// behind a document that cannot be read.
     pub(crate) fn text(&self) -> String {
+        if let Some(text) = self.lift() {
+            return text;
+        }
         let quotes = self.kind.ends_with("parsing_exception");
         let mut text = self.kind.clone();
         let mut cause = Some(self);
@@ -51,6 +71,23 @@ impl Cause {
             cause = one.caused_by.as_deref().filter(|_| !quotes);
         }
         text.chars().map(|one| if one.is_control() { ' ' } else { one }).take(MAX_REASON_CHARACTERS).collect()
+    }
+
+    /// What a person has to lift before the index can be used, and how; none: it is something else.
+    fn lift(&self) -> Option<String> {
+        let reason = self.reason.as_deref().unwrap_or_default();
+        let named = || reason.split_once("index [")?.1.split_once(']').map(|(name, _)| name);
+        let index = self.index.as_deref().or_else(named)?;
+        match self.kind.as_str() {
+            "index_closed_exception" => Some(closed(index)),
+            "cluster_block_exception" => {
+                let (words, setting) = BLOCKS.iter().find(|(words, _)| reason.contains(words))?;
+                Some(format!(
+                    "index {index} is blocked ({words}); lift the block with PUT /{index}/_settings {{\"{setting}\": null}}"
+                ))
+            }
+            _ => None,
+        }
     }
 
     /// The reasons, the outermost first.
@@ -69,7 +106,12 @@ impl Cause {
 
     /// What can be done. A block (a full disk, a cluster that is being moved) is lifted one day, whatever its status.
     pub(crate) fn remedy(&self, status: u16) -> Remedy {
+        let no_write_index = |reason: &String| reason.starts_with("no write index is defined for alias");
         match (status, self.kind.as_str()) {
+            _ if self.lift().is_some() => Remedy::Lift,
+            (_, "index_closed_exception") => Remedy::Lift,
+            // Another client put a second index behind the alias, or took its index the right to be written to.
+            (400, "illegal_argument_exception") if self.reason.as_ref().is_some_and(no_write_index) => Remedy::Gone,
             (_, "cluster_block_exception" | "es_rejected_execution_exception" | "circuit_breaking_exception") => {
                 Remedy::Wait
             }
@@ -123,7 +165,7 @@ impl ClusterError {
     pub(crate) fn error(&self, doing: &str, setting: &str) -> Error {
         let text = format!("{doing}: the cluster answered {} {}", self.status, self.cause.text());
         match self.cause.remedy(self.status) {
-            Remedy::Wait => match self.retry_after {
+            Remedy::Wait | Remedy::Lift => match self.retry_after {
                 Some(wait) => Error::transient_after(text, u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
                 None => Error::transient(text),
             },
@@ -169,9 +211,40 @@ mod tests {
             (403, r#"{"error":{"type":"security_exception","reason":"no permissions"}}"#, "configuration"),
             (400, r#"{"error":{"type":"illegal_argument_exception","reason":"x"}}"#, "fatal"),
             (404, r#"{"error":{"type":"index_not_found_exception","reason":"no such index [a]"}}"#, "transient"),
+            (400, r#"{"error":{"type":"index_closed_exception","reason":"closed","index":"a"}}"#, "transient"),
+            (
+                400,
+                r#"{"error":{"type":"illegal_argument_exception","reason":"no write index is defined for alias [a]. The"}}"#,
+                "transient",
+            ),
         ] {
             assert_eq!(word(&error(status, body).error("writing", "password")), expected, "{status} {body}");
         }
+    }
+
+    #[test]
+    fn what_a_person_has_to_lift_is_named_with_the_request_that_does_it() {
+        let blocked = |block: &str| {
+            let body = format!(
+                r#"{{"error":{{"type":"cluster_block_exception","reason":"index [a] blocked by: [FORBIDDEN/8/{block}];"}}}}"#
+            );
+            let error = error(403, &body);
+            (error.cause.remedy(403), error.cause.text())
+        };
+        let (remedy, text) = blocked("index write (api)");
+        assert_eq!(remedy, Remedy::Lift);
+        assert!(
+            text.contains("index a is blocked") && text.contains("PUT /a/_settings {\"index.blocks.write\": null}"),
+            "{text}"
+        );
+        assert_eq!(blocked("index read-only (api)").0, Remedy::Lift);
+        // A full disk is the cluster's to end.
+        assert_eq!(
+            blocked("disk usage exceeded flood-stage watermark, index has read-only-allow-delete block").0,
+            Remedy::Wait
+        );
+        let closed = error(400, r#"{"error":{"type":"index_closed_exception","reason":"closed","index":"a"}}"#);
+        assert_eq!(closed.cause.text(), "index a is closed; open it with POST /a/_open");
     }
 
     #[test]

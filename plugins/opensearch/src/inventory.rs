@@ -25,7 +25,7 @@ struct One {
 
 impl One {
     fn has(&self, alias: &str) -> bool {
-        self.found.aliases.iter().any(|one| one == alias)
+        self.found.aliases.contains_key(alias)
     }
 
     fn serves(&self) -> bool {
@@ -147,7 +147,7 @@ mod tests {
 
     fn one(hash: &str, number: u64, aliases: &[&str], made: u64, seeded: bool) -> One {
         let names = Names::from("users", hash);
-        let aliases = aliases.iter().map(|alias| (*alias).to_owned()).collect();
+        let aliases = aliases.iter().map(|alias| ((*alias).to_owned(), serde_json::json!({}))).collect();
         One {
             name: names.generation(number),
             found: Found { aliases, made, ..Found::default() },

@@ -15,7 +15,7 @@
 //! | `names`, `field_names` | the names of indexes and fields, as the cluster takes them |
 //! | `mapping`, `analysis` | the body that creates an index |
 //! | `cluster` | one function for each request beside bulk requests |
-//! | `indexes` | which generation of an index serves searches, which is being filled, which are marked seeded |
+//! | `indexes` | which generation of an index serves searches, which is being filled, which are marked seeded; what others changed of them |
 //! | `bulk`, `clear` | writing and removing documents |
 //! | `inventory` | what the cluster holds for a deployment, for `flusso-host indexes` |
 //!
@@ -161,6 +161,7 @@ impl Sink for OpenSearch {
             self.indexes.say_left_out_again(&mut self.client, &written);
             self.indexes.sweep(&mut self.client);
         }
+        self.indexes.look_around(&mut self.client)?;
         let visible = self.not_visible(|one| one.seeded).is_empty();
         Ok(Report { rejected, visible, extra: None })
     }

@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) strict: bool,
     pub(crate) meta_index: Option<String>,
     pub(crate) keep_replaced_secs: u64,
+    /// How often what others did to the indexes and aliases is looked for.
+    pub(crate) look_every_secs: u64,
 }
 
 /// Whether large requests are compressed.
@@ -86,6 +88,7 @@ impl Default for Settings {
             strict: false,
             meta_index: None,
             keep_replaced_secs: 60,
+            look_every_secs: 30,
         }
     }
 }
@@ -219,7 +222,13 @@ mod tests {
                         one.gzip_above
                     ),
                     (one.timeout_secs, one.number_of_shards, one.number_of_replicas, &one.refresh_interval),
-                    (one.text_analysis, one.auto_subfields, &one.meta_index, one.keep_replaced_secs),
+                    (
+                        one.text_analysis,
+                        one.auto_subfields,
+                        &one.meta_index,
+                        one.keep_replaced_secs,
+                        one.look_every_secs
+                    ),
                 )
             )
         };

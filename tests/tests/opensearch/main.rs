@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails says where")]
 
+mod applications;
+mod changes;
 mod refused;
 mod reindex;
 mod shop;

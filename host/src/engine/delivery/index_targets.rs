@@ -29,6 +29,16 @@ struct SeedAttempt {
     attempt: u64,
     /// The generation its documents go to; none: the live one.
     generation: Option<Target>,
+    /// What was the live one; none in records of earlier versions.
+    #[serde(default)]
+    live: Option<Target>,
+}
+
+impl SeedAttempt {
+    /// Whether the attempt's documents went to this target, as far as the record says.
+    fn wrote_to(&self, target: Target) -> bool {
+        self.generation.or(self.live).is_none_or(|own| own == target)
+    }
 }
 
 /// The targets of one index.
@@ -169,8 +179,11 @@ impl IndexTargets {
                     }
                     generation = Some(found);
                 }
-                // An empty index may have been removed and created again; to begin again costs nothing there.
-                None if !targets.live.empty || writer.is_stream() => return Ok(true),
+                // An empty index may have been removed and created again; to begin again costs nothing there. One that others
+                // made anew, and wrote to, does not hold what the attempt wrote.
+                None if writer.is_stream() || (!targets.live.empty && record.wrote_to(targets.live.target)) => {
+                    return Ok(true);
+                }
                 None => {}
             }
         }
@@ -232,7 +245,8 @@ impl IndexTargets {
     /// The record of what [`IndexTargets::begin`] did, to be stored once that is durable.
     pub(crate) fn record_attempt(&self, index: IndexNumber, mappings: &[Mapping]) -> Option<Mutation> {
         let (targets, mapping) = (self.targets.get(index as usize)?, mappings.get(index as usize)?);
-        let record = SeedAttempt { attempt: targets.attempt?, generation: targets.generation };
+        let live = Some(targets.live.target);
+        let record = SeedAttempt { attempt: targets.attempt?, generation: targets.generation, live };
         Some(Mutation::Put(state_key(&self.sink, &mapping.index), serde_json::to_vec(&record).ok()?))
     }
 

@@ -19,6 +19,7 @@ use crate::engine::retry::Retry;
 use crate::engine::run_context::RunContext;
 use crate::engine::stage::{Documents, Sink, Writer};
 use crate::engine::startup::open_sinks::OpenSink;
+use crate::limits;
 use crate::model::{Document, HistoryId, IndexNumber, Rejection};
 
 /// The task of one sink.
@@ -40,6 +41,8 @@ pub(crate) struct SinkTask {
     refresh_requests: watch::Receiver<u64>,
     /// A refresh was requested, and no flush has made everything visible since.
     refresh_requested: bool,
+    /// Nothing was written for a while: the next flush is made all the same.
+    idle: bool,
     /// Whether searches find everything that was flushed; none until a flush has said so.
     visible: Option<bool>,
     /// The last entry that was flushed.
@@ -71,6 +74,7 @@ impl SinkTask {
             progress,
             refresh_requests: context.refresh_requests.subscribe(),
             refresh_requested: false,
+            idle: false,
             visible: None,
             flushed: 0,
             context,
@@ -91,7 +95,13 @@ impl SinkTask {
                         None => return Ok(()),
                     },
                     Ok(()) = self.refresh_requests.changed(), if self.visible != Some(true) => {
-                        self.refresh(&mut retry).await?;
+                        self.refresh_requested = true;
+                        self.flush_nothing(&mut retry).await?;
+                        continue;
+                    }
+                    () = tokio::time::sleep(limits::engine::IDLE_FLUSH_INTERVAL) => {
+                        self.idle = true;
+                        self.flush_nothing(&mut retry).await?;
                         continue;
                     }
                 },
@@ -143,10 +153,10 @@ impl SinkTask {
         self.progress.send(SinkProgress { sink: self.number, seq: self.flushed, visible })
     }
 
-    /// No entry is waiting, and a refresh was requested: makes durable documents visible. Guarded by
-    /// `tests::wait::what_was_left_for_later_is_shown_when_somebody_waits_for_it`.
-    async fn refresh(&mut self, retry: &mut Retry<'_>) -> Result<(), EngineError> {
-        self.refresh_requested = true;
+    /// No entry is waiting. Where a refresh was requested, durable documents become visible: guarded by
+    /// `tests::wait::what_was_left_for_later_is_shown_when_somebody_waits_for_it`. An idle sink notices what others did to it:
+    /// guarded by `tests::i7::an_idle_sink_notices_that_its_index_was_removed`.
+    async fn flush_nothing(&mut self, retry: &mut Retry<'_>) -> Result<(), EngineError> {
         while let Err(error) = self.write_and_flush(&[]).await {
             retry.failed(error).await?;
         }
@@ -262,12 +272,12 @@ impl SinkTask {
             true => self.visible != Some(true),
             false => caught_up && self.visible == Some(false),
         };
-        if !dirty && !refresh_only {
+        if !dirty && !refresh_only && !self.idle {
             return Ok(Vec::new());
         }
         let caught_up = caught_up || self.refresh_requested;
         let flushed = writer.flush(caught_up, self.context.options.flush_deadline).await?;
-        (self.visible, self.refresh_requested) = (Some(flushed.visible), false);
+        (self.visible, self.refresh_requested, self.idle) = (Some(flushed.visible), false, false);
         Ok(flushed.rejected)
     }
 

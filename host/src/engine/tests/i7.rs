@@ -199,6 +199,38 @@ async fn a_half_seeded_index_removed_behind_the_hosts_back_is_seeded_from_the_st
     run.stop().await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_half_seeded_index_made_anew_behind_the_hosts_back_is_seeded_from_the_start() {
+    let world = World::new();
+    world.commit(rows(10));
+    stuck_after_two_pages(&world);
+    let run = world.start(Options { backfill_documents: 2, confirm_interval: Duration::ZERO, ..Options::default() });
+    world.until("a part is remembered", |inner| inner.state.contains_key("backfill/items")).await;
+    run.kill().await;
+    world.lock().sinks.get_mut("a").unwrap().remake_index("items", "99", "a document of another client");
+    world.lock().faults.forget("snapshot.next");
+    let run = world.start(Options::default());
+    world.quiet().await;
+    world.assert_converged();
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_sink_notices_that_its_index_was_removed() {
+    let world = World::new();
+    world.commit(rows(3));
+    let run = world.start(Options::default());
+    world.quiet().await;
+    world.lock().sinks.get_mut("a").unwrap().drop_index("items");
+    world.script("sink.a.flush", [Fault::away()]);
+    let ended = run.end().await.unwrap_err();
+    assert!(matches!(&ended, EngineError::RestartRequired { .. }), "{ended}");
+    let run = world.start(Options::default());
+    world.quiet().await;
+    world.assert_converged();
+    run.stop().await.unwrap();
+}
+
 /// Seeds, then seeds again into a generation beside the live index, with faults on the way.
 async fn rebuilt(call: &str, faults: impl IntoIterator<Item = Fault>, kill: bool) {
     let world = World::new();

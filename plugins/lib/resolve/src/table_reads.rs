@@ -106,6 +106,11 @@ impl ReadCollector<'_> {
         };
         self.read(place, &join.primary_key);
         self.filters(place, &join.filters);
+        if join.hidden
+            && let Some(place) = self.places.get_mut(place)
+        {
+            place.reads = Reads::Every;
+        }
         self.read(place, join.order_by.iter().map(|order| &order.column));
         self.fields(&join.fields, &below, place, &related)
     }

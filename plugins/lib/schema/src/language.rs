@@ -51,6 +51,7 @@ pub(crate) enum Shape {
     Filters,
     OrderBy,
     Through,
+    Follow,
     SoftDelete,
     /// Reserved: an error wherever it stands.
     Reserved,
@@ -361,6 +362,22 @@ pub(crate) const TOP: &[Sibling] = &[
         "conditions on the root rows; a row that does not meet all of them is no document",
     ),
     required("fields", Shape::Fields, "what the document holds, a list of fields"),
+    optional(
+        "follow",
+        Shape::Follow,
+        "tables whose changes build documents anew, beside those of `fields`; for a view as root, what it selects from",
+    ),
+];
+
+/// The keys of an entry of `follow`.
+pub(crate) const FOLLOW: &[Sibling] = &[
+    required("table", Shape::Table, "the table that is followed, or `schema.table`"),
+    SCHEMA,
+    required("primary_key", Shape::Columns, "its primary key, a column or a list"),
+    ONE_FOREIGN_KEY,
+    optional("column", Shape::Columns, "the column of the row above that holds its key"),
+    ONE_THROUGH,
+    optional("follow", Shape::Follow, "tables that are found from its rows in turn"),
 ];
 
 /// The keys of `soft_delete`.

@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     fn cause(kind: &str, reason: &str, below: Option<Cause>) -> Cause {
-        Cause { kind: kind.to_owned(), reason: Some(reason.to_owned()), caused_by: below.map(Box::new) }
+        Cause { kind: kind.to_owned(), reason: Some(reason.to_owned()), index: None, caused_by: below.map(Box::new) }
     }
 
     fn parsing(reason: &str) -> Cause {

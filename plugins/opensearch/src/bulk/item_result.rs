@@ -1,17 +1,16 @@
 //! The response to a bulk request, document by document.
 //!
-//! Of each document only its status is requested, and type and reason of its error: the response has one item a document, in
-//! order, at about 26 bytes each. Where nothing failed the items are not read.
+//! Of each document only its status and index are requested, and type and reason of its error: the response has one item a
+//! document, in order. The index is what proves that a document is where it belongs, also while others move aliases.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use crate::cluster_error::{Cause, Remedy};
 
 /// The part of the response that is requested.
-pub(crate) const FILTER: &str = "errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.type,items.*.error.caused_by.reason";
+pub(crate) const FILTER: &str = "errors,items.*.status,items.*._index,items.*.error.type,items.*.error.reason,items.*.error.index,items.*.error.caused_by.type,items.*.error.caused_by.reason";
 
 /// The result of one document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +19,12 @@ pub(crate) enum ItemResult {
     Applied,
     /// The cluster was too busy.
     Busy(Cause),
-    /// The index does not exist any more.
+    /// The index does not exist any more, or cannot be found under its alias.
     Gone(Cause),
+    /// It was written to another index: the alias was moved there.
+    Astray(String),
+    /// The index is closed, or blocked by a person.
+    Blocked(Cause),
     /// The credentials do not allow it.
     Forbidden(u16, Cause),
     /// The cluster will never accept the document.
@@ -33,38 +36,61 @@ pub(crate) enum ItemResult {
 pub(crate) struct Nonsense(pub(crate) String);
 
 #[derive(Deserialize)]
-struct Head {
+struct Body<'a> {
     errors: bool,
-    #[serde(default, rename = "items")]
-    _items: IgnoredAny,
+    #[serde(borrow, default)]
+    items: Option<Vec<Answer<'a>>>,
+}
+
+/// An item has one key: what was done.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Answer<'a> {
+    #[serde(borrow)]
+    Index(Item<'a>),
+    #[serde(borrow)]
+    Delete(Item<'a>),
+    #[serde(borrow)]
+    Create(Item<'a>),
+    #[serde(borrow)]
+    Update(Item<'a>),
 }
 
 #[derive(Deserialize)]
-struct Body {
-    items: Vec<HashMap<String, Item>>,
-}
-
-#[derive(Deserialize)]
-struct Item {
+struct Item<'a> {
     status: u16,
+    #[serde(borrow, rename = "_index")]
+    index: Option<Cow<'a, str>>,
     error: Option<Cause>,
 }
 
-/// The results of `count` documents, in order; none: all of them were applied.
-pub(crate) fn item_results(body: &[u8], count: usize) -> Result<Option<Vec<ItemResult>>, Nonsense> {
-    let nonsense = |error: serde_json::Error| Nonsense(error.to_string());
-    if !serde_json::from_slice::<Head>(body).map_err(nonsense)?.errors {
-        return Ok(None);
+/// The results of documents, in order; none: all of them were applied. `indexes` are those that the documents belong to.
+pub(crate) fn item_results<'a>(
+    body: &[u8],
+    indexes: impl ExactSizeIterator<Item = &'a str>,
+) -> Result<Option<Vec<ItemResult>>, Nonsense> {
+    let body: Body<'_> = serde_json::from_slice(body).map_err(|error| Nonsense(error.to_string()))?;
+    let items = match (body.items, body.errors) {
+        (Some(items), _) => items,
+        (None, false) => return Ok(None),
+        (None, true) => Vec::new(),
+    };
+    if items.len() != indexes.len() {
+        return Err(Nonsense(format!("{} documents were sent and {} answered", indexes.len(), items.len())));
     }
-    let items = serde_json::from_slice::<Body>(body).map_err(nonsense)?.items;
-    if items.len() != count {
-        return Err(Nonsense(format!("{} documents were sent and {} answered", count, items.len())));
-    }
-    let item_results = items.into_iter().map(|item| {
-        let item = item.into_values().next().ok_or_else(|| Nonsense("a document has no answer".to_owned()))?;
-        Ok(item_result(item.status, item.error))
+    let mut is_fine = !body.errors;
+    let item_results = items.into_iter().zip(indexes).map(|(answer, wanted)| {
+        let (Answer::Index(item) | Answer::Delete(item) | Answer::Create(item) | Answer::Update(item)) = answer;
+        match item.index {
+            Some(index) if item.error.is_none() && index != wanted => {
+                is_fine = false;
+                ItemResult::Astray(index.into_owned())
+            }
+            _ => item_result(item.status, item.error),
+        }
     });
-    item_results.collect::<Result<_, _>>().map(Some)
+    let item_results: Vec<ItemResult> = item_results.collect();
+    Ok(if is_fine { None } else { Some(item_results) })
 }
 
 fn item_result(status: u16, error: Option<Cause>) -> ItemResult {
@@ -82,6 +108,7 @@ fn item_result(status: u16, error: Option<Cause>) -> ItemResult {
     match cause.remedy(status) {
         Remedy::Wait => ItemResult::Busy(cause),
         Remedy::Gone => ItemResult::Gone(cause),
+        Remedy::Lift => ItemResult::Blocked(cause),
         Remedy::Credentials => ItemResult::Forbidden(status, cause),
         // With `require_alias` this is how a missing index shows.
         Remedy::None if status == 404 => ItemResult::Gone(cause),
@@ -103,15 +130,26 @@ pub(crate) fn class(cause: &Cause) -> String {
 mod tests {
     use super::*;
 
+    fn results(body: &str, count: usize) -> Result<Option<Vec<ItemResult>>, Nonsense> {
+        item_results(body.as_bytes(), vec!["u_1"; count].into_iter())
+    }
+
     #[test]
     fn nothing_failed_says_so_in_one_word() {
-        assert_eq!(item_results(br#"{"errors":false,"items":[{"index":{"status":200}}]}"#, 1), Ok(None));
-        assert_eq!(item_results(br#"{"errors":false}"#, 3), Ok(None));
+        assert_eq!(results(r#"{"errors":false,"items":[{"index":{"_index":"u_1","status":200}}]}"#, 1), Ok(None));
+        assert_eq!(results(r#"{"errors":false}"#, 3), Ok(None));
+    }
+
+    #[test]
+    fn a_document_in_another_index_is_not_where_it_belongs() {
+        let body = r#"{"errors":false,"items":[{"index":{"_index":"u_1","status":200}},{"delete":{"_index":"theirs","status":404}}]}"#;
+        let astray = ItemResult::Astray("theirs".into());
+        assert_eq!(results(body, 2), Ok(Some(vec![ItemResult::Applied, astray])));
     }
 
     #[test]
     fn each_document_has_its_verdict_at_its_place() {
-        let body = br#"{"errors":true,"items":[
+        let body = r#"{"errors":true,"items":[
             {"index":{"status":201}},
             {"delete":{"status":404}},
             {"index":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"r"}}},
@@ -120,20 +158,37 @@ mod tests {
             {"index":{"status":403,"error":{"type":"cluster_block_exception","reason":"r"}}},
             {"index":{"status":400,"error":{"type":"mapper_parsing_exception","reason":"r"}}},
             {"index":{"status":404,"error":{"type":"index_not_found_exception","reason":"no such index [a]"}}},
-            {"index":{"status":403,"error":{"type":"security_exception","reason":"r"}}}
+            {"index":{"status":403,"error":{"type":"security_exception","reason":"r"}}},
+            {"index":{"status":400,"error":{"type":"index_closed_exception","reason":"closed","index":"u_1"}}},
+            {"index":{"status":400,"error":{"type":"illegal_argument_exception","reason":"no write index is defined for alias [u_1_write]. The"}}}
         ]}"#;
-        let found = item_results(body, 9).ok().flatten().unwrap_or_default();
+        let found = results(body, 11).ok().flatten().unwrap_or_default();
         let words: Vec<&str> = found
             .iter()
             .map(|one| match one {
                 ItemResult::Applied => "applied",
                 ItemResult::Busy(_) => "busy",
                 ItemResult::Gone(_) => "gone",
+                ItemResult::Astray(_) => "astray",
+                ItemResult::Blocked(_) => "blocked",
                 ItemResult::Forbidden(..) => "forbidden",
                 ItemResult::Refused(_) => "refused",
             })
             .collect();
-        assert_eq!(words, ["applied", "applied", "applied", "busy", "busy", "busy", "refused", "gone", "forbidden"]);
+        let expected = [
+            "applied",
+            "applied",
+            "applied",
+            "busy",
+            "busy",
+            "busy",
+            "refused",
+            "gone",
+            "forbidden",
+            "blocked",
+            "gone",
+        ];
+        assert_eq!(words, expected);
     }
 
     #[test]
@@ -144,7 +199,7 @@ mod tests {
             "{}",
             r#"{"errors":true,"items":[{},{}]}"#,
         ] {
-            assert!(item_results(body.as_bytes(), 2).is_err(), "{body}");
+            assert!(results(body, 2).is_err(), "{body}");
         }
     }
 

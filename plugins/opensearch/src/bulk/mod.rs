@@ -80,6 +80,10 @@ pub(crate) struct Bulk {
     fields: BTreeMap<Target, Rc<FieldNames>>,
     /// Targets that were written to since their last refresh.
     dirty: BTreeSet<Target>,
+    /// The indexes of the targets that were written to.
+    names: BTreeMap<Target, String>,
+    /// What the cluster said last of documents that it was too busy for.
+    busy: String,
 }
 
 impl Bulk {
@@ -108,12 +112,15 @@ impl Bulk {
             changes: Changes::default(),
             fields: BTreeMap::new(),
             dirty: BTreeSet::new(),
+            names: BTreeMap::new(),
+            busy: String::new(),
         }
     }
 
     /// Buffers a document.
     pub(crate) fn add(&mut self, generation: &Generation, document: &Document) {
         let Document { target, id, version, body } = document;
+        self.name(generation);
         let fields = &generation.field_names;
         self.fields.entry(*target).or_insert_with(|| Rc::clone(fields));
         let renamed = body
@@ -130,6 +137,11 @@ impl Bulk {
         if open.items.len() >= self.batch_size || open.size() >= REQUEST_BYTES {
             self.seal();
         }
+    }
+
+    /// Remembers which index a target is.
+    fn name(&mut self, generation: &Generation) {
+        self.names.entry(generation.target).or_insert_with(|| generation.name.clone());
     }
 
     /// Buffers a clear: everything before it is removed.
@@ -169,13 +181,15 @@ impl Bulk {
             } else if let Some(due) = self.waiting.iter().map(|(due, _)| *due).min() {
                 let wait = due.saturating_duration_since(Instant::now());
                 if wait >= client.left() {
-                    return Err(Error::transient(format!("the cluster at {} is too busy", client.address())));
+                    let reason = if self.busy.is_empty() { String::new() } else { format!(": {}", self.busy) };
+                    return Err(Error::transient(format!("the cluster at {} is too busy{reason}", client.address())));
                 }
                 std::thread::sleep(wait);
             } else {
                 match self.queue.pop_front() {
                     Some(Step::Clear(mut clear)) => {
                         let generation = indexes.get(clear.target)?;
+                        self.name(generation);
                         if let Some(deletions) = clear.next(client, generation, &self.keys)? {
                             self.queue.push_front(Step::Clear(clear));
                             self.queue.push_front(Step::Write(deletions));

@@ -35,7 +35,8 @@ impl Bulk {
                 _ => self.failed(client, chunk, error),
             };
         }
-        let said = item_results(&answer.body, chunk.items.len()).map_err(|nonsense| {
+        let wanted = chunk.items.iter().map(|item| self.names.get(&item.target).map_or("", String::as_str));
+        let said = item_results(&answer.body, wanted).map_err(|nonsense| {
             Error::transient(format!("the answer of {} to documents makes no sense: {}", client.address(), nonsense.0))
         })?;
         self.failures = 0;
@@ -51,12 +52,30 @@ impl Bulk {
         for (place, (item_result, item)) in said.into_iter().zip(&chunk.items).enumerate() {
             match item_result {
                 ItemResult::Applied => self.changes.applied(item),
-                ItemResult::Busy(_) => busy.push(place),
+                ItemResult::Busy(_) | ItemResult::Refused(_) if chunk.is_superseded(place) => {}
+                ItemResult::Busy(cause) => {
+                    if busy.is_empty() {
+                        self.busy = cause.text();
+                    }
+                    busy.push(place);
+                }
                 ItemResult::Refused(cause) => self.amend(&chunk, item, &cause, &mut again),
                 ItemResult::Gone(cause) => {
-                    let text = format!("index {} is gone: {}; it is looked for again", chunk.write_alias, cause.text());
+                    let text = format!(
+                        "index {} is gone, or cannot be found by that name: {}; it is looked for again",
+                        chunk.write_alias,
+                        cause.text()
+                    );
                     return Err(Error::transient(text));
                 }
+                ItemResult::Astray(other) => {
+                    let text = format!(
+                        "documents for {} were written to index {other}, because another client moved that alias; they are written again once it is put back",
+                        chunk.write_alias
+                    );
+                    return Err(Error::transient(text));
+                }
+                ItemResult::Blocked(cause) => return Err(Error::transient(cause.text())),
                 ItemResult::Forbidden(status, cause) => {
                     let error = ClusterError { status, cause, retry_after: None };
                     return Err(client.explain(&error, "writing documents"));

@@ -5,11 +5,13 @@
 //! the cluster gives an index when it is made, so two generations never share one, over restarts and restored backups.
 
 mod left_out;
+mod look;
 mod plain_alias;
 mod rebuild;
+mod repairs;
 mod seed_marks;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -36,6 +38,8 @@ pub(crate) struct Generation {
     token: String,
     names: Names,
     number: u64,
+    /// Whether it was made by this plugin, with the mapping.
+    is_ours: bool,
     /// Whether its alias stands before it.
     pub(crate) serves: bool,
     /// Whether it is marked seeded, as far as this instance knows.
@@ -65,11 +69,19 @@ pub(crate) struct Indexes {
     /// Replaced generations, and when they may go.
     replaced: Vec<(String, Instant)>,
     keep: Duration,
+    look_every: Duration,
+    /// When to look at what others did.
+    next_look: Instant,
+    /// What the look that is under way has not come to.
+    unseen: Vec<Names>,
+    /// What was said of plain names.
+    said: BTreeSet<String>,
 }
 
 impl Indexes {
     pub(crate) fn new(settings: &Settings, write_aliases: bool) -> Self {
         let keep = Duration::from_secs(settings.keep_replaced_secs);
+        let look_every = Duration::from_secs(settings.look_every_secs);
         Self {
             meta: settings.meta_index.clone(),
             metas: Vec::new(),
@@ -79,6 +91,10 @@ impl Indexes {
             left_out: BTreeMap::new(),
             replaced: Vec::new(),
             keep,
+            look_every,
+            next_look: Instant::now() + look_every,
+            unseen: Vec::new(),
+            said: BTreeSet::new(),
         }
     }
 
@@ -101,7 +117,10 @@ impl Indexes {
                 let mark = cluster::mark(client, &names.meta, &names.alias)?;
                 let had = mark.and_then(|mark| names.number(&mark.active_generation)).unwrap_or(0);
                 let number = self.next(&names).max(had.saturating_add(1));
-                self.make(client, mapping, settings, &names, number, true)?
+                let live = self.make(client, mapping, settings, &names, number, true)?;
+                // Nothing serves the plain name: this index may, however complete it is.
+                self.serve_plainly(client, &live, false)?;
+                live
             }
         };
         if names.index != mapping.index {
@@ -111,9 +130,8 @@ impl Indexes {
             );
             log::warn(&message, &[("index", &mapping.index)]);
         }
-        // Nothing serves the plain name: this index may, however complete it is.
-        self.serve_plainly(client, &live, false)?;
-        let empty = cluster::is_empty(client, &live.name)?;
+        // One that another client made has another mapping, also while it is empty: a generation takes its place.
+        let empty = cluster::is_empty(client, &live.name)? && live.is_ours;
         Ok(Ensured { target: live.target, empty, extra: None })
     }
 
@@ -140,44 +158,18 @@ impl Indexes {
         self.of(names).map(|one| one.number).max().unwrap_or(0) + 1
     }
 
-    /// Learns which generations of an index there are.
-    fn look(&mut self, client: &mut Client, names: &Names) -> Result<()> {
-        let found = cluster::indexes(client, &format!("{}_", names.alias))?;
-        let seeded: Vec<Target> = self.of(names).filter(|one| one.seeded).map(|one| one.target).collect();
-        self.known.retain(|one| one.names != *names);
-        for (name, found) in found {
-            let Some(number) = names.number(&name) else { continue };
-            if self.write_aliases && !found.aliases.contains(&write_alias(&name)) {
-                // Removed by another client; without it nothing could be written.
-                cluster::aliases(client, &[json!({ "add": { "index": name, "alias": write_alias(&name) } })])?;
-            }
-            self.learn(names, name, number, &found)?;
-        }
-        self.known.iter_mut().filter(|one| seeded.contains(&one.target)).for_each(|one| one.seeded = true);
-        let serving = self.of(names).filter(|one| one.serves).map(|one| one.number).max();
-        if self.of(names).filter(|one| one.serves).count() > 1 {
-            let message = format!("the alias {} stands before several indexes; leave it to one of them", names.alias);
-            return Err(Error::fatal(message));
-        }
-        // What was replaced before this instance was opened.
-        let old = self.of(names).filter(|one| serving.is_some_and(|serving| one.number < serving));
-        let old: Vec<String> = old.map(|one| one.name.clone()).collect();
-        old.into_iter().for_each(|name| self.replace(name));
-        Ok(())
-    }
-
-    fn learn(&mut self, names: &Names, name: String, number: u64, found: &Found) -> Result<Generation> {
+    fn learn(&mut self, names: &Names, name: String, number: u64, found: &Found, serves: bool) -> Result<Generation> {
         let target = fold(&found.token);
         if let Some(other) = self.known.iter().find(|one| one.target == target && one.token != found.token) {
             let message =
                 format!("indexes {} and {name} cannot be told apart; remove {name}, and it is made anew", other.name);
             return Err(Error::fatal(message));
         }
-        let serves = found.aliases.contains(&names.alias);
         let write_alias = if self.write_aliases { write_alias(&name) } else { name.clone() };
-        let (token, names) = (found.token.clone(), names.clone());
+        let (token, names, is_ours) = (found.token.clone(), names.clone(), found.origin.is_some());
         let field_names = self.field_names.get(&names.alias).cloned().unwrap_or_default();
-        let one = Generation { target, name, write_alias, field_names, token, names, number, serves, seeded: false };
+        let one =
+            Generation { target, name, write_alias, field_names, token, names, number, is_ours, serves, seeded: false };
         self.known.retain(|known| known.target != target);
         self.known.push(one.clone());
         Ok(one)
@@ -209,6 +201,6 @@ impl Indexes {
         let Some(found) = found.get(&name) else {
             return Err(Error::transient(format!("index {name} is gone as soon as it was made; it is made again")));
         };
-        self.learn(names, name, number, found)
+        self.learn(names, name, number, found, serves)
     }
 }

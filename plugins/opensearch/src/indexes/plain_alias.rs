@@ -1,8 +1,9 @@
 //! The plain name, for readers that do not care about mappings.
 
-use flusso_plugin::{Result, log};
+use flusso_plugin::Result;
 use serde_json::{Value, json};
 
+use super::repairs::{Repair, plain};
 use super::{Generation, Indexes};
 use crate::client::Client;
 use crate::cluster;
@@ -16,23 +17,20 @@ impl Indexes {
 
     /// What puts a generation behind the plain name. A name that belongs to another index stays as it is: nothing that is
     /// promised depends on it.
-    pub(super) fn plain(&self, client: &mut Client, live: &Generation, always: bool) -> Result<Vec<Value>> {
+    pub(super) fn plain(&mut self, client: &mut Client, live: &Generation, always: bool) -> Result<Vec<Value>> {
         let alias = &live.names.index;
-        let behind = cluster::behind(client, alias)?;
-        let (ours, others): (Vec<_>, Vec<_>) = behind.into_iter().partition(|name| live.names.is_generation(name));
-        if let Some(other) = others.first() {
-            let reason = format!(
-                "the name {alias} belongs to index {other}, which is not of flusso: search {} instead",
-                live.names.alias
-            );
-            log::warn(&reason, &[]);
-            return Ok(Vec::new());
+        let found = cluster::owned(client, std::slice::from_ref(&live.names))?;
+        match plain(&live.names, &live.name, always, &found) {
+            None => Ok(Vec::new()),
+            Some(Repair::Restore { elsewhere, .. }) => {
+                let remove = elsewhere.iter().map(|old| json!({ "remove": { "index": old, "alias": alias } }));
+                Ok(std::iter::once(json!({ "add": { "index": live.name, "alias": alias } })).chain(remove).collect())
+            }
+            Some(Repair::Leave { alias, change }) => {
+                self.say_once(&alias, &change);
+                Ok(Vec::new())
+            }
+            Some(_) => Ok(Vec::new()),
         }
-        if ours.contains(&live.name) && ours.len() == 1 || !always && !ours.is_empty() {
-            return Ok(Vec::new());
-        }
-        let remove = ours.iter().filter(|old| **old != live.name);
-        let remove = remove.map(|old| json!({ "remove": { "index": old, "alias": alias } }));
-        Ok(std::iter::once(json!({ "add": { "index": live.name, "alias": alias } })).chain(remove).collect())
     }
 }

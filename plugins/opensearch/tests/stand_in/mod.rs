@@ -182,7 +182,7 @@ fn serve(
 fn other(place: &str) -> Value {
     match place {
         "/" => json!({ "version": { "number": "2.19.1", "distribution": "opensearch" } }),
-        "/users" | "/users_aaaaaaaa_*" => json!({ "users_aaaaaaaa_1": {
+        "/users" | "/users_aaaaaaaa_*,users_aaaaaaaa,users" => json!({ "users_aaaaaaaa_1": {
             "aliases": { "users": {}, "users_aaaaaaaa": {}, "users_aaaaaaaa_1_write": {} },
             "settings": { "index": { "uuid": "u-1" } },
         } }),
@@ -214,7 +214,7 @@ fn apply(
         let newer = documents.get(&line.id).is_some_and(|(version, _)| *version > line.version);
         if *status < 300 && !newer {
             documents.insert(line.id.clone(), (line.version, line.body.clone()));
-            return json!({ "index": { "status": status } });
+            return json!({ "index": { "_index": "users_aaaaaaaa_1", "status": status } });
         }
         errors = true;
         let (status, kind) = if newer { (409, "version_conflict_engine_exception") } else { (*status, *kind) };

@@ -60,6 +60,7 @@ codes! {
     SelectPrivilege = "select-privilege",
     RowSecurity = "row-security",
     Unlogged = "unlogged",
+    NotFollowed = "not-followed",
     PrimaryKey = "primary-key",
     KeyNotUnique = "key-not-unique",
     ReplicaIdentity = "replica-identity",

@@ -100,7 +100,7 @@ impl Look<'_> {
     fn present(&mut self, path: &str, table: &TableName, columns: &[Identifier], why: &str) {
         for name in columns {
             let Some((found, column)) = self.column(table, name) else { continue };
-            if column.required {
+            if column.required || !found.is_streamed() {
                 continue;
             }
             let remedy = format!("ALTER TABLE {} ALTER COLUMN {} SET NOT NULL;", found.sql(), sql::name(&column.name));

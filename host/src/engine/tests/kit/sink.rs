@@ -131,6 +131,16 @@ impl SinkState {
         }
     }
 
+    /// Somebody removes an index behind the host's back and makes it anew, with a document of its own.
+    pub(crate) fn remake_index(&mut self, index: &str, id: &str, body: &str) {
+        self.drop_index(index);
+        let target = self.place(index, 0);
+        self.live.insert(index.to_owned(), target);
+        if let Some(place) = self.places.get_mut(&target) {
+            place.documents.insert(id.to_owned(), Held { version: 0, body: Some(body.to_owned()) });
+        }
+    }
+
     fn place(&mut self, index: &str, floor: Version) -> Target {
         self.targets += 1;
         let place = Place { index: index.to_owned(), floor, ..Place::default() };

@@ -112,6 +112,10 @@ impl<C: Catalogue> Compiler<'_, C> {
 
     fn fields<'s>(&mut self, row: &mut Row<'s>, prefix: &str, fields: &'s [Field]) {
         for (at, field) in fields.iter().enumerate() {
+            if let Some(join) = field.hidden() {
+                self.followed(row, &field.key, join);
+                continue;
+            }
             let mut name = vec![if at == 0 { b'{' } else { b',' }];
             quoted(field.key.as_bytes(), &mut name);
             name.push(b':');

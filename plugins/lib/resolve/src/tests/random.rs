@@ -129,7 +129,15 @@ fn related(random: &mut Random, facts: &[TableInfo], key: &[Identifier], depth: 
             _ => Vec::new(),
         };
         let (table, filters) = (table(&target), filters(random, 4));
-        FieldKind::Join(Box::new(Join { table, primary_key: primary_key.clone(), link, filters, order_by, fields }))
+        FieldKind::Join(Box::new(Join {
+            table,
+            primary_key: primary_key.clone(),
+            link,
+            filters,
+            order_by,
+            fields,
+            hidden: false,
+        }))
     };
     let limit = if random.one_in(3) { Some(1 + random.below(2) as u64) } else { None };
     match random.below(6) {

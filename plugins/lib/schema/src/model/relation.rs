@@ -19,6 +19,10 @@ pub struct Join {
     pub order_by: Vec<OrderBy>,
     /// What is rendered of each related row, at least one.
     pub fields: Vec<Field>,
+    /// An entry of `follow`: nothing of it is rendered (its `fields` are entries of `follow`, too), and a change of any column
+    /// of its rows builds the document anew.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
 }
 
 impl Join {

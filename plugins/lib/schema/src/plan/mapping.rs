@@ -35,7 +35,7 @@ impl Schema {
 }
 
 fn fields(prefix: &str, list: &[Field], out: &mut Vec<MappedField>) {
-    for one in list {
+    for one in list.iter().filter(|one| one.hidden().is_none()) {
         field(&format!("{prefix}{}", one.key), one, out);
     }
 }

@@ -105,6 +105,11 @@ impl Tables {
             }
         }
         self.filters(&join.table, &join.filters);
+        if join.hidden
+            && let Some(found) = self.find(&join.table)
+        {
+            found.reads = Reads::Every;
+        }
         self.read(&join.table, join.order_by.iter().map(|order| &order.column));
         self.fields(&join.table, &join.fields);
     }

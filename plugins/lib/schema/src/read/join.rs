@@ -17,7 +17,7 @@ impl Rules<'_> {
         let related = primary_key.clone().map_or(Key::FromCatalogue, Key::Declared);
         let fields = siblings.get("fields").and_then(|node| self.fields(node, &related));
         let (table, primary_key, link) = (table?, primary_key?, link?);
-        Some(Join { table, primary_key, link, filters: filters?, order_by: order_by?, fields: fields? })
+        Some(Join { table, primary_key, link, filters: filters?, order_by: order_by?, fields: fields?, hidden: false })
     }
 
     fn link(
@@ -88,7 +88,7 @@ impl Rules<'_> {
     }
 
     /// A key that points at another has as many columns, where the other is known.
-    fn corresponds(
+    pub(super) fn corresponds(
         &mut self,
         raw: &Raw<'_>,
         key: &str,

@@ -176,4 +176,68 @@ impl<C: Catalogue> Compiler<'_, C> {
     fn key_of(&self, row: &mut Row<'_>) -> Source {
         if row.node == 0 { Source::Documents } else { self.cells_of(row, &row.key.clone()) }
     }
+
+    /// An entry of `follow` directly under the root: it is checked, and nothing is fetched for it.
+    pub(super) fn followed(&mut self, row: &Row<'_>, path: &str, join: &Join) {
+        let (columns, values) = match &join.link {
+            SchemaLink::BelongsTo { column, .. } => (names(&join.primary_key), names(column)),
+            SchemaLink::HasOne { foreign_key, .. } | SchemaLink::HasMany { foreign_key, .. } => {
+                (names(foreign_key), row.key.clone())
+            }
+            SchemaLink::ManyToMany { through, .. } => (names(&through.left_key), row.key.clone()),
+        };
+        let by_key = values == row.key;
+        let linked = match &join.link {
+            SchemaLink::ManyToMany { through, .. } => &through.table,
+            _ => &join.table,
+        };
+        self.follow_link(path, linked, &columns, row.table, &values);
+        // A row that has gone from a view cannot be looked up there: its document is named by the link's own values.
+        for (column, value) in columns.iter().zip(&values).filter(|_| by_key) {
+            let (Some(there), Some(here)) =
+                (self.catalogue.column(linked, column), self.catalogue.column(row.table, value))
+            else {
+                continue;
+            };
+            if there.alike.is_none() || there.alike != here.alike {
+                self.problem(
+                    path,
+                    format!(
+                        "{linked}.{column} and the key {}.{value} are of types that do not name the same document; cast one to the type of the other",
+                        row.table
+                    ),
+                );
+            }
+        }
+        self.followed_below(path, join);
+    }
+
+    fn followed_below(&mut self, path: &str, join: &Join) {
+        let key = names(&join.primary_key);
+        if let SchemaLink::ManyToMany { through, .. } = &join.link {
+            self.follow_link(path, &join.table, &key, &through.table, &names(&through.right_key));
+        }
+        for field in &join.fields {
+            let (Some(below), path) = (field.hidden(), format!("{path}.{}", field.key)) else { continue };
+            match &below.link {
+                SchemaLink::BelongsTo { column, .. } => {
+                    self.follow_link(&path, &below.table, &names(&below.primary_key), &join.table, &names(column));
+                }
+                SchemaLink::HasOne { foreign_key, .. } | SchemaLink::HasMany { foreign_key, .. } => {
+                    self.follow_link(&path, &below.table, &names(foreign_key), &join.table, &key);
+                }
+                SchemaLink::ManyToMany { through, .. } => {
+                    self.follow_link(&path, &through.table, &names(&through.left_key), &join.table, &key);
+                }
+            }
+            self.followed_below(&path, below);
+        }
+    }
+
+    /// Both ends are there, and as wide as each other.
+    fn follow_link(&mut self, path: &str, table: &TableName, columns: &[String], from: &TableName, values: &[String]) {
+        if self.table(path, table).is_some() {
+            self.link(path, table, columns, from, values);
+        }
+    }
 }
