@@ -161,6 +161,8 @@ impl Sink for OpenSearch {
             self.indexes.say_left_out_again(&mut self.client, &written);
             self.indexes.sweep(&mut self.client);
         }
+        let refusing: Vec<Target> = rejected.iter().map(|one| one.target).collect();
+        self.indexes.verify(&mut self.client, &refusing)?;
         self.indexes.look_around(&mut self.client)?;
         let visible = self.not_visible(|one| one.seeded).is_empty();
         Ok(Report { rejected, visible, extra: None })

@@ -160,6 +160,27 @@ fn a_mark_holds_for_the_index_it_was_made_for() {
 
 #[test]
 #[ignore = "needs an OpenSearch: FLUSSO_TEST_OPENSEARCH_URL, or tests/run"]
+fn an_index_that_others_made_anew_refuses_no_document() {
+    let cluster = Cluster::of("anew");
+    let mut sink = cluster.open(json!({}));
+    let target = sink.ensure_index(cluster.mapping("users", "aaaaaaaa")).unwrap().target;
+    sink.write(vec![upsert(target, "1", 1, &json!({ "n": 1 }))]).unwrap();
+    sink.flush(true, 20_000).unwrap();
+    cluster.remove("users");
+    let name = cluster.name("users_aaaaaaaa_1");
+    let aliases = json!({ cluster.name("users"): {}, cluster.name("users_aaaaaaaa"): {}, format!("{name}_write"): {} });
+    let body = json!({ "aliases": aliases, "mappings": { "dynamic": "strict" } });
+    assert_eq!(cluster.ask("PUT", &format!("/{name}"), Some(&body)).0, 200);
+    sink.write(vec![upsert(target, "1", 2, &json!({ "n": 2 }))]).unwrap();
+    let flushed = sink.flush(true, 20_000);
+    assert!(matches!(&flushed, Err(Error::Transient(one)) if one.message.contains("was made anew")), "{flushed:?}");
+    let mut other = cluster.open(json!({}));
+    let again = other.ensure_index(cluster.mapping("users", "aaaaaaaa")).unwrap();
+    assert!(again.target != target && !again.empty, "a generation with the mapping takes its place");
+}
+
+#[test]
+#[ignore = "needs an OpenSearch: FLUSSO_TEST_OPENSEARCH_URL, or tests/run"]
 fn an_index_that_sleeps_although_it_is_seeded_is_woken() {
     let cluster = Cluster::of("asleep");
     let mut sink = cluster.open(json!({ "refresh_interval": "7s" }));

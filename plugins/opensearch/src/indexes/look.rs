@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use flusso_plugin::{Error, Result, log};
+use flusso_plugin::{Error, Result, Target, log};
 use serde_json::json;
 
 use super::repairs::{Repair, repairs};
@@ -73,6 +73,30 @@ impl Indexes {
             Some(index) => Err(Error::transient(format!("index {index} is to be built anew; it is looked for again"))),
             None => Ok(()),
         }
+    }
+
+    /// Before documents are reported as refused: the indexes that refused them must still be those that this plugin made. One
+    /// that another client made in their place has another mapping, and its refusals say nothing of the documents.
+    pub(crate) fn verify(&mut self, client: &mut Client, targets: &[Target]) -> Result<()> {
+        let mut all: Vec<Names> = Vec::new();
+        for one in self.known.iter().filter(|one| targets.contains(&one.target)) {
+            if !all.contains(&one.names) {
+                all.push(one.names.clone());
+            }
+        }
+        while !all.is_empty() {
+            let count = cluster::names_in_one_request(&all);
+            let some: Vec<Names> = all.drain(..count).collect();
+            let found = cluster::owned(client, &some)?;
+            for names in some {
+                let generations: Vec<Generation> = self.of(&names).cloned().collect();
+                let repairs = repairs(&names, &generations, &found, self.write_aliases);
+                if let Some(error) = repairs.iter().find_map(unusable) {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Learns which generations of an index there are, and puts back what others changed of their aliases.
