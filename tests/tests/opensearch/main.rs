@@ -7,6 +7,7 @@ mod changes;
 mod refused;
 mod reindex;
 mod shop;
+mod typed;
 
 use std::time::Duration;
 
