@@ -96,7 +96,9 @@ async fn handing_over_too_much_is_refused() {
 async fn a_lie_ends_the_guest() {
     let mut writer = guest("lie", "", Limits::default()).await;
     match writer.seeded(0).await {
-        Err(StageError::Crashed(text)) => assert!(text.contains("sink.seeded: the guest returned a history"), "{text}"),
+        Err(StageError::Violation(text)) => {
+            assert!(text.contains("sink.seeded: the guest returned a history"), "{text}")
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -131,7 +131,10 @@ fn a_prepared_transaction_that_holds_the_slot_up_is_named() {
         return;
     }
     database.sql(&format!("BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION 'forgotten {}'", database.name()));
-    let running = Host::on(&database.url()).start(&PG);
+    let host = Host::on(&database.url());
+    let found = host.run(&["check", "--plugin", "pg.wasm"]).lines.join("\n");
+    assert!(found.contains("prepared-transaction") && found.contains("forgotten"), "{found}");
+    let running = host.start(&PG);
     running.wait_for_log("COMMIT PREPARED");
     database.sql(&format!("ROLLBACK PREPARED 'forgotten {}'", database.name()));
     running.wait_for_log("ready");
@@ -254,6 +257,34 @@ fn rows_of_megabytes_are_seeded_within_the_memory_of_a_guest() {
     let lines = flat.documents(&["--plugin", "pg.wasm,slot=flat", "--once"]);
     assert_eq!(documents(&lines, "t").len(), 30);
     flat.run(&["drop", "--plugin", "pg.wasm,slot=flat"]).succeeded();
+}
+
+#[test]
+fn two_tables_whose_names_hold_dots_are_two_indexes() {
+    let database = Postgres::with(
+        "CREATE SCHEMA a; CREATE SCHEMA \"a.b\"; CREATE TABLE a.\"b.c\" (id int PRIMARY KEY, of text); CREATE TABLE \"a.b\".c (id int PRIMARY KEY, of text);
+         INSERT INTO a.\"b.c\" VALUES (1, 'a'); INSERT INTO \"a.b\".c VALUES (1, 'a.b')",
+    );
+    let host = Host::on(&database.url());
+    let one = |lines: &[Line], index: &str, of: &str| {
+        assert_eq!(documents(lines, index), [("1".to_owned(), json!({ "id": 1, "of": of }))], "{index}");
+    };
+    let seeded = host.documents(&ONCE);
+    one(&seeded, "a.b.c", "a");
+    one(&seeded, "a.b.c-06f227b5", "a.b");
+    database.sql("UPDATE \"a.b\".c SET of = 'b'");
+    let changed = host.documents(&ONCE);
+    one(&changed, "a.b.c-06f227b5", "b");
+    assert_eq!(changed.len(), 1, "{changed:?}");
+    // It is found by that name.
+    let named = Host::on(&database.url());
+    named.file(
+        "flusso.toml",
+        "[source]\nplugin = \"pg.wasm\"\nslot = \"named\"\n[[index]]\nname = \"a.b.c-06f227b5\"\n",
+    );
+    named.run(&["check"]).succeeded();
+    one(&named.documents(&["--once"]), "a.b.c-06f227b5", "b");
+    named.run(&["drop"]).succeeded();
 }
 
 #[test]

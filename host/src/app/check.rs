@@ -45,6 +45,9 @@ pub async fn check(config: Config, folders: &Folders, online: bool) -> Result<Ve
         let message = "documents go to standard output, one line each";
         findings.push(Finding::new(Level::Ok, "standard-output", format!("sink {:?}", sink.name()), message));
     }
+    for shadow in plugins.shadows() {
+        findings.push(Finding::new(Level::Warning, "shadowed-plugin", "plugins", shadow));
+    }
     if !usable {
         return Ok(findings);
     }

@@ -198,6 +198,9 @@ impl Deployment {
                 plugins.require(plugin, Role::Sink, "sink")?;
             }
         }
+        for shadow in plugins.shadows() {
+            tracing::warn!("{shadow}");
+        }
         let cache = folders.cache.clone().or_else(crate::plugin::wasm::default_cache);
         let runtime = Runtime::new(cache.as_deref())?;
         let (remembered, links) = (LateScope::default(), LinkTable::default());

@@ -10,7 +10,7 @@ use super::error::AppError;
 use crate::config::{PluginRef, PluginRoles, PluginUse};
 use crate::plugin::capability::{Access, Grants};
 use crate::plugin::links::LinkTable;
-use crate::plugin::locate::Places;
+use crate::plugin::locate::{Places, shadow};
 use crate::plugin::manifest::Role;
 use crate::plugin::metrics::Metrics;
 use crate::plugin::settings::Schema;
@@ -23,11 +23,19 @@ pub(super) struct Plugins {
     checked: HashMap<String, Checked>,
     prepared: HashMap<String, Prepared>,
     metrics: Metrics,
+    /// What was found about names that several plugins have.
+    shadows: Vec<String>,
 }
 
 impl Plugins {
     pub(super) fn new(places: Places) -> Self {
-        Self { places, checked: HashMap::new(), prepared: HashMap::new(), metrics: Metrics::default() }
+        Self {
+            places,
+            checked: HashMap::new(),
+            prepared: HashMap::new(),
+            metrics: Metrics::default(),
+            shadows: Vec::new(),
+        }
     }
 
     /// Finds a plugin and reads what it says about itself.
@@ -42,7 +50,19 @@ impl Plugins {
             PluginRef::Name(name) => self.places.find(name)?,
             PluginRef::Provides(kind) => self.places.find_type(kind)?,
         };
-        Ok(checked.or_insert(Checked::read(found)?))
+        let checked = checked.or_insert(Checked::read(found.clone())?);
+        // A path is what the operator meant.
+        if !matches!(wanted, PluginRef::Path(_)) {
+            let name = &checked.manifest().name;
+            let said = shadow(name, &found.path, &self.places.shadowed(&found.path, name));
+            self.shadows.extend(said.filter(|said| !self.shadows.contains(said)));
+        }
+        Ok(checked)
+    }
+
+    /// The names that several plugins have, of the plugins that were looked at; each once.
+    pub(super) fn shadows(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.shadows)
     }
 
     /// What the configuration has to know of a plugin to give it its role.

@@ -15,6 +15,9 @@ use crate::plugin::settings::{Described, Schema};
 pub(super) fn list(common: &Common, format: Format) -> ExitCode {
     let places = Places::new(&common.plugin_dir);
     let found = places.list();
+    for shadow in places.shadowed_names() {
+        tracing::warn!("{shadow}");
+    }
     if format == Format::Json {
         let all = found.iter().map(|(path, manifest)| match manifest {
             Ok(manifest) => described(path, manifest),

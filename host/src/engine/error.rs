@@ -35,6 +35,12 @@ pub enum StageError {
     /// The stage's instance died in a call (a trap, a time-out, a limit, a lie): tried again on a fresh one, within a budget.
     #[error("{0}")]
     Crashed(String),
+    /// The stage's answer breaks the contract: tried again on a fresh instance, and final if that answers in the same way.
+    #[error("{0}")]
+    Violation(String),
+    /// The plugin does what no plugin may, and would do it again.
+    #[error("{0}")]
+    Unusable(String),
     /// Nothing will help.
     #[error("{0}")]
     Fatal(String),
@@ -48,7 +54,7 @@ impl StageError {
 
     /// Whether trying again on a fresh instance can help.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Transient { .. } | Self::Crashed(_))
+        matches!(self, Self::Transient { .. } | Self::Crashed(_) | Self::Violation(_))
     }
 }
 

@@ -12,6 +12,8 @@ pub(crate) enum Reaction {
     RetryWhileHeld,
     /// With back-off, `crash_budget` times in a row: the instance died, and another may not.
     RetryWithinBudget,
+    /// As within the budget, until the same call fails twice in a row in the same way: nothing but the call decides the answer.
+    RetryUnlessSame,
     /// Not at all: the same call fails in the same way.
     GiveUp,
 }
@@ -46,11 +48,13 @@ pub(crate) struct Policy {
 
 /// The table: kind of error, reaction, end of the run.
 pub(crate) fn policy(error: &StageError) -> Policy {
-    use Reaction::{GiveUp, RetryUntilBack, RetryWhileHeld, RetryWithinBudget};
+    use Reaction::{GiveUp, RetryUnlessSame, RetryUntilBack, RetryWhileHeld, RetryWithinBudget};
     let (reaction, end) = match error {
         StageError::Transient { .. } => (RetryUntilBack, RunEnd::Unreachable),
         StageError::Busy(_) => (RetryWhileHeld, RunEnd::Busy),
         StageError::Crashed(_) => (RetryWithinBudget, RunEnd::Plugin),
+        StageError::Violation(_) => (RetryUnlessSame, RunEnd::Plugin),
+        StageError::Unusable(_) => (GiveUp, RunEnd::Plugin),
         StageError::HistoryLost(_) => (GiveUp, RunEnd::HistoryLost),
         StageError::RestartRequired(_) => (GiveUp, RunEnd::Failed),
         StageError::Configuration(_) => (GiveUp, RunEnd::Configuration),

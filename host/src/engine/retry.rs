@@ -20,12 +20,14 @@ pub(crate) struct Retry<'a> {
     failing_since: Option<Instant>,
     backoff: Duration,
     crashes: u32,
+    /// The last failure, if it was a violation of the contract.
+    violation: Option<String>,
 }
 
 impl<'a> Retry<'a> {
     pub(crate) fn new(stage: impl Into<String>, options: &'a Options, observer: &'a dyn Observer) -> Self {
         let (stage, backoff) = (stage.into(), options.retry_first);
-        Self { stage, options, observer, failing_since: None, backoff, crashes: 0 }
+        Self { stage, options, observer, failing_since: None, backoff, crashes: 0, violation: None }
     }
 
     /// Makes a call until it succeeds. The call opens a fresh instance after each failure. The success does not end the
@@ -51,6 +53,7 @@ impl<'a> Retry<'a> {
         self.failing_since = None;
         self.backoff = self.options.retry_first;
         self.crashes = 0;
+        self.violation = None;
     }
 
     /// The stage failed: returns after the back-off, when the call is to be made again on a fresh instance.
@@ -61,7 +64,11 @@ impl<'a> Retry<'a> {
     pub(crate) async fn failed(&mut self, error: StageError) -> Result<(), EngineError> {
         let failing_for = self.failing_since.get_or_insert_with(Instant::now).elapsed();
         let Options { timeout, busy_timeout, crash_budget, .. } = *self.options;
-        match policy(&error).reaction {
+        let reaction = policy(&error).reaction;
+        let violation = (reaction == Reaction::RetryUnlessSame).then(|| error.to_string());
+        let same = violation.is_some() && violation == self.violation;
+        self.violation = violation;
+        match reaction {
             Reaction::RetryUntilBack if timeout.is_some_and(|limit| failing_for >= limit) => {
                 return Err(EngineError::Unreachable { what: self.stage.clone(), waited: failing_for, cause: error });
             }
@@ -70,9 +77,9 @@ impl<'a> Retry<'a> {
             {
                 return Err(EngineError::stage(&*self.stage, error));
             }
-            Reaction::RetryWithinBudget => {
+            Reaction::RetryWithinBudget | Reaction::RetryUnlessSame => {
                 self.crashes += 1;
-                if self.crashes > crash_budget {
+                if same || self.crashes > crash_budget {
                     return Err(EngineError::Crashed {
                         what: self.stage.clone(),
                         failures: self.crashes,

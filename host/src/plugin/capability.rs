@@ -4,7 +4,7 @@
 //! Grants come from two places: what the operator wrote (`[… .allow]`), and what filling in a setting implies (a setting
 //! whose schema says `x-flusso-grant`). The file knows nothing about guests; the imports ask it at each use.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::path::{Component, Path, PathBuf};
@@ -116,6 +116,8 @@ pub struct Grants {
     network: BTreeSet<Address>,
     http: BTreeSet<Address>,
     folders: Vec<(PathBuf, Access)>,
+    /// For each granted file, the folders in which it really lay when it was granted: its own and that of its link's target.
+    files: BTreeMap<PathBuf, Vec<PathBuf>>,
 }
 
 /// What marks a setting as a grant, in a plugin's schema.
@@ -169,6 +171,11 @@ impl Grants {
     /// Grants one folder and what is in it.
     pub fn allow_folder(&mut self, path: impl Into<PathBuf>, access: Access) {
         let path = path.into();
+        if access == Access::Read && path.is_file() {
+            let own = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let target = path.canonicalize().ok().and_then(|target| target.parent().map(Path::to_path_buf));
+            self.files.insert(path.clone(), own.canonicalize().ok().into_iter().chain(target).collect());
+        }
         match self.folders.iter_mut().find(|(known, _)| *known == path) {
             Some((_, known)) => *known = (*known).max(access),
             None => self.folders.push((path, access)),
@@ -212,6 +219,29 @@ impl Grants {
         }
     }
 
+    /// Whether a granted path is that of a single file. A file that is replaced may be away for a moment and stays one.
+    pub fn is_file(&self, path: &Path) -> bool {
+        self.files.contains_key(path) || path.is_file()
+    }
+
+    /// Where a granted file is now. A link may be turned to another file of the folders in which the file was when it was
+    /// granted, as configuration management does, and to nothing else: whoever can write a link has no grant by it.
+    ///
+    /// # Errors
+    ///
+    /// That of looking; `PermissionDenied` where the link leads elsewhere.
+    pub fn follow_file(&self, path: &Path) -> std::io::Result<PathBuf> {
+        let target = path.canonicalize()?;
+        let folders = self.files.get(path).map(Vec::as_slice).unwrap_or_default();
+        match target.parent().is_some_and(|parent| folders.iter().any(|folder| within(folder, parent))) {
+            true => Ok(target),
+            false => Err(std::io::Error::new(
+                std::io::ErrorKind::PermissionDenied,
+                format!("it leads to {}, which is not granted", target.display()),
+            )),
+        }
+    }
+
     /// The granted addresses, for `inspect` and `check`.
     pub fn network(&self) -> impl Iterator<Item = &Address> {
         self.network.iter()
@@ -226,6 +256,11 @@ impl Grants {
     pub fn folders(&self) -> impl Iterator<Item = (&Path, Access)> {
         self.folders.iter().map(|(path, access)| (path.as_path(), *access))
     }
+}
+
+/// Whether a folder is another or lies in it; nothing is "in" the root, which would be everything.
+fn within(folder: &Path, other: &Path) -> bool {
+    other == folder || (folder.parent().is_some() && other.starts_with(folder))
 }
 
 #[cfg(test)]

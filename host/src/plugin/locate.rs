@@ -143,6 +143,30 @@ impl Places {
         }
     }
 
+    /// The other plugins of the same name as one that was found by it, each file once.
+    pub fn shadowed(&self, used: &Path, name: &str) -> Vec<PathBuf> {
+        let same = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        let mut seen = vec![same(used)];
+        let mut others = Vec::new();
+        for (path, manifest) in self.manifests() {
+            let named = manifest.name == name || path.file_stem().is_some_and(|stem| stem == name);
+            if named && !seen.contains(&same(&path)) {
+                seen.push(same(&path));
+                others.push(path);
+            }
+        }
+        others
+    }
+
+    /// A sentence about each name that several plugins have: which one is used, and which are not.
+    pub fn shadowed_names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.manifests().into_iter().map(|(_, manifest)| manifest.name).collect();
+        names.sort();
+        names.dedup();
+        let used = names.iter().filter_map(|name| Some((name, self.find(name).ok()?.path)));
+        used.filter_map(|(name, used)| shadow(name, &used, &self.shadowed(&used, name))).collect()
+    }
+
     /// Every file that ends in `.wasm`, with its manifest or the reason why it is refused.
     pub fn list(&self) -> Vec<(PathBuf, Result<Manifest, Refusal>)> {
         let files = self.folders.iter().flat_map(|folder| wasm_files(folder));
@@ -152,6 +176,17 @@ impl Places {
     fn manifests(&self) -> Vec<(PathBuf, Manifest)> {
         self.list().into_iter().filter_map(|(path, manifest)| Some((path, manifest.ok()?))).collect()
     }
+}
+
+/// Which of several plugins of one name is used; none where there is one.
+pub fn shadow(name: &str, used: &Path, others: &[PathBuf]) -> Option<String> {
+    (!others.is_empty()).then(|| {
+        format!(
+            "several plugins are named `{name}`: {} is used, {} is not; remove what is not wanted, or name one by its path",
+            used.display(),
+            list(others)
+        )
+    })
 }
 
 /// The components of a folder, in order of their names; none if it cannot be read.
@@ -209,6 +244,24 @@ mod tests {
         assert!(text.contains("did you mean") && text.contains("postgres.wasm"), "{text}");
         let text = places.find_type("postgre").err().map(|error| error.to_string()).unwrap_or_default();
         assert!(text.contains("did you mean `postgres`?"), "{text}");
+    }
+
+    #[test]
+    fn a_name_that_several_plugins_have_is_said_with_their_files() {
+        let (first, _) = folder(&[("pg.wasm", "pg", "postgres"), ("other.wasm", "other", "x")]);
+        let (second, _) = folder(&[("a.wasm", "pg", "postgres"), ("pg.wasm", "pg", "postgres")]);
+        let at = |folder: &tempfile::TempDir, file: &str| folder.path().join(file);
+        // A folder that is searched twice shadows nothing.
+        let places = Places::only([first.path(), second.path(), first.path()].map(Path::to_path_buf));
+        let used = places.find("pg").map(|found| found.path).unwrap_or_default();
+        assert_eq!(used, at(&first, "pg.wasm"));
+        assert_eq!(places.shadowed(&used, "pg"), [at(&second, "a.wasm"), at(&second, "pg.wasm")]);
+        let said = places.shadowed_names();
+        assert!(
+            said.len() == 1 && said.iter().all(|text| text.contains(&format!("{} is used", used.display()))),
+            "{said:?}"
+        );
+        assert!(Places::only([first.path().to_path_buf()]).shadowed_names().is_empty());
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! How texts are cut into terms: one analyser for prose, one for codes (`C-01234` is found as `c`, `01234`, `c01234` and
 //! `c-01234`), a normaliser that folds case and accents, and for each ordered enum one that puts its rank in its place.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
+use crate::language::Language;
 use crate::names::fold;
 use crate::settings::TextAnalysis;
+use crate::words;
 
 /// The analyser for prose.
 pub(crate) const PROSE: &str = "flusso_text";
@@ -26,9 +30,13 @@ pub(crate) fn rank_name(path: &str) -> String {
 }
 
 /// The part `analysis` of an index's settings. All of it is always there, so that a field's options may name any of it.
-pub(crate) fn definitions(analysis: TextAnalysis, ranks: &[(String, Vec<String>)]) -> Value {
+pub(crate) fn definitions(
+    analysis: TextAnalysis,
+    languages: &BTreeSet<Language>,
+    ranks: &[(String, Vec<String>)],
+) -> Value {
     let (fold, prose, normal) = match analysis {
-        TextAnalysis::Builtin => (
+        TextAnalysis::Builtin | TextAnalysis::Words => (
             "asciifolding",
             json!({ "type": "custom", "tokenizer": "standard", "filter": ["lowercase", "asciifolding"] }),
             json!(["lowercase", "asciifolding"]),
@@ -52,15 +60,21 @@ pub(crate) fn definitions(analysis: TextAnalysis, ranks: &[(String, Vec<String>)
         char_filters.insert(name.clone(), json!({ "type": "mapping", "mappings": rules(variants) }));
         normalizers.insert(name.clone(), json!({ "type": "custom", "char_filter": [name], "filter": [] }));
     }
-    let mut all = json!({
+    let own = json!({
         "filter": {
             "flusso_word_delimiter": { "type": "word_delimiter_graph", "catenate_all": true, "preserve_original": true },
         },
         "analyzer": { CODE: code, PROSE: prose },
-        "normalizer": normalizers,
     });
-    if let Some(all) = all.as_object_mut().filter(|_| !char_filters.is_empty()) {
-        all.insert("char_filter".to_owned(), Value::Object(char_filters));
+    let mut all = if analysis == TextAnalysis::Words { words::definitions(languages) } else { own };
+    if let Some(all) = all.as_object_mut() {
+        all.insert("normalizer".to_owned(), Value::Object(normalizers));
+        if !char_filters.is_empty() {
+            let known = all.entry("char_filter").or_insert_with(|| json!({}));
+            if let Some(known) = known.as_object_mut() {
+                known.extend(char_filters);
+            }
+        }
     }
     all
 }

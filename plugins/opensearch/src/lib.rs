@@ -13,7 +13,7 @@
 //! | `transport`, `http`, `client` | HTTP/1.1 over the host's connections |
 //! | `cluster_error` | what each error of the cluster means, in one table: wait, find the index again, correct the credentials, reject |
 //! | `names`, `field_names` | the names of indexes and fields, as the cluster takes them |
-//! | `mapping`, `analysis` | the body that creates an index |
+//! | `mapping`, `analysis`, `words`, `language` | the body that creates an index |
 //! | `cluster` | one function for each request beside bulk requests |
 //! | `indexes` | which generation of an index serves searches, which is being filled, which are marked seeded; what others changed of them |
 //! | `bulk`, `clear` | writing and removing documents |
@@ -33,11 +33,13 @@ mod field_names;
 mod http;
 mod indexes;
 mod inventory;
+mod language;
 mod mapping;
 mod names;
 mod settings;
 mod transport;
 mod url;
+mod words;
 
 use std::time::Duration;
 
@@ -94,6 +96,7 @@ impl OpenSearch {
 impl Sink for OpenSearch {
     fn open(settings: flusso_plugin::Settings) -> Result<Self> {
         let settings: Settings = settings.parse()?;
+        settings.check_languages()?;
         let mut client = Client::new(&settings)?;
         if !settings.tls_verify {
             log::warn(
@@ -116,6 +119,7 @@ impl Sink for OpenSearch {
     }
 
     fn ensure_index(&mut self, mapping: Mapping) -> Result<Ensured> {
+        let mapping = mapping::with_analysis(mapping, &self.settings);
         self.begin_call();
         self.indexes.ensure(&mut self.client, &mapping, &self.settings)
     }
@@ -169,6 +173,7 @@ impl Sink for OpenSearch {
     }
 
     fn begin_rebuild(&mut self, mapping: Mapping, resume: bool) -> Result<Target> {
+        let mapping = mapping::with_analysis(mapping, &self.settings);
         self.begin_call();
         self.indexes.begin(&mut self.client, &mapping, resume, &self.settings)
     }

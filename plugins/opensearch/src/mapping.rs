@@ -1,14 +1,19 @@
 //! The body that makes an index: settings, analysers and the mapping, out of the contract's fields.
 
+use std::collections::BTreeSet;
+
 use flusso_plugin::{Error, Field, Mapping, Result};
 use serde_json::{Map, Value, json};
 
-use crate::analysis::{self, CODE, LOWERCASE, PROSE, rank_name};
+use crate::analysis::{self, CODE, LOWERCASE, rank_name};
 use crate::bulk::UNINDEXED;
 use crate::field_names::FieldNames;
-use crate::settings::Settings;
+use crate::language::Language;
+use crate::names::fold;
+use crate::settings::{Settings, TextAnalysis};
+use crate::words;
 
-/// Longer values are kept and not indexed in a keyword sub-field.
+/// Longer values are kept and not indexed in a keyword sub-field, with the analyses that are older than [`TextAnalysis::Words`].
 const IGNORE_ABOVE: u32 = 256;
 /// A longer keyword is kept and not indexed: a term has at most 32 766 bytes, a character up to four of them.
 const KEYWORD_IGNORE_ABOVE: u32 = 8_191;
@@ -19,13 +24,25 @@ const DEFAULT_FIELD_LIMIT: usize = 1_000;
 /// The same for nested fields.
 const DEFAULT_NESTED_LIMIT: usize = 50;
 
+/// The mapping under a hash that tells its analysis as well: another analysis is another index, which is built anew. The analyses of
+/// flusso 0.15 keep the hash that the mapping has.
+pub(crate) fn with_analysis(mut mapping: Mapping, settings: &Settings) -> Mapping {
+    if settings.text_analysis == TextAnalysis::Words {
+        let language = settings.language_of(&mapping.index, &mapping.prefix).map_or("", Language::name);
+        mapping.hash = format!("{:08x}", fold(&format!("{} words {} {language}", mapping.hash, words::VERSION)));
+    }
+    mapping
+}
+
 /// What an index is made of: refresh off and no replicas, until it is seeded.
 pub(crate) fn body(mapping: &Mapping, settings: &Settings) -> Result<Value> {
     let mut properties = Map::new();
     let mut ranks = Vec::new();
+    let mut languages = BTreeSet::new();
+    let language = settings.language_of(&mapping.index, &mapping.prefix);
     let names = FieldNames::of(&mapping.fields);
     for (field, path) in mapping.fields.iter().zip(&names.paths) {
-        let property = property(field, settings, &mut ranks).map_err(|why| {
+        let property = property(field, settings, language, &mut ranks, &mut languages).map_err(|why| {
             Error::fatal(format!("index {:?}: field {:?}: {why}; correct its schema", mapping.index, field.path))
         })?;
         insert(&mut properties, path, property);
@@ -56,7 +73,7 @@ pub(crate) fn body(mapping: &Mapping, settings: &Settings) -> Result<Value> {
     // Without fields the builder does not know them either: the cluster finds out.
     let dynamic = if mapping.fields.is_empty() { json!(true) } else { json!("strict") };
     Ok(json!({
-        "settings": { "index": index, "analysis": analysis::definitions(settings.text_analysis, &ranks) },
+        "settings": { "index": index, "analysis": analysis::definitions(settings.text_analysis, &languages, &ranks) },
         "mappings": {
             "dynamic": dynamic,
             "_meta": { "flusso": { "index": mapping.index, "hash": mapping.hash, "prefix": mapping.prefix } },
@@ -73,17 +90,23 @@ fn unindexed() -> Value {
     } })
 }
 
-/// One field; `ranks` gets the variants of an ordered enum, by the name of its analysis.
+/// One field of an index in a language; `ranks` gets the variants of an ordered enum, by the name of its analysis, `languages` the
+/// languages that need one.
 fn property(
     field: &Field,
     settings: &Settings,
+    language: Option<Language>,
     ranks: &mut Vec<(String, Vec<String>)>,
+    languages: &mut BTreeSet<Language>,
 ) -> std::result::Result<Map<String, Value>, String> {
     let object = |text: &str| match serde_json::from_str(text) {
         Ok(Value::Object(map)) => Ok(map),
         _ => Err("its options are no JSON object".to_owned()),
     };
-    let options = object(&field.options)?;
+    let mut options = object(&field.options)?;
+    let language = own_language(&mut options, settings)?.unwrap_or(language);
+    let with_words = settings.text_analysis == TextAnalysis::Words;
+    let above = if with_words { KEYWORD_IGNORE_ABOVE } else { IGNORE_ABOVE };
     let word = field.type_.as_str();
     let mut property = Map::new();
     property.insert("type".to_owned(), json!(type_of(word)));
@@ -91,16 +114,24 @@ fn property(
         property.extend(leniency(type_of(word)));
     }
     let mut fields = Map::new();
-    let exact = json!({ "type": "keyword", "ignore_above": IGNORE_ABOVE });
-    let folded = json!({ "type": "keyword", "normalizer": LOWERCASE, "ignore_above": IGNORE_ABOVE });
+    let exact = json!({ "type": "keyword", "ignore_above": above });
+    let folded = json!({ "type": "keyword", "normalizer": LOWERCASE, "ignore_above": above });
     match type_of(word) {
         "text" if settings.auto_subfields => {
-            property.insert("analyzer".to_owned(), json!(PROSE));
+            let analyzer = words::prose(language.filter(|_| with_words && word == "text"));
+            if word == "text" {
+                languages.extend(language.filter(|_| with_words));
+            }
+            property.insert("analyzer".to_owned(), json!(analyzer));
             fields.insert("keyword".to_owned(), exact);
             fields.insert("keyword_lowercase".to_owned(), folded);
         }
         "keyword" if settings.auto_subfields => {
-            fields.insert("text".to_owned(), json!({ "type": "text", "analyzer": CODE }));
+            let mut text = json!({ "type": "text", "analyzer": CODE });
+            if let Some(text) = text.as_object_mut().filter(|_| with_words) {
+                text.insert("search_analyzer".to_owned(), json!(words::search(CODE)));
+            }
+            fields.insert("text".to_owned(), text);
             fields.insert("keyword_lowercase".to_owned(), folded);
         }
         _ => {}
@@ -122,8 +153,30 @@ fn property(
     if word == "json" && !said {
         property.insert("enabled".to_owned(), json!(false));
     }
+    // Queries are analysed like the documents: what options say of one of them must not leave the other behind.
+    let ours = property.get("analyzer").and_then(Value::as_str).map(words::search);
+    let said = ["type", "analyzer", "search_analyzer"].iter().any(|name| options.contains_key(*name));
+    if let Some(ours) = ours.filter(|_| with_words && !said) {
+        property.insert("search_analyzer".to_owned(), json!(ours));
+    }
     property.extend(options);
     Ok(property)
+}
+
+/// Takes the option `language` of a field, which is not the cluster's: none, or that it has this language or none.
+fn own_language(
+    options: &mut Map<String, Value>,
+    settings: &Settings,
+) -> std::result::Result<Option<Option<Language>>, String> {
+    match options.remove("language") {
+        None => Ok(None),
+        Some(_) if settings.text_analysis != TextAnalysis::Words => {
+            Err("its option `language` needs text_analysis = \"words\"".to_owned())
+        }
+        Some(Value::String(none)) if none == "none" => Ok(Some(None)),
+        Some(Value::String(name)) => Language::try_from(name).map(|language| Some(Some(language))),
+        Some(_) => Err("its option `language` is no name of a language".to_owned()),
+    }
 }
 
 /// What makes the cluster keep a value that it cannot index, in the document and out of the index, instead of refusing the whole
@@ -246,21 +299,75 @@ mod tests {
 
     #[test]
     fn texts_and_keywords_have_sub_fields_unless_told_not_to() {
-        let exact = json!({ "type": "keyword", "ignore_above": 256 });
-        let folded = json!({ "type": "keyword", "normalizer": "flusso_lowercase", "ignore_above": 256 });
-        let text = json!({ "type": "text", "analyzer": "flusso_text", "fields": { "keyword": exact, "keyword_lowercase": folded } });
-        assert_eq!(one("text", "{}", None), text);
-        let code = json!({ "type": "text", "analyzer": "flusso_code", "fields": { "keyword": exact, "keyword_lowercase": folded } });
-        assert_eq!(one("identifier", "{}", None), code);
-        let keyword = json!({ "type": "keyword", "fields": { "text": { "type": "text", "analyzer": "flusso_code" }, "keyword_lowercase": folded } });
-        for word in ["keyword", "uuid", "enum"] {
-            assert_eq!(one(word, "{}", None), keyword, "{word}");
+        // The analysis of flusso 0.15, and the default: longer exact values, and an analyser of queries.
+        for (text_analysis, above) in [(TextAnalysis::Builtin, 256), (TextAnalysis::Words, 8_191)] {
+            let settings = Settings { text_analysis, ..strict() };
+            let one =
+                |word| made(vec![field("a", word, "{}", None)], &settings).pointer("/mappings/properties/a").cloned();
+            let analysed = |name: &str| match text_analysis {
+                TextAnalysis::Words => {
+                    json!({ "type": "text", "analyzer": name, "search_analyzer": format!("{name}_search") })
+                }
+                _ => json!({ "type": "text", "analyzer": name }),
+            };
+            let exact = json!({ "type": "keyword", "ignore_above": above });
+            let folded = json!({ "type": "keyword", "normalizer": "flusso_lowercase", "ignore_above": above });
+            for (word, analyzer) in [("text", "flusso_text"), ("identifier", "flusso_code")] {
+                let mut text = analysed(analyzer);
+                text["fields"] = json!({ "keyword": exact, "keyword_lowercase": folded });
+                assert_eq!(one(word), Some(text), "{word}");
+            }
+            let fields = json!({ "text": analysed("flusso_code"), "keyword_lowercase": folded });
+            for word in ["keyword", "uuid", "enum"] {
+                assert_eq!(one(word), Some(json!({ "type": "keyword", "fields": fields })), "{word}");
+            }
         }
         let plain = Settings { auto_subfields: false, ..strict() };
         let plain = |word| made(vec![field("a", word, "{}", None)], &plain).pointer("/mappings/properties/a").cloned();
         assert_eq!(plain("text"), Some(json!({ "type": "text" })));
-        assert_eq!(plain("identifier"), Some(json!({ "type": "text", "analyzer": "flusso_code" })));
+        assert_eq!(
+            plain("identifier"),
+            Some(json!({ "type": "text", "analyzer": "flusso_code", "search_analyzer": "flusso_code_search" }))
+        );
         assert_eq!(plain("keyword"), Some(json!({ "type": "keyword" })));
+    }
+
+    #[test]
+    fn another_analysis_is_another_generation() {
+        let hash = |settings: &Settings| {
+            let mapping = Mapping {
+                index: "dev_users".into(),
+                hash: "1a2b3c4d5e".into(),
+                fields: Vec::new(),
+                prefix: "dev_".into(),
+                extra: None,
+            };
+            with_analysis(mapping, settings).hash
+        };
+        let language = |name: &str| Settings { language: Some(name.to_owned()), ..Settings::default() };
+        for text_analysis in [TextAnalysis::Builtin, TextAnalysis::Icu] {
+            assert_eq!(hash(&Settings { text_analysis, ..Settings::default() }), "1a2b3c4d5e", "as it was");
+        }
+        let words = hash(&Settings::default());
+        assert!(words != "1a2b3c4d5e" && words != hash(&language("german")));
+        let languages = [("users".to_owned(), "german".to_owned())].into();
+        assert_eq!(hash(&language("german")), hash(&Settings { languages, ..Settings::default() }));
+    }
+
+    #[test]
+    fn a_field_has_a_language_of_its_own() {
+        let settings = Settings { language: Some("english".to_owned()), ..strict() };
+        for (options, analyzer, search) in [
+            ("{}", "flusso_text_english", Some("flusso_text_english_search")),
+            (r#"{"language":"french"}"#, "flusso_text_french", Some("flusso_text_french_search")),
+            (r#"{"language":"none"}"#, "flusso_text", Some("flusso_text_search")),
+            (r#"{"analyzer":"simple"}"#, "simple", None),
+        ] {
+            let body = made(vec![field("a", "text", options, None)], &settings);
+            let property = body.pointer("/mappings/properties/a").cloned().unwrap_or_default();
+            let found = (property["analyzer"].as_str(), property["search_analyzer"].as_str());
+            assert_eq!((found, property.get("language")), ((Some(analyzer), search), None), "{options}");
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! What the operator sets, and what of it makes no sense.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flusso_plugin::{Error, Result};
 use serde::Deserialize;
 
+use crate::language::{Language, Languages};
 use crate::transport::{Identity, Tls};
 use crate::url::Url;
 
@@ -32,6 +34,10 @@ pub(crate) struct Settings {
     pub(crate) number_of_replicas: u32,
     pub(crate) refresh_interval: String,
     pub(crate) text_analysis: TextAnalysis,
+    /// The language of all texts; it is checked by [`Settings::check_languages`].
+    pub(crate) language: Option<String>,
+    /// By an index's name, without the deployment's prefix.
+    pub(crate) languages: BTreeMap<String, String>,
     pub(crate) auto_subfields: bool,
     /// Whether a value that the cluster cannot index refuses its document.
     pub(crate) strict: bool,
@@ -55,7 +61,9 @@ pub(crate) enum Compression {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum TextAnalysis {
-    /// What every cluster has.
+    /// What people type: parts of words and whole ones, symbols, numbers without zeros, stems of a language.
+    Words,
+    /// The analysis of flusso 0.15.
     Builtin,
     /// The plugin `analysis-icu`.
     Icu,
@@ -83,7 +91,9 @@ impl Default for Settings {
             number_of_shards: 1,
             number_of_replicas: 1,
             refresh_interval: "10s".to_owned(),
-            text_analysis: TextAnalysis::Builtin,
+            text_analysis: TextAnalysis::Words,
+            language: None,
+            languages: BTreeMap::new(),
             auto_subfields: true,
             strict: false,
             meta_index: None,
@@ -134,6 +144,31 @@ impl Settings {
             _ if password.is_some() => Err(Error::configuration("username", "is missing beside `password`")),
             _ => Ok(Credentials { header: None, setting: "username" }),
         }
+    }
+
+    /// The languages of indexes, or the setting that names one that does not exist.
+    fn languages(&self) -> Result<Languages> {
+        let one = |setting: &str, name: &String| {
+            Language::try_from(name.clone()).map_err(|why| Error::configuration(setting, why))
+        };
+        let all = self.language.as_ref().map(|name| one("language", name)).transpose()?;
+        let by_index = self.languages.iter().map(|(index, name)| Ok((index.clone(), one("languages", name)?)));
+        Ok(Languages { all, by_index: by_index.collect::<Result<_>>()? })
+    }
+
+    /// The language of an index, by its name with the deployment's prefix.
+    pub(crate) fn language_of(&self, index: &str, prefix: &str) -> Option<Language> {
+        self.languages().ok()?.of(index, prefix)
+    }
+
+    /// Whether every language exists and is one of an analysis that knows languages.
+    pub(crate) fn check_languages(&self) -> Result<()> {
+        let languages = self.languages()?;
+        if self.text_analysis != TextAnalysis::Words && (languages.all.is_some() || !languages.by_index.is_empty()) {
+            let text = "knows no languages unless it is \"words\"; remove it, or `language` and `languages`";
+            return Err(Error::configuration("text_analysis", text));
+        }
+        Ok(())
     }
 
     /// From how many bytes on a request is compressed; none: never.

@@ -438,3 +438,39 @@ fn what_is_held_is_listed_and_what_is_left_over_can_be_removed() {
     let other = OpenSearch::list(cluster.settings(json!({})), "other_".to_owned()).unwrap();
     assert!(other.is_empty(), "another deployment's: {other:?}");
 }
+
+#[test]
+#[ignore = "needs an OpenSearch: FLUSSO_TEST_OPENSEARCH_URL, or tests/run"]
+fn a_document_that_is_sent_in_another_form_stays_behind_a_later_one() {
+    let cluster = Cluster::of("forms");
+    let raw = |target, id: &str, body: &str| Document {
+        target,
+        id: id.to_owned(),
+        version: 1,
+        body: Some(body.as_bytes().to_vec()),
+    };
+    for settings in [json!({}), json!({ "batch_size": 1, "requests_in_flight": 8 })] {
+        let mut sink = cluster.open(settings);
+        let target = sink.ensure_index(cluster.mapping("users", "aaaaaaaa")).unwrap().target;
+        sink.write(vec![
+            raw(target, "1", r#"{"n":1,"n":2}"#),
+            raw(target, "1", r#"{"n":3}"#),
+            raw(target, "2", r#"{"n":1}"#),
+            raw(target, "2", r#"{"n":{"x":4}}"#),
+            raw(target, "3", r#"{"n":5,"n":6,"t":{"x":1}}"#),
+            delete(target, "4", 1),
+        ])
+        .unwrap();
+        assert!(sink.flush(true, 20_000).unwrap().rejected.is_empty());
+        let kept = |field: &str, value: Value| json!({ "fields": [field], "document": { field: value } });
+        assert_eq!(
+            cluster.documents("users"),
+            [
+                ("1".to_owned(), json!({ "n": 3 })),
+                ("2".to_owned(), json!({ "flusso_unindexed": kept("n", json!({ "x": 4 })) })),
+                ("3".to_owned(), json!({ "n": 6, "flusso_unindexed": kept("t", json!({ "x": 1 })) })),
+            ]
+            .into()
+        );
+    }
+}

@@ -184,6 +184,25 @@ fn of_two_documents_with_one_id_the_later_wins_however_often_the_earlier_is_trie
 }
 
 #[test]
+fn of_two_documents_with_one_id_in_one_request_the_later_wins() {
+    let cluster = StandIn::new(|number, lines| match number {
+        0 => {
+            let busy = lines.iter().enumerate();
+            Reply::Each(
+                busy.map(|(place, _)| if place == 0 { (429, "es_rejected_execution_exception") } else { (200, "") })
+                    .collect(),
+            )
+        }
+        _ => Reply::Apply,
+    });
+    let mut sink = cluster.open(json!({}));
+    let target = sink.ensure_index(mapping()).unwrap().target;
+    sink.write(vec![document(target, "a", 1, 1), document(target, "a", 1, 2)]).unwrap();
+    sink.flush(false, 20_000).unwrap();
+    assert_eq!(cluster.documents.lock().unwrap()["a"].1, Some(json!({ "n": 2 })));
+}
+
+#[test]
 fn an_answer_that_is_late_keeps_no_other_waiting() {
     let cluster = StandIn::new(|_, lines| if lines[0].id == "0" { Reply::Late } else { Reply::Apply });
     let (report, _) = cluster.write(json!({ "batch_size": 1, "requests_in_flight": 2 }), 8, 3_000);

@@ -2,9 +2,9 @@
 //! costs one line of the log and not thousands.
 
 /// So many names are written out.
-pub(crate) const NAMED: usize = 3;
+pub(crate) const NAMED: usize = 5;
 
-/// `a, b, c and 2997 more`.
+/// `a, b, c, d, e and 2995 more`.
 pub(crate) fn shortened<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> String {
     let (mut text, mut count) = (String::new(), 0_usize);
     for name in names {
@@ -27,7 +27,7 @@ mod tests {
     #[test]
     fn of_many_names_the_first_stand_for_all() {
         assert_eq!(shortened(["a"]), "a");
-        assert_eq!(shortened(["a", "b", "c"]), "a, b, c");
-        assert_eq!(shortened((0..3000).map(|at| format!("t{at}"))), "t0, t1, t2 and 2997 more");
+        assert_eq!(shortened(["a", "b", "c", "d", "e"]), "a, b, c, d, e");
+        assert_eq!(shortened((0..3000).map(|at| format!("t{at}"))), "t0, t1, t2, t3, t4 and 2995 more");
     }
 }

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails says where")]
 
+mod applications;
 mod changes;
 mod refused;
 mod reindex;
 mod shop;
+mod typed;
 
 use std::time::Duration;
 

@@ -192,7 +192,7 @@ impl RangeReader {
             let RangedPage { documents, rows, cursor: next } = page;
             if next.is_some() && next == *cursor {
                 // The pages of a cursor that does not move would never end.
-                return Err(StageError::Crashed("the cursor of a range did not move".to_owned()));
+                return Err(StageError::Violation("the cursor of a range did not move".to_owned()));
             }
             retry.succeeded();
             let page = BackfillPage { index, attempt, part, documents, rows, cursor: next.clone(), read };

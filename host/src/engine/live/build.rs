@@ -155,7 +155,7 @@ impl BuildStage {
         let known = |index: &IndexNumber| (*index as usize) < self.context.mappings.len();
         let all = affected.ids.iter().map(|id| &id.index).chain(&affected.rebuild).chain(&affected.clear);
         if let Some(unknown) = all.into_iter().find(|index| !known(index)) {
-            return Err(StageError::Crashed(format!("the builder named index {unknown}, which it does not have")));
+            return Err(StageError::Violation(format!("the builder named index {unknown}, which it does not have")));
         }
         // I4. Guarded by `tests::i4::a_document_touched_many_times_in_a_batch_is_built_once`.
         let mut seen = HashSet::with_capacity(affected.ids.len());
@@ -174,7 +174,7 @@ pub(crate) async fn build_call(builder: &dyn Builder, ids: Slice<DocumentId>) ->
     let outcomes = builder.build_many(ids).await?;
     match outcomes.len() {
         count if count == expected => Ok(outcomes),
-        count => Err(StageError::Crashed(format!("the builder answered {count} outcomes for {expected} documents"))),
+        count => Err(StageError::Violation(format!("the builder answered {count} outcomes for {expected} documents"))),
     }
 }
 

@@ -16,6 +16,8 @@ fn each_kind_of_error_has_its_reaction_and_its_end() {
         (transient, Reaction::RetryUntilBack, RunEnd::Unreachable),
         (StageError::Busy(text()), Reaction::RetryWhileHeld, RunEnd::Busy),
         (StageError::Crashed(text()), Reaction::RetryWithinBudget, RunEnd::Plugin),
+        (StageError::Violation(text()), Reaction::RetryUnlessSame, RunEnd::Plugin),
+        (StageError::Unusable(text()), Reaction::GiveUp, RunEnd::Plugin),
         (StageError::HistoryLost(text()), Reaction::GiveUp, RunEnd::HistoryLost),
         (StageError::RestartRequired(text()), Reaction::GiveUp, RunEnd::Failed),
         (StageError::Configuration(text()), Reaction::GiveUp, RunEnd::Configuration),
@@ -28,6 +30,7 @@ fn each_kind_of_error_has_its_reaction_and_its_end() {
         assert_eq!((found, ends), (reaction, end), "{error:?}");
         // An error that is not tried again ends the run in the same way that the table says.
         assert_eq!(EngineError::stage("a stage", error.clone()).end(), end, "{error:?}");
-        assert_eq!(error.is_retryable(), matches!(reaction, Reaction::RetryUntilBack | Reaction::RetryWithinBudget));
+        let again = [Reaction::RetryUntilBack, Reaction::RetryWithinBudget, Reaction::RetryUnlessSame];
+        assert_eq!(error.is_retryable(), again.contains(&reaction));
     }
 }

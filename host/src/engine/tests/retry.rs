@@ -138,6 +138,27 @@ async fn a_stage_that_dies_again_and_again_ends_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_same_violation_twice_in_a_row_is_final_and_other_failures_are_not() {
+    let violation = |text: &str| Fault::Fail(StageError::Violation(text.to_owned()));
+    let healing = [violation("a"), violation("b"), Fault::crash(), violation("b"), Fault::away(), violation("b")];
+    for call in ["builder.resolve", "builder.build", "sink.a.flush"] {
+        let world = World::new();
+        let run = world.start(Options { crash_budget: 9, ..Options::default() });
+        world.quiet().await;
+        world.script(call, healing.clone());
+        world.commit([item(1, 1, "one")]);
+        world.quiet().await;
+        world.assert_converged();
+        world.script(call, times(&violation("a"), 2));
+        world.commit([item(2, 1, "two")]);
+        match run.end().await {
+            Err(EngineError::Crashed { failures, .. }) => assert_eq!(failures, 2, "{call}"),
+            other => panic!("{call}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crash_now_and_then_does_not_use_up_the_budget() {
     let world = World::new();
     let run = world.start(Options { crash_budget: 1, ..Options::default() });

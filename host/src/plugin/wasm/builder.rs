@@ -9,9 +9,12 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::bindings::exports::flusso::connector::builder::IndexRequest;
 use super::bindings::exports::flusso::connector::diagnosis::ExaminedIndex;
+use super::bindings::flusso::connector::types::Error;
 use super::convert;
 use super::convert::EndedLinks;
-use super::guest::Guest;
+use super::declared_reads::DeclaredReads;
+use super::fault::Checked;
+use super::guest::{Guest, Live, Running};
 use super::plugin::Plugin;
 use super::reader::GuestReader;
 use super::row_reader::RowReader;
@@ -44,6 +47,29 @@ impl Request {
     }
 }
 
+/// A guest, and the reader that serves it alone.
+struct Instance {
+    guest: Guest,
+    reads: Option<Arc<DeclaredReads>>,
+}
+
+impl Instance {
+    /// Calls the guest. A read that it did not declare is its fault, whatever it answered: the answer may be made of less.
+    async fn ask<R, T, F>(&self, call: &'static str, job: F, check: impl FnOnce(R) -> Checked<T>) -> Result<T>
+    where
+        R: Send + 'static,
+        F: for<'a> FnOnce(&'a mut Live) -> Running<'a, wasmtime::Result<std::result::Result<R, Error>>>
+            + Send
+            + 'static,
+    {
+        let answer = self.guest.ask(call, job, check).await;
+        match self.reads.as_ref().and_then(|reads| reads.undeclared()) {
+            Some(what) => Err(StageError::Unusable(format!("the builder {} {what}", self.guest.plugin()))),
+            None => answer,
+        }
+    }
+}
+
 /// A builder plugin as `[builder]` (or `[source]`, where the source plugin builds) uses it.
 pub struct GuestBuilder {
     plugin: Plugin,
@@ -51,7 +77,7 @@ pub struct GuestBuilder {
     requests: Arc<Vec<Request>>,
     instances: usize,
     seats: Semaphore,
-    idle: Mutex<Vec<(u64, Guest)>>,
+    idle: Mutex<Vec<(u64, Instance)>>,
     /// How often tables were said to be reshaped. Instances of before look no more: they are opened again.
     shape: AtomicU64,
     offered: OnceLock<Description>,
@@ -73,13 +99,13 @@ impl GuestBuilder {
         }
     }
 
-    async fn open(&self) -> Result<Guest> {
-        let reader = match (&self.reader, self.plugin.prepared().reads()) {
+    async fn open(&self) -> Result<Instance> {
+        let reads = match (&self.reader, self.plugin.prepared().reads()) {
             (_, false) => None,
             (Some(plugin), true) => {
                 let opened = GuestReader::open(plugin).await?;
                 let opened = opened.map_err(|error| convert::refused(&plugin.origin(), "reader.open", error))?;
-                Some(Arc::new(opened) as Arc<dyn RowReader>)
+                Some(Arc::new(DeclaredReads::new(opened)))
             }
             (None, true) => {
                 let message = format!(
@@ -89,7 +115,8 @@ impl GuestBuilder {
                 return Err(StageError::Configuration(message));
             }
         };
-        let guest = self.plugin.spawn(reader).await?;
+        let reader = reads.clone().map(|reads| reads as Arc<dyn RowReader>);
+        let guest = Instance { guest: self.plugin.spawn(reader).await?, reads };
         let (settings, requests) = (self.plugin.settings(), self.requests.clone());
         let opening = guest.ask(
             "builder.open",
@@ -107,6 +134,9 @@ impl GuestBuilder {
             error => error,
         })?;
         let description = describe(&guest).await?;
+        if let Some(reads) = &guest.reads {
+            reads.declare(&description.interest);
+        }
         let offered = self.offered.get_or_init(|| description.clone());
         // What the first instance follows, all of this run go on following.
         self.plugin
@@ -123,7 +153,7 @@ impl GuestBuilder {
     }
 
     /// An idle instance, or a new one.
-    async fn seat(&self) -> Result<(SemaphorePermit<'_>, u64, Guest)> {
+    async fn seat(&self) -> Result<(SemaphorePermit<'_>, u64, Instance)> {
         let closed = |_| StageError::Fatal("the builder was closed".to_owned());
         let permit = self.seats.acquire().await.map_err(closed)?;
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -136,7 +166,7 @@ impl GuestBuilder {
     }
 
     /// Gives an instance back, if it may be used again after this answer.
-    fn leave<T>(&self, shape: u64, guest: Guest, answer: &Result<T>) {
+    fn leave<T>(&self, shape: u64, guest: Instance, answer: &Result<T>) {
         if matches!(answer, Ok(_) | Err(StageError::Unsupported(_))) {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push((shape, guest));
         }
@@ -186,7 +216,7 @@ fn difference(before: &Description, now: &Description) -> String {
     if found.is_empty() { "their tables or keys are others".to_owned() } else { found.join(", ") }
 }
 
-async fn describe(guest: &Guest) -> Result<Description> {
+async fn describe(guest: &Instance) -> Result<Description> {
     let mappings = guest.ask(
         "builder.mappings",
         |live| Box::pin(async move { live.exports.builder()?.call_mappings(&mut live.store).await }),
@@ -194,7 +224,7 @@ async fn describe(guest: &Guest) -> Result<Description> {
             convert::counted(mappings, 100_000, "mappings")?
                 .into_iter()
                 .map(convert::mapping)
-                .collect::<super::fault::Checked<Vec<_>>>()
+                .collect::<Checked<Vec<_>>>()
         },
     );
     let mappings = mappings.await?;
@@ -202,10 +232,7 @@ async fn describe(guest: &Guest) -> Result<Description> {
         "builder.interest",
         |live| Box::pin(async move { live.exports.builder()?.call_interest(&mut live.store).await }),
         |tables| {
-            convert::counted(tables, 100_000, "tables")?
-                .into_iter()
-                .map(convert::interest)
-                .collect::<super::fault::Checked<Vec<_>>>()
+            convert::counted(tables, 100_000, "tables")?.into_iter().map(convert::interest).collect::<Checked<Vec<_>>>()
         },
     );
     let interest = interest.await?;
@@ -215,7 +242,7 @@ async fn describe(guest: &Guest) -> Result<Description> {
         |live| Box::pin(async move { live.exports.builder()?.call_scopes(&mut live.store).await }),
         |scopes| {
             let scopes = convert::counted(scopes, indexes, "scopes")?;
-            scopes.iter().map(|scope| convert::scope(scope, indexes, tables)).collect::<super::fault::Checked<Vec<_>>>()
+            scopes.iter().map(|scope| convert::scope(scope, indexes, tables)).collect::<Checked<Vec<_>>>()
         },
     );
     Ok(Description { scopes: scopes.await?, mappings, interest })
@@ -338,7 +365,7 @@ impl stage::Builder for GuestBuilder {
 
 /// An instance of the builder that builds whole ranges, beside those of the pool.
 struct GuestRanges {
-    guest: Guest,
+    guest: Instance,
 }
 
 #[async_trait]

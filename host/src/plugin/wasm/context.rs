@@ -75,7 +75,7 @@ pub(super) struct Context {
     pub(super) table: ResourceTable,
     pub(super) http: Http,
     wasi: WasiCtx,
-    _folders: Folders,
+    folders: Folders,
 }
 
 impl Context {
@@ -99,13 +99,20 @@ impl Context {
             table: ResourceTable::new(),
             http: Http::new(&setup.name, &setup.grants, setup.limits.call_timeout),
             wasi: wasi.build(),
-            _folders: folders,
+            folders,
             origin,
             setup,
             stderr_tail,
             reader,
             build_call: None,
         })
+    }
+}
+
+impl Context {
+    /// From now on the guest sees the granted files as they are now.
+    pub(super) fn refresh_files(&mut self) {
+        self.folders.refresh(&self.setup.grants, &self.origin.plugin);
     }
 }
 

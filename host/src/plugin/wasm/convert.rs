@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::bindings::exports::flusso::connector as exports;
 use super::bindings::flusso::connector::types as wit;
+use super::bodies;
 use super::fault::{Checked, Fault, GuestError, Origin, Violation};
 use super::limiter::plain;
 use crate::engine::StageError;
@@ -76,6 +77,7 @@ impl From<GuestError> for StageError {
     fn from(error: GuestError) -> Self {
         match error.fault() {
             Fault::Grant(_) => Self::Configuration(error.to_string()),
+            Fault::Violation(_) => Self::Violation(error.to_string()),
             _ => Self::Crashed(error.to_string()),
         }
     }
@@ -359,7 +361,7 @@ pub(super) fn failure(failure: wit::Failure) -> model::Failure {
 
 pub(super) fn outcome(outcome: wit::Outcome) -> model::Outcome {
     match outcome {
-        wit::Outcome::Built(body) => model::Outcome::Built(body),
+        wit::Outcome::Built(body) => bodies::checked(body),
         wit::Outcome::Absent => model::Outcome::Absent,
         wit::Outcome::Failed(reason) => model::Outcome::Failed(failure(reason)),
     }

@@ -86,6 +86,7 @@ impl Guest {
         let (mut reply, answer) = oneshot::channel();
         let run: Job = Box::new(move |live| {
             Box::pin(async move {
+                live.store.data_mut().refresh_files();
                 let ended = tokio::select! {
                     ended = tokio::time::timeout(limit, job(live).instrument(span)) => ended,
                     () = reply.closed() => return false,
@@ -125,6 +126,11 @@ impl Guest {
     /// An error of this guest in a call, also one found in what it returned.
     pub(super) fn fault(&self, call: &'static str, fault: Fault) -> GuestError {
         GuestError { origin: self.origin.clone(), call, fault }
+    }
+
+    /// The plugin's name.
+    pub(super) fn plugin(&self) -> &str {
+        &self.origin.plugin
     }
 
     /// The longest a call may take.

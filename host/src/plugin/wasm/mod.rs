@@ -25,10 +25,12 @@
 
 mod artifact;
 mod bindings;
+mod bodies;
 mod builder;
 mod cache;
 mod context;
 mod convert;
+mod declared_reads;
 mod deserialize;
 mod diagnosis;
 mod fault;

@@ -92,6 +92,10 @@ pub struct Through {
     pub table: Table,
     /// Its columns that equal the node's key.
     pub right: Vec<String>,
+    /// All must hold for a row of it to count.
+    pub filters: Vec<Filter>,
+    /// The order of the node's rows by its columns, before the node's own.
+    pub order: Vec<OrderBy>,
 }
 
 /// How a row says which link it belongs to: in its first cell.
@@ -141,6 +145,8 @@ pub struct Cell {
     pub json: bool,
     /// A column of the junction, not of the node's table.
     pub junction: bool,
+    /// Conditions on its row: null where one does not hold.
+    pub when: Vec<Filter>,
 }
 
 /// A value over the rows of a link.
@@ -229,7 +235,14 @@ impl Node {
 impl Cell {
     /// A column as it is.
     pub fn plain(column: impl Into<String>) -> Self {
-        Self { column: column.into(), transforms: Vec::new(), default: None, json: false, junction: false }
+        Self {
+            column: column.into(),
+            transforms: Vec::new(),
+            default: None,
+            json: false,
+            junction: false,
+            when: Vec::new(),
+        }
     }
 }
 

@@ -94,7 +94,8 @@ impl ReadCollector<'_> {
         let related = names(&join.primary_key);
         let below = format!("{path}.");
         let place = match &join.link {
-            Link::BelongsTo { column, .. } => {
+            Link::BelongsTo { column, when, .. } => {
+                self.filters(at, when);
                 self.push(name(&join.table), path, Some(at), related.clone(), names(column))?
             }
             Link::HasOne { foreign_key, .. } | Link::HasMany { foreign_key, .. } => {
@@ -106,6 +107,11 @@ impl ReadCollector<'_> {
         };
         self.read(place, &join.primary_key);
         self.filters(place, &join.filters);
+        if join.hidden
+            && let Some(place) = self.places.get_mut(place)
+        {
+            place.reads = Reads::Every;
+        }
         self.read(place, join.order_by.iter().map(|order| &order.column));
         self.fields(&join.fields, &below, place, &related)
     }
@@ -140,7 +146,11 @@ impl ReadCollector<'_> {
         related: Vec<String>,
     ) -> Result<usize, Problem> {
         let left = names(&through.left_key);
-        let junction = self.push(name(&through.table), path.clone(), Some(at), left, key.to_vec())?;
+        let junction = self.push(name(&through.table), path.clone(), Some(at), left.clone(), key.to_vec())?;
+        self.filters(junction, &through.filters);
+        self.read(junction, through.order_by.iter().map(|order| &order.column));
+        // They read columns alone, so that it does not matter what their key is.
+        self.fields(&through.fields, "", junction, &left)?;
         self.push(far, path, Some(junction), related, names(&through.right_key))
     }
 

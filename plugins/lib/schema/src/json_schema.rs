@@ -2,8 +2,8 @@
 //! offer is what the reader takes. Rules over several keys at once, such as keys of equal length, are the reader's alone.
 
 use crate::language::{
-    FILTER, Family, OPERATORS, ORDER_BY_ITEM, Op, RAW_FILTER, SOFT_DELETE, Shape, Sibling, THROUGH_KEYS, TOP,
-    TYPE_KEYS, TypeKey,
+    AGGREGATE_THROUGH_KEYS, FILTER, FOLLOW, Family, OPERATORS, ORDER_BY_ITEM, Op, RAW_FILTER, SOFT_DELETE, Shape,
+    Sibling, THROUGH_KEYS, TOP, TYPE_KEYS, TypeKey,
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -32,6 +32,11 @@ pub fn json_schema() -> Json {
     defs.insert("filter".into(), filter());
     defs.insert("order_by_item".into(), map(ORDER_BY_ITEM));
     defs.insert("through".into(), map(THROUGH_KEYS));
+    defs.insert("aggregate_through".into(), map(AGGREGATE_THROUGH_KEYS));
+    let mut follow = map(FOLLOW);
+    let ways = ["foreign_key", "column", "through"].map(|way| json!({ "required": [way] }));
+    put(&mut follow, "oneOf", json!(ways));
+    defs.insert("follow".into(), follow);
     let mut soft_delete = map(SOFT_DELETE);
     put(&mut soft_delete, "oneOf", json!([{ "required": ["column"] }, { "required": ["field"] }]));
     defs.insert("soft_delete".into(), soft_delete);
@@ -96,6 +101,8 @@ fn shape(shape: Shape) -> Json {
         Shape::Filters => json!({ "type": "array", "items": reference("filter") }),
         Shape::OrderBy => json!({ "type": "array", "items": reference("order_by_item") }),
         Shape::Through => reference("through"),
+        Shape::AggregateThrough => reference("aggregate_through"),
+        Shape::Follow => json!({ "type": "array", "minItems": 1, "items": reference("follow") }),
         Shape::SoftDelete => reference("soft_delete"),
         Shape::Reserved => json!({ "not": {}, "deprecated": true }),
     }

@@ -51,6 +51,9 @@ pub(crate) enum Shape {
     Filters,
     OrderBy,
     Through,
+    /// The same for an aggregate, which renders nothing of the junction.
+    AggregateThrough,
+    Follow,
     SoftDelete,
     /// Reserved: an error wherever it stands.
     Reserved,
@@ -144,8 +147,13 @@ const LIMIT: Sibling = optional("limit", Shape::Count, "at most this many rows")
 const FOREIGN_KEY: Sibling =
     required("foreign_key", Shape::Columns, "the related table's column that holds the key of this row");
 const THROUGH: Sibling = required("through", Shape::Through, "the junction: a map of `table`, `left_key`, `right_key`");
+const WHEN: Sibling = optional(
+    "when",
+    Shape::Filters,
+    "conditions on this row, such as the type in a polymorphic relation; where one does not hold, there is no related row",
+);
 const ONE_FOREIGN_KEY: Sibling = optional("foreign_key", Shape::Columns, FOREIGN_KEY.about);
-const ONE_THROUGH: Sibling = optional("through", Shape::Through, THROUGH.about);
+const ONE_THROUGH: Sibling = optional("through", Shape::AggregateThrough, THROUGH.about);
 const REDUCED: Sibling = required("column", Shape::Identifier, "the related table's column that is reduced");
 
 /// Keys of scalars. Any may be read from a text column, and a text can be transformed.
@@ -241,6 +249,7 @@ pub(crate) const TYPE_KEYS: &[TypeKey] = &[
                 Shape::Columns,
                 "this table's column that holds the related row's key; the document key if left out",
             ),
+            WHEN,
             FIELDS,
             FILTERS,
             REQUIRED,
@@ -361,6 +370,22 @@ pub(crate) const TOP: &[Sibling] = &[
         "conditions on the root rows; a row that does not meet all of them is no document",
     ),
     required("fields", Shape::Fields, "what the document holds, a list of fields"),
+    optional(
+        "follow",
+        Shape::Follow,
+        "tables whose changes build documents anew, beside those of `fields`; for a view as root, what it selects from",
+    ),
+];
+
+/// The keys of an entry of `follow`.
+pub(crate) const FOLLOW: &[Sibling] = &[
+    required("table", Shape::Table, "the table that is followed, or `schema.table`"),
+    SCHEMA,
+    required("primary_key", Shape::Columns, "its primary key, a column or a list"),
+    ONE_FOREIGN_KEY,
+    optional("column", Shape::Columns, "the column of the row above that holds its key"),
+    ONE_THROUGH,
+    optional("follow", Shape::Follow, "tables that are found from its rows in turn"),
 ];
 
 /// The keys of `soft_delete`.
@@ -390,13 +415,29 @@ pub(crate) const ORDER_BY_ITEM: &[Sibling] = &[
     optional("direction", Shape::Word(&["asc", "desc"]), "`asc` if left out"),
 ];
 
-/// The keys of `through`.
+const JUNCTION: Sibling = required("table", Shape::Table, "the junction table, or `schema.table`");
+const LEFT_KEY: Sibling = required("left_key", Shape::Columns, "the junction's column that holds the key of this row");
+const RIGHT_KEY: Sibling =
+    required("right_key", Shape::Columns, "the junction's column that holds the related row's key");
+const JUNCTION_FILTERS: Sibling = optional(
+    "filters",
+    Shape::Filters,
+    "conditions on the junction's rows, such as the type in a polymorphic relation",
+);
+
+/// The keys of a join's `through`.
 pub(crate) const THROUGH_KEYS: &[Sibling] = &[
-    required("table", Shape::Table, "the junction table, or `schema.table`"),
+    JUNCTION,
     SCHEMA,
-    required("left_key", Shape::Columns, "the junction's column that holds the key of this row"),
-    required("right_key", Shape::Columns, "the junction's column that holds the related row's key"),
+    LEFT_KEY,
+    RIGHT_KEY,
+    JUNCTION_FILTERS,
+    optional("order_by", Shape::OrderBy, "the order of the related rows by the junction's columns, before any other"),
+    optional("fields", Shape::Fields, "the junction's columns that show in each related row, behind its own fields"),
 ];
+
+/// The keys of an aggregate's `through`.
+pub(crate) const AGGREGATE_THROUGH_KEYS: &[Sibling] = &[JUNCTION, SCHEMA, LEFT_KEY, RIGHT_KEY, JUNCTION_FILTERS];
 
 /// The type key of this name.
 pub(crate) fn type_key(name: &str) -> Option<&'static TypeKey> {
@@ -410,6 +451,9 @@ pub(crate) fn misplaced(word: &str, family: Family) -> Option<&'static str> {
     }
     Some(match (word, family) {
         ("limit", Family::Join(_)) => "a to-one join takes one row as it is; remove it, or use a to-many join",
+        ("when", _) => {
+            "only `belongs_to` has conditions on this row; those on related rows are `filters`, those on a junction `through.filters`"
+        }
         ("order_by", Family::Join(_)) => "`belongs_to` points at one row, so there is nothing to order; remove it",
         ("required", Family::Join(_)) => "a to-many join is a list and never null; remove it",
         ("required", Family::Aggregate(_)) => "whether an aggregate can be null follows from its operation; remove it",

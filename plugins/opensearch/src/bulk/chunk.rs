@@ -130,6 +130,14 @@ impl Chunk {
         None
     }
 
+    /// Whether the same document comes once more behind this place: what is tried again must not come after that.
+    pub(super) fn is_superseded(&self, place: usize) -> bool {
+        let (before, after) = self.items.split_at((place + 1).min(self.items.len()));
+        before.last().is_some_and(|item| {
+            after.iter().any(|later| later.key == item.key && later.target == item.target && later.id == item.id)
+        })
+    }
+
     /// The body of a document, if it has one.
     pub(super) fn body(&self, item: &Item) -> Option<&[u8]> {
         let lines = self.bytes.get(item.place.clone())?;

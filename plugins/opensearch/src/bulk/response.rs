@@ -52,6 +52,7 @@ impl Bulk {
         for (place, (item_result, item)) in said.into_iter().zip(&chunk.items).enumerate() {
             match item_result {
                 ItemResult::Applied => self.changes.applied(item),
+                ItemResult::Busy(_) | ItemResult::Refused(_) if chunk.is_superseded(place) => {}
                 ItemResult::Busy(cause) => {
                     if busy.is_empty() {
                         self.busy = cause.text();

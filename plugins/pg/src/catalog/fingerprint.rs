@@ -31,6 +31,9 @@ pub struct Fingerprint {
     columns: BTreeMap<String, Column>,
     /// Everything below it, by oid.
     partitions: BTreeMap<u32, Partition>,
+    /// What a view selects, in short; `None` for a table, and in what an older version stored.
+    #[serde(default)]
+    definition: Option<String>,
     /// The ways in which the publication covers it wholly. None is left of what there was: changes were missed.
     pub published: Vec<String>,
 }
@@ -106,11 +109,23 @@ impl Fingerprint {
 
     /// Whether the table is defined as it was there, published or not.
     pub fn has_definition_of(&self, other: &Self) -> bool {
-        let Self { oid, file, persistence, identity, identity_columns, whole, key, columns, partitions, published: _ } =
-            self;
+        let Self {
+            oid,
+            file,
+            persistence,
+            identity,
+            identity_columns,
+            whole,
+            key,
+            columns,
+            partitions,
+            definition,
+            published: _,
+        } = self;
         (oid, file, persistence, identity, identity_columns)
             == (&other.oid, &other.file, &other.persistence, &other.identity, &other.identity_columns)
-            && (whole, key, columns, partitions) == (&other.whole, &other.key, &other.columns, &other.partitions)
+            && (whole, key, columns) == (&other.whole, &other.key, &other.columns)
+            && (partitions, definition) == (&other.partitions, &other.definition)
     }
 
     /// Whether the old value of a column comes with every update and delete.
@@ -129,14 +144,25 @@ const SQL: &str = "
 WITH names AS (SELECT w.*, row_number() OVER () - 1 AS place FROM (VALUES $names) w(schema, name))
 SELECT names.place, pg_catalog.row_to_json(t) FROM names
 JOIN pg_catalog.pg_namespace n ON n.nspname = names.schema
-JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = names.name AND c.relkind IN ('r', 'p')
+JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = names.name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 CROSS JOIN LATERAL (
     WITH RECURSIVE parts(oid, attached) AS (
         SELECT i.inhrelid, i.xmin FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid AND c.relkind = 'p'
         UNION ALL
         SELECT i.inhrelid, i.xmin FROM pg_catalog.pg_inherits i JOIN parts ON i.inhparent = parts.oid
     )
-    SELECT c.oid::int8 AS oid, c.relfilenode::int8 AS file, c.relpersistence AS persistence,
+    SELECT (WITH RECURSIVE reads(oid) AS (
+            SELECT c.oid
+            UNION
+            SELECT d.refobjid FROM reads JOIN pg_catalog.pg_rewrite w ON w.ev_class = reads.oid
+            JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = w.oid
+                AND d.refclassid = 'pg_catalog.pg_class'::regclass
+        )
+        SELECT string_agg(md5(w.ev_action::text) || CASE q.relkind WHEN 'm' THEN ' ' || q.relfilenode ELSE '' END, ',' ORDER BY q.oid)
+        FROM reads JOIN pg_catalog.pg_class q ON q.oid = reads.oid
+        JOIN pg_catalog.pg_rewrite w ON w.ev_class = q.oid AND w.rulename = '_RETURN'
+        WHERE c.relkind IN ('v', 'm')) AS definition,
+        c.oid::int8 AS oid, c.relfilenode::int8 AS file, c.relpersistence AS persistence,
         c.relreplident AS identity, keys.identity_columns, keys.key,
         c.relreplident = 'f' AND coalesce(below.whole, true) AS whole,
         columns.columns, coalesce(below.partitions, '{}') AS partitions, ways.published

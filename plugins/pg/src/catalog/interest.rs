@@ -31,10 +31,7 @@ impl Misfit {
 
 /// A table that is not there, with the name that may have been meant.
 pub(crate) fn missing(session: &mut Session, schema: &str, name: &str) -> Result<Misfit> {
-    if let Some(other) = table::other_relation(session, schema, name)? {
-        return Ok(Misfit::Table(other));
-    }
-    let label = format!("{schema}.{name}");
+    let label = crate::protocol::sql::label(schema, name);
     let there = table::labels(session)?;
     let hint = match nearest(&label, there.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),
@@ -64,7 +61,8 @@ pub(crate) fn compare(
     let mut found = Comparison { misfits: unknown_columns(interest, table, before), by_other_key: false };
     let primary = interest.key == table.key || before.is_some_and(|before| before.key() == interest.key);
     // Rows without a name lead to others by their links, and are followed by whole old rows.
-    if named && found.misfits.is_empty() && !primary && !interest.key.is_empty() {
+    // A view has no key that the catalogue knows.
+    if named && table.is_streamed() && found.misfits.is_empty() && !primary && !interest.key.is_empty() {
         found.misfits.extend(key(session, interest, table)?);
         found.by_other_key = true;
     }

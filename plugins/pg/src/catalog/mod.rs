@@ -15,3 +15,4 @@ pub mod key_columns;
 pub mod shape_store;
 pub mod table;
 pub(crate) mod table_catalog;
+pub(crate) mod views;

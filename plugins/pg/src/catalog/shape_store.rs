@@ -3,6 +3,7 @@
 
 use crate::catalog::fingerprint::Fingerprint;
 use crate::error::Result;
+use crate::protocol::sql;
 use flusso_plugin::TableInterest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ pub trait ShapeStore {
 
 /// A table's name here.
 pub fn label(interest: &TableInterest) -> String {
-    format!("{}.{}", interest.table.schema, interest.table.name)
+    sql::label(&interest.table.schema, &interest.table.name)
 }
 
 /// For a host without storage: changes made between two runs are not noticed.

@@ -17,6 +17,8 @@ pub struct Table {
     pub name: String,
     /// Whether it is partitioned.
     pub partitioned: bool,
+    /// What it is: `r` or `p` for a table, else a view of some kind ([`crate::catalog::views`]).
+    pub kind: String,
     /// `p`ermanent, `u`nlogged.
     pub persistence: String,
     /// Replica identity: `d`efault, `f`ull, `n`othing, `i`ndex. A partitioned table has that of its partitions where they are
@@ -103,7 +105,7 @@ impl Table {
     /// The table as a statement reads it: without the tables that inherit from it, whose rows are theirs (they have keys of
     /// their own, and the stream sends their changes under their own names). A partitioned table is read with its partitions.
     pub fn read_from(&self) -> String {
-        if self.partitioned { self.sql() } else { format!("ONLY {}", self.sql()) }
+        if self.kind == "r" { format!("ONLY {}", self.sql()) } else { self.sql() }
     }
 
     /// Only these columns are read: a role that was granted SELECT on them needs no more.
@@ -114,7 +116,7 @@ impl Table {
 
     /// For a person.
     pub fn label(&self) -> String {
-        format!("{}.{}", self.schema, self.name)
+        sql::label(&self.schema, &self.name)
     }
 
     /// A column by name.
@@ -129,6 +131,9 @@ impl Table {
 
     /// Why its changes cannot be followed, and what would help; `None` when they can.
     pub fn obstacle(&self) -> Option<String> {
+        if !self.is_streamed() {
+            return self.unreadable();
+        }
         if self.key.is_empty() {
             return Some(format!("it has no primary key; ALTER TABLE {} ADD PRIMARY KEY (…) gives it one", self.sql()));
         }
@@ -199,17 +204,17 @@ impl Table {
 
 /// Every ordinary and partitioned table outside the system schemas; not partitions, nor what an extension owns.
 pub fn all(session: &mut Session) -> Result<Vec<Table>> {
-    read(session, "NOT c.relispartition AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    read(session, "c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')")
 }
 
-/// One table, if it is there.
+/// One table or view, if it is there.
 pub fn find(session: &mut Session, schema: &str, name: &str) -> Result<Option<Table>> {
     let found = read(session, &format!("n.nspname = {} AND c.relname = {}", sql::text(schema), sql::text(name)))?;
     Ok(found.into_iter().next())
 }
 
-/// The tables of some names, in one query.
+/// The tables and views of some names, in one query.
 pub fn named(session: &mut Session, names: &[(&str, &str)]) -> Result<Vec<Table>> {
     if names.is_empty() {
         return Ok(Vec::new());
@@ -222,10 +227,18 @@ pub fn named(session: &mut Session, names: &[(&str, &str)]) -> Result<Vec<Table>
 /// Every table that could be read, as `schema.name`.
 pub fn labels(session: &mut Session) -> Result<Vec<String>> {
     let rows = session.simple(
-        "SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1",
+        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1, 2",
     )?;
-    Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+    Ok(rows.iter().filter_map(|row| row_label(row)).collect())
+}
+
+/// The label in a row of a schema and a table.
+pub(crate) fn row_label(row: &[Option<String>]) -> Option<String> {
+    match row {
+        [Some(schema), Some(name)] => Some(sql::label(schema, name)),
+        _ => None,
+    }
 }
 
 /// The keys of a table, each told by a primary key, a unique constraint or a unique index over columns that are never null.
@@ -243,30 +256,6 @@ pub fn keys(session: &mut Session, oid: u32) -> Result<Vec<Vec<String>>> {
         serde_json::from_str(&text).map_err(|error| Error::protocol(format_args!("the catalogue: {error}")))
     })
     .collect()
-}
-
-/// What stands under a name that is no table, as an error says it: `None` where nothing does.
-pub fn other_relation(session: &mut Session, schema: &str, name: &str) -> Result<Option<String>> {
-    let kind = session.one(&format!(
-        "SELECT c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE n.nspname = {} AND c.relname = {}",
-        sql::text(schema),
-        sql::text(name)
-    ))?;
-    let label = format!("{schema}.{name}");
-    Ok(match kind.as_deref() {
-        Some("v") => Some(format!(
-            "{label} is a view, and a view has no changes that could be followed: build the index from the tables that it reads"
-        )),
-        Some("m") => Some(format!(
-            "{label} is a materialized view, whose refreshes are not in the change stream: build the index from the tables that it reads"
-        )),
-        Some("f") => Some(format!(
-            "{label} is a foreign table, whose rows live in another server: follow that server with a host of its own"
-        )),
-        Some("r" | "p") | None => None,
-        Some(_) => Some(format!("{label} is no table")),
-    })
 }
 
 /// The statement that answers, for tables in the order of their oids, each that is there and what [`Table::shape`] has.
@@ -299,7 +288,7 @@ WITH RECURSIVE wanted AS MATERIALIZED (
         pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS usable,
         pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND $which
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' AND $which
 ), attributes AS MATERIALIZED (
     SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated, a.attnotnull, a.attcollation
     FROM wanted c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
@@ -345,7 +334,7 @@ WITH RECURSIVE wanted AS MATERIALIZED (
     GROUP BY a.attrelid
 )
 SELECT pg_catalog.row_to_json(t) FROM (
-    SELECT c.oid::int8 AS oid, c.nspname AS schema, c.relname AS name, c.relkind = 'p' AS partitioned,
+    SELECT c.oid::int8 AS oid, c.nspname AS schema, c.relname AS name, c.relkind = 'p' AS partitioned, c.relkind AS kind,
         c.relpersistence AS persistence,
         CASE WHEN c.relkind = 'p' AND c.relreplident = 'f' AND EXISTS (SELECT FROM pg_catalog.pg_partition_tree(c.oid) p
             JOIN pg_catalog.pg_class q ON q.oid = p.relid WHERE q.relreplident <> 'f') THEN 'd' ELSE c.relreplident::text END AS identity,

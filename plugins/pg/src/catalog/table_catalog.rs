@@ -32,15 +32,21 @@ impl TableCatalog {
             let of = |one: &&flusso_schema::TableUse| {
                 (one.table.schema.as_str(), one.table.name.as_str()) == (table.schema.as_str(), table.name.as_str())
             };
-            if let Some(one) = used.iter().find(of)
+            let found = used.iter().find(of);
+            let declared = found.and_then(|one| match &one.key {
+                flusso_schema::Key::Declared(columns) => Some(columns.iter().map(ToString::to_string).collect()),
+                flusso_schema::Key::FromCatalogue => None,
+            });
+            let key: Vec<String> = declared.clone().unwrap_or_else(|| table.key.clone());
+            if let Some(one) = found
                 && let flusso_schema::Reads::Columns(reads) = &one.reads
             {
-                let key: Vec<String> = match &one.key {
-                    flusso_schema::Key::Declared(columns) => columns.iter().map(ToString::to_string).collect(),
-                    flusso_schema::Key::FromCatalogue => table.key.clone(),
-                };
                 let columns = one.links.iter().chain(reads).map(ToString::to_string).chain(key).collect::<Vec<_>>();
                 table.read_only_by(columns.iter().map(String::as_str));
+            }
+            // A view has no key of its own: it is what the file says.
+            if let Some(key) = declared.filter(|_| !table.is_streamed()) {
+                table.key = key;
             }
             catalog.add(table);
         }

@@ -85,7 +85,9 @@ impl Look<'_> {
     }
 
     fn join(&mut self, path: &str, table: &TableName, join: &Join) {
-        if let Link::BelongsTo { column, nullable: false } = &join.link {
+        if let Link::BelongsTo { column, nullable: false, when } = &join.link
+            && when.is_empty()
+        {
             self.present(path, table, column, "the join is `required`");
         }
         self.filters(&format!("{path}.filters"), &join.filters);
@@ -100,7 +102,7 @@ impl Look<'_> {
     fn present(&mut self, path: &str, table: &TableName, columns: &[Identifier], why: &str) {
         for name in columns {
             let Some((found, column)) = self.column(table, name) else { continue };
-            if column.required {
+            if column.required || !found.is_streamed() {
                 continue;
             }
             let remedy = format!("ALTER TABLE {} ALTER COLUMN {} SET NOT NULL;", found.sql(), sql::name(&column.name));

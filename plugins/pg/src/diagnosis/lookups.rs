@@ -42,6 +42,9 @@ pub(super) fn look(
             continue;
         }
         let Some(table) = catalog.tables().find(|table| table.oid == oid) else { continue };
+        if matches!(table.kind.as_str(), "v" | "f") {
+            continue;
+        }
         let names: Vec<String> = columns.iter().map(|column| sql::name(column)).collect();
         // A partitioned table takes no index concurrently.
         let concurrently = if table.partitioned { "" } else { " CONCURRENTLY" };

@@ -11,6 +11,7 @@ mod tables;
 
 use crate::catalog::interest::{self, Misfit};
 use crate::catalog::table::{self, Table};
+use crate::catalog::views;
 use crate::documents::builder::DocumentBuilder;
 use crate::error::{Error, Result};
 use crate::protocol::session::{CALL_LIMIT, Mode, Session};
@@ -93,10 +94,11 @@ pub fn examine(settings: &Settings, of: &Examination) -> Result<Vec<Finding>> {
         Some([]) => every_table(&mut session, &mut read, &mut report)?,
         Some(indexes) => {
             let good = schema::check(&mut session, indexes, &mut schemas, &mut read, &mut report)?;
-            relations(settings, &good, &mut report)?;
+            relations(settings, &good, &read, &mut report)?;
         }
         None => others(&mut session, of, &mut read, &mut report)?,
     }
+    read.retain(Table::is_streamed);
     publication::look(&mut session, settings, &server, &read, &mut report)?;
     Ok(report.findings)
 }
@@ -115,6 +117,9 @@ fn every_table(session: &mut Session, read: &mut Vec<Table>, report: &mut Report
         }
     }
     tables::inheritance(session, read, report)?;
+    if let Some(left_out) = views::left_out(session)? {
+        report.warn(Code::NotFollowed, "views", left_out, None);
+    }
     if read.is_empty() {
         report.warn(
             Code::NoIndex,
@@ -152,6 +157,11 @@ fn others(session: &mut Session, of: &Examination, read: &mut Vec<Table>, report
             continue;
         };
         let mut table = table.clone();
+        if !table.is_streamed() {
+            let message =
+                format!("it is a {}: it is read, and the change stream has no changes of it", table.kind_word());
+            report.warn(Code::NotFollowed, &tables::subject(&table), message, None);
+        }
         let found = interest::compare(session, one, &table, None, first)?;
         for misfit in &found.misfits {
             report.error(misfit.code(), &tables::subject(&table), misfit.message(), None);
@@ -173,7 +183,7 @@ fn others(session: &mut Session, of: &Examination, read: &mut Vec<Table>, report
 }
 
 /// For each relation, which way a child that goes or moves is followed to where it was.
-fn relations(settings: &Settings, good: &[IndexRequest], report: &mut Report) -> Result<()> {
+fn relations(settings: &Settings, good: &[IndexRequest], read: &[Table], report: &mut Report) -> Result<()> {
     if good.is_empty() {
         return Ok(());
     }
@@ -187,7 +197,10 @@ fn relations(settings: &Settings, good: &[IndexRequest], report: &mut Report) ->
             return Ok(());
         }
     };
-    for relation in builder.relations() {
+    let streamed = |name: &TableName| {
+        read.iter().any(|table| table.is_streamed() && table.schema == name.schema && table.name == name.name)
+    };
+    for relation in builder.relations().into_iter().filter(|relation| streamed(&relation.table)) {
         tables::relation(&relation, settings.manage_replica_identity, report);
     }
     Ok(())

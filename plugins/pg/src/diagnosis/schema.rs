@@ -3,6 +3,7 @@
 use crate::catalog::interest;
 use crate::catalog::table::{self, Table};
 use crate::catalog::table_catalog::TableCatalog;
+use crate::catalog::views;
 use crate::diagnosis::code::Code;
 use crate::diagnosis::{Report, fields, lookups, tables};
 use crate::documents::builder::index_names::index_names;
@@ -88,7 +89,12 @@ fn rows(session: &mut Session, index: &IndexRequest, report: &mut Report) -> Res
     let mut catalog = TableCatalog::default();
     let (schema, name) = index.name.split_once('.').unwrap_or(("public", index.name.as_str()));
     match table::find(session, schema, name)? {
-        Some(table) => catalog.add(table),
+        Some(table) => {
+            if let Some(reason) = table.needs_schema() {
+                report.error(Code::PrimaryKey, &subject(index), reason, None);
+            }
+            catalog.add(table);
+        }
         None => {
             // A schema or a table with a dot in its name.
             let tables = table::all(session)?;
@@ -132,6 +138,12 @@ fn one(session: &mut Session, index: &IndexRequest, schema: &mut Schema, report:
             return Ok(catalog);
         }
     };
+    for problem in views::misplaced(schema, &catalog) {
+        report.error(Code::IndexRefused, &subject, format!("{origin}: {problem}"), None);
+    }
+    for note in views::unfollowed(session, &index.name, schema, &catalog)? {
+        report.warn(Code::NotFollowed, &subject, note, None);
+    }
     statements(session, &plan, &catalog, &subject, &origin, report)?;
     lookups::look(session, schema, &plan, &catalog, report)?;
     Ok(catalog)

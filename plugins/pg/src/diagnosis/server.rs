@@ -5,7 +5,7 @@ use crate::diagnosis::code::Code;
 use crate::error::Result;
 use crate::protocol::session::{Session, TextRow};
 use crate::protocol::sql;
-use crate::replication::slot::{SYNCHRONOUS_REMEDY, Server, is_synchronous};
+use crate::replication::slot::{SYNCHRONOUS_REMEDY, Server, is_synchronous, prepared_transactions};
 use crate::replication::source;
 use crate::settings::Settings;
 
@@ -99,6 +99,12 @@ fn slot(session: &mut Session, settings: &Settings, name: &str, database: &str, 
             &subject,
             "is not there; the first start makes it (a host that ran before has lost its history)",
         );
+        if let Some(which) = prepared_transactions(session)? {
+            let message = format!("the first start waits until the prepared transactions {which} have ended");
+            let remedy =
+                "ROLLBACK PREPARED '…'; -- or COMMIT PREPARED, each in the database where it was prepared".to_owned();
+            report.warn(Code::PreparedTransaction, &subject, message, remedy);
+        }
         return Ok(false);
     };
     if row.text(0) != "pgoutput" || row.text(1) != database {

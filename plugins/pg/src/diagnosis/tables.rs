@@ -1,6 +1,7 @@
 //! Each table by itself: whether it may be read and followed, and how a deleted or moved row is traced to its old parents.
 
 use crate::catalog::table::Table;
+use crate::catalog::views;
 use crate::diagnosis::Report;
 use crate::diagnosis::code::Code;
 use crate::error::Result;
@@ -26,6 +27,9 @@ pub(super) fn obstacles(table: &Table) -> Vec<Obstacle> {
             role = sql::name(&table.role)
         );
         found.push((Code::SelectPrivilege, format!("the role `{}` may not read it", table.role), Some(remedy)));
+    }
+    if !table.is_streamed() {
+        return found;
     }
     if table.hidden_rows {
         let why = "row-level security hides rows of it from this role, though the stream tells them".to_owned();
@@ -115,6 +119,10 @@ pub(super) fn inheritance(session: &mut Session, tables: &[Table], report: &mut 
 pub(super) fn relation(relation: &Relation, managed: bool, report: &mut Report) {
     let label = format!("table {}.{}", relation.table.schema, relation.table.name);
     let columns = relation.columns.join(", ");
+    if let (Some(problem), Tracing::Untold { remedy }, false) = (views::untold(relation), &relation.tracing, managed) {
+        report.error(Code::ReplicaIdentity, &label, problem, remedy.as_ref().map(|statement| format!("{statement};")));
+        return;
+    }
     match &relation.tracing {
         Tracing::Key => report.ok(
             Code::OldLinks,

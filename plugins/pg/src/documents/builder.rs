@@ -8,6 +8,7 @@ mod resolve;
 mod table_selection;
 
 use crate::catalog::table_catalog::TableCatalog;
+use crate::catalog::views;
 use crate::documents::executor::Executor;
 use crate::documents::lookup::{PgLookup, fits};
 use crate::documents::query::Queries;
@@ -212,7 +213,11 @@ impl DocumentBuilder {
 
 impl Builder for DocumentBuilder {
     fn open(given: contract::Settings, indexes: Vec<IndexRequest>) -> contract::Result<Self> {
-        Ok(Self::start(&Settings::from_json(given.parse()?)?, &indexes, links::of_host())?)
+        let builder = Self::start(&Settings::from_json(given.parse()?)?, &indexes, links::of_host())?;
+        match builder.relations().iter().find_map(views::untold) {
+            Some(problem) => Err(Error::configuration("index", problem).into()),
+            None => Ok(builder),
+        }
     }
 
     fn mappings(&mut self) -> contract::Result<Vec<Mapping>> {

@@ -155,6 +155,8 @@ pub(crate) fn facts(table: &Table, manages: bool) -> TableInfo {
         columns: columns.collect(),
         identity: match table.identity.as_str() {
             "f" => Identity::Full,
+            // No change of a view comes, so there is nothing to remember.
+            _ if !table.is_streamed() => Identity::Full,
             _ if manages && table.alterable => Identity::Full,
             // Each partition has an identity of its own.
             "i" if !table.partitioned => Identity::Columns(table.identity_columns.clone()),

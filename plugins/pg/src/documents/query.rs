@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::protocol::pg_types;
 use crate::protocol::sql;
 use flusso_documents::{Cell, Content, Grouping, Node, Plan, Reduction};
-use flusso_schema::{AggregateOp, Direction, Transform};
+use flusso_schema::{AggregateOp, Direction, OrderBy, Transform};
 
 /// The statements of a plan.
 #[derive(Debug, Clone)]
@@ -67,6 +67,9 @@ fn by_links(node: &Node, catalog: &TableCatalog) -> Result<String> {
         from = format!("{} AS flusso_j JOIN {from} ON {}", linked.read_from(), equal.collect::<Vec<_>>().join(" AND "));
     }
     let mut conditions = filter::conditions(table, alias, &node.filters, node.deleted.as_ref())?;
+    if let Some(through) = &node.link.through {
+        conditions.extend(filter::conditions(linked, link_alias, &through.filters, None)?);
+    }
     let mut links = Vec::new();
     let mut found_by_index = false;
     for ((at, name), (value_table, value)) in (1..).zip(&node.link.columns).zip(&node.link.values) {
@@ -168,11 +171,13 @@ fn limited(
 /// The columns that a node's rows are ordered by, and how; the key last, so that an order is total and the same rows give the
 /// same document.
 fn ordered(node: &Node, alias: &str) -> Vec<(String, &'static str)> {
-    let by = node.order.iter().map(|by| {
+    let by = |alias: &str, by: &OrderBy| {
         let direction = if by.direction == Direction::Desc { " DESC" } else { "" };
         (format!("{alias}.{}", sql::name(by.column.as_str())), direction)
-    });
-    by.chain(node.key.iter().map(|column| (format!("{alias}.{}", sql::name(column)), ""))).collect()
+    };
+    let junction = node.link.through.iter().flat_map(|through| &through.order).map(|order| by("flusso_j", order));
+    let own = node.order.iter().map(|order| by(alias, order));
+    junction.chain(own).chain(node.key.iter().map(|column| (format!("{alias}.{}", sql::name(column)), ""))).collect()
 }
 
 /// The links' values as rows, with their numbers.
@@ -227,7 +232,11 @@ fn cell(cell: &Cell, table: &Table, alias: &str) -> Result<String> {
     if let Some(default) = &cell.default {
         sql = format!("coalesce({sql}, {}::{})", sql::text(default), column.type_name);
     }
-    Ok(if cell.json { format!("pg_catalog.to_json({sql})") } else { sql })
+    if cell.json {
+        sql = format!("pg_catalog.to_json({sql})");
+    }
+    let conditions = filter::conditions(table, alias, &cell.when, None)?;
+    Ok(if conditions.is_empty() { sql } else { format!("CASE WHEN {} THEN {sql} END", joined(&conditions)) })
 }
 
 fn reduced(reduction: &Reduction, node: &Node, table: &Table, alias: &str) -> Result<String> {

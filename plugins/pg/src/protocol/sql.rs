@@ -10,6 +10,12 @@ pub fn table(schema: &str, table: &str) -> String {
     format!("{}.{}", name(schema), name(table))
 }
 
+/// `schema.table` for a person and as a key: a schema whose name has a dot is quoted, so that no two tables are called alike.
+pub fn label(schema: &str, table: &str) -> String {
+    let plain = !schema.contains('.') && !schema.starts_with('"');
+    if plain { format!("{schema}.{table}") } else { format!("{}.{table}", name(schema)) }
+}
+
 /// A text as a literal; `standard_conforming_strings` is on in every session.
 pub fn text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
@@ -43,6 +49,14 @@ pub fn array<T: AsRef<str>>(elements: impl IntoIterator<Item = T>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_tables_are_called_alike() {
+        assert_eq!(label("shop", "users"), "shop.users");
+        assert_eq!(label("a", "b.c"), "a.b.c");
+        assert_eq!(label("a.b", "c"), "\"a.b\".c");
+        assert!(label("\"a", "b\".c") != label("a.b", "c"));
+    }
 
     #[test]
     fn quotes_are_complete() {

@@ -1,6 +1,6 @@
 //! The publication: created and committed before the slot, extended by new tables, or only checked where the role owns none.
 
-use crate::catalog::table::Table;
+use crate::catalog::table::{Table, row_label};
 use crate::error::{Error, Result};
 use crate::name_list::shortened;
 use crate::protocol::session::Session;
@@ -108,10 +108,10 @@ pub(crate) fn release(session: &mut Session, publication: &str) -> Result<()> {
     Ok(())
 }
 
-/// The tables it covers, as `schema.name`; partitioned ones by their root, whichever way the option stands.
+/// The tables it covers, by their labels; partitioned ones by their root, whichever way the option stands.
 pub(crate) fn covered(session: &mut Session, publication: &str) -> Result<HashSet<String>> {
     let rows = session.simple(&format!(
-        "SELECT n.nspname || '.' || c.relname
+        "SELECT n.nspname, c.relname
          FROM pg_catalog.pg_publication p
          JOIN pg_catalog.pg_class c ON c.relkind IN ('r', 'p') JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          WHERE p.pubname = {0} AND (p.puballtables
@@ -119,7 +119,7 @@ pub(crate) fn covered(session: &mut Session, publication: &str) -> Result<HashSe
              OR (n.nspname, c.relname) IN (SELECT t.schemaname, t.tablename FROM pg_catalog.pg_publication_tables t WHERE t.pubname = {0}))",
         sql::text(publication)
     ))?;
-    Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+    Ok(rows.iter().filter_map(|row| row_label(row)).collect())
 }
 
 /// A row filter or a column list (PostgreSQL 15) would hide changes.

@@ -104,7 +104,7 @@ fn sends_old(followed: &FollowedTable, column: &String) -> bool {
 /// The tables that do not tell all of their links, with their partitions looked up in one query.
 fn untold<'a>(session: &mut Session, followed: &'a mut [FollowedTable]) -> Result<Vec<Untold<'a>>> {
     let mut untold = Vec::new();
-    for followed in followed {
+    for followed in followed.iter_mut().filter(|followed| followed.table.is_streamed()) {
         let links: Vec<&String> = followed.interest.links.iter().filter(|link| !sends_old(followed, link)).collect();
         if !links.is_empty() {
             let links = links.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");

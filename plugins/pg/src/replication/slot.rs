@@ -287,17 +287,21 @@ impl SlotCreation {
             return Ok(message);
         }
         // A prepared transaction has no process.
-        let prepared = control.one(
-            "SELECT string_agg(quote_literal(gid) || ' (of ' || owner || ' in ' || database || ', prepared ' || extract(epoch FROM now() - prepared)::int || ' s ago)', ', ')
-             FROM pg_catalog.pg_prepared_xacts",
-        )?;
-        Ok(match prepared {
+        Ok(match prepared_transactions(control)? {
             Some(which) => format!(
                 "waiting for the prepared transactions {which}: the slot begins when COMMIT PREPARED or ROLLBACK PREPARED has ended each"
             ),
             None => "waiting for the server to make the slot".to_owned(),
         })
     }
+}
+
+/// The prepared transactions of the server, for a person: a slot is not made before each has ended.
+pub(crate) fn prepared_transactions(session: &mut Session) -> Result<Option<String>> {
+    session.one(
+        "SELECT string_agg(quote_literal(gid) || ' (of ' || owner || ' in ' || database || ', prepared ' || extract(epoch FROM now() - prepared)::int || ' s ago)', ', ')
+         FROM pg_catalog.pg_prepared_xacts",
+    )
 }
 
 fn refused(error: ServerError) -> Error {

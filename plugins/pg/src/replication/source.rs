@@ -312,7 +312,16 @@ impl Source for PgSource {
                 return Err(Error::configuration("", message).into());
             }
         }
-        let tables: Vec<_> = followed.iter().map(|followed| &followed.table).collect();
+        let tables: Vec<_> =
+            followed.iter().map(|followed| &followed.table).filter(|table| table.is_streamed()).collect();
+        for view in followed.iter().map(|followed| &followed.table).filter(|table| !table.is_streamed()) {
+            let message = format!(
+                "{} is a {}: it is read, and the change stream has no changes of it",
+                view.label(),
+                view.kind_word()
+            );
+            log::info(&message, &[("table", &view.label())]);
+        }
         let ensured = publication::ensure(&mut self.control, &publication, &tables, self.settings.manage_publication)?;
         let young = ensured == publication::Ensured::Created;
         let tables = if ensured == publication::Ensured::Found { identities } else { Tables::Mended };

@@ -39,7 +39,7 @@ pub fn estimates(session: &mut Session, tables: &[Table]) -> Result<Vec<f64>> {
              ELSE pg_catalog.pg_relation_size(c.oid) / 100.0 END), 0)::float8
          FROM pg_catalog.unnest({}::oid[]) root(oid)
          CROSS JOIN LATERAL (SELECT root.oid UNION SELECT relid FROM pg_catalog.pg_partition_tree(root.oid)) below(oid)
-         JOIN pg_catalog.pg_class c ON c.oid = below.oid WHERE c.relkind = 'r' GROUP BY root.oid",
+         JOIN pg_catalog.pg_class c ON c.oid = below.oid WHERE c.relkind IN ('r', 'm') GROUP BY root.oid",
         sql::text(&sql::array(oids))
     ))?;
     let estimate = |row: &Vec<Option<String>>| match row.as_slice() {

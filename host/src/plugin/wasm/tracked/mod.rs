@@ -206,7 +206,7 @@ impl TrackedBuilder {
         let (built, ended) = if asked == 0 { (Vec::new(), Some(call_without_rows())) } else { calling.await? };
         let ended = ended.ok_or_else(|| StageError::Fatal(self.said("lost its reads")))?;
         if let Some(wrong) = ended.wrong {
-            return Err(StageError::Fatal(format!("plugin {}: {wrong}", self.plugin.manifest().name)));
+            return Err(StageError::Unusable(format!("plugin {}: {wrong}", self.plugin.manifest().name)));
         }
         let mut outcomes: Vec<Option<Outcome>> = documents.iter().map(|_| Some(Outcome::Absent)).collect();
         let mut finished: Vec<_> = documents.into_iter().map(|document| Some((document, Vec::new()))).collect();

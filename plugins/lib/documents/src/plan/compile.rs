@@ -39,11 +39,14 @@ struct Row<'s> {
     pieces: Vec<Piece>,
     /// Nodes of aggregates over the same rows.
     reduced: Vec<(&'s Aggregate, usize)>,
+    /// Whether the fields at hand are of the junction's row.
+    junction: bool,
 }
 
 impl Row<'_> {
     /// The place of a cell in the row, asked for once however often it is used.
     fn cell(&mut self, cell: Cell) -> usize {
+        let cell = Cell { junction: self.junction, ..cell };
         let at = self.cells.iter().position(|known| *known == cell).unwrap_or_else(|| {
             self.cells.push(cell);
             self.cells.len() - 1
@@ -103,7 +106,15 @@ impl<C: Catalogue> Compiler<'_, C> {
             content: Content::Aggregates(Vec::new()),
             link_cells: Vec::new(),
         });
-        let mut row = Row { node, table, key: key.clone(), cells: Vec::new(), pieces: Vec::new(), reduced: Vec::new() };
+        let mut row = Row {
+            node,
+            table,
+            key: key.clone(),
+            cells: Vec::new(),
+            pieces: Vec::new(),
+            reduced: Vec::new(),
+            junction: false,
+        };
         let key = key.into_iter().map(|column| row.cell(Cell::plain(column))).collect();
         self.fields(&mut row, "", &schema.fields);
         self.close(row);
@@ -111,14 +122,23 @@ impl<C: Catalogue> Compiler<'_, C> {
     }
 
     fn fields<'s>(&mut self, row: &mut Row<'s>, prefix: &str, fields: &'s [Field]) {
+        self.members(row, prefix, fields, b'{');
+        row.text(b"}");
+    }
+
+    /// The fields of an object that is not closed yet; `before` stands before the first.
+    fn members<'s>(&mut self, row: &mut Row<'s>, prefix: &str, fields: &'s [Field], before: u8) {
         for (at, field) in fields.iter().enumerate() {
-            let mut name = vec![if at == 0 { b'{' } else { b',' }];
+            if let Some(join) = field.hidden() {
+                self.followed(row, &field.key, join);
+                continue;
+            }
+            let mut name = vec![if at == 0 { before } else { b',' }];
             quoted(field.key.as_bytes(), &mut name);
             name.push(b':');
             row.text(&name);
             self.field(row, &format!("{prefix}{}", field.key), &field.kind);
         }
-        row.text(b"}");
     }
 
     fn field<'s>(&mut self, row: &mut Row<'s>, path: &str, kind: &'s FieldKind) {

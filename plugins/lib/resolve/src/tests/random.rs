@@ -106,6 +106,13 @@ fn fields(random: &mut Random, facts: &[TableInfo], key: &[Identifier], depth: u
         .collect()
 }
 
+fn order(random: &mut Random) -> Vec<OrderBy> {
+    match random.below(3) {
+        0 => vec![OrderBy { column: id(random.pick::<&str>(&["d", "h"])), direction: Direction::Desc }],
+        _ => Vec::new(),
+    }
+}
+
 fn scalar(random: &mut Random) -> FieldKind {
     let column = columns(random, 1).remove(0);
     let ty = ScalarType::Leaf(LeafType::Long);
@@ -121,20 +128,32 @@ fn related(random: &mut Random, facts: &[TableInfo], key: &[Identifier], depth: 
         table: table(random.pick(facts)),
         left_key: columns(random, key.len()),
         right_key: columns(random, right),
+        filters: filters(random, 4),
+        order_by: order(random),
+        fields: match random.one_in(3) {
+            true => vec![Field { key: "j".into(), kind: scalar(random), options: BTreeMap::new() }],
+            false => Vec::new(),
+        },
     };
     let join = |random: &mut Random, link: Link| {
         let fields = fields(random, facts, &primary_key, depth - 1);
-        let order_by = match random.below(3) {
-            0 => vec![OrderBy { column: id(random.pick::<&str>(&["d", "h"])), direction: Direction::Desc }],
-            _ => Vec::new(),
-        };
+        let order_by = order(random);
         let (table, filters) = (table(&target), filters(random, 4));
-        FieldKind::Join(Box::new(Join { table, primary_key: primary_key.clone(), link, filters, order_by, fields }))
+        FieldKind::Join(Box::new(Join {
+            table,
+            primary_key: primary_key.clone(),
+            link,
+            filters,
+            order_by,
+            fields,
+            hidden: false,
+        }))
     };
     let limit = if random.one_in(3) { Some(1 + random.below(2) as u64) } else { None };
     match random.below(6) {
         0 => {
-            let link = Link::BelongsTo { column: columns(random, primary_key.len()), nullable: true };
+            let column = columns(random, primary_key.len());
+            let link = Link::BelongsTo { column, nullable: true, when: filters(random, 3) };
             join(random, link)
         }
         1 => {

@@ -4,7 +4,7 @@ use super::store::{Cells, Store, cell, key_of};
 use crate::graph::Documents;
 use crate::table_info::TableInfo;
 use flusso_schema::{
-    AggregateLink, AggregateOp, Direction, Field, FieldKind, Filter, Identifier, Key, Link, Literal, Schema,
+    AggregateLink, AggregateOp, Direction, Field, FieldKind, Filter, Identifier, Key, Link, Literal, OrderBy, Schema,
     SoftDelete, TableName, Through,
 };
 use std::cell::RefCell;
@@ -85,6 +85,7 @@ impl View<'_> {
                     FieldKind::Object(members) => self.object(members, row, key),
                     FieldKind::Join(join) => {
                         let mut rows = match &join.link {
+                            Link::BelongsTo { when, .. } if !holds(when, row) => Vec::new(),
                             Link::BelongsTo { column, .. } => {
                                 alone(self.equal(&join.table, &join.primary_key, row, column))
                             }
@@ -97,15 +98,18 @@ impl View<'_> {
                         };
                         rows.retain(|(_, row)| holds(&join.filters, row));
                         let facts = &self.facts[self.table(&join.table)];
-                        rows.sort_by_key(|(_, row)| {
-                            let first: Vec<_> = join
-                                .order_by
-                                .iter()
-                                .map(|order| {
-                                    let value = cell(row, order.column.as_str()).unwrap_or(99);
-                                    if order.direction == Direction::Desc { -value } else { value }
-                                })
-                                .collect();
+                        rows.sort_by_key(|(junction, row)| {
+                            let value = |row: &Cells, order: &OrderBy| {
+                                let value = cell(row, order.column.as_str()).unwrap_or(99);
+                                if order.direction == Direction::Desc { -value } else { value }
+                            };
+                            let mut first: Vec<_> = match (&join.link, junction) {
+                                (Link::ManyToMany { through, .. }, Some(junction)) => {
+                                    through.order_by.iter().map(|order| value(junction, order)).collect()
+                                }
+                                _ => Vec::new(),
+                            };
+                            first.extend(join.order_by.iter().map(|order| value(row, order)));
                             let declared: Vec<_> =
                                 join.primary_key.iter().map(|column| cell(row, column.as_str())).collect();
                             (first, declared, key_of(facts, row))
@@ -129,8 +133,16 @@ impl View<'_> {
                                 _ => self.read(&join.table, &join.primary_key, row),
                             }
                         }
-                        let parts: Vec<String> =
-                            rows.iter().map(|(_, row)| self.object(&join.fields, row, &join.primary_key)).collect();
+                        let part = |(junction, row): &Row| {
+                            let own = self.object(&join.fields, row, &join.primary_key);
+                            match (&join.link, junction) {
+                                (Link::ManyToMany { through, .. }, Some(junction)) => {
+                                    own + &self.object(&through.fields, junction, &through.left_key)
+                                }
+                                _ => own,
+                            }
+                        };
+                        let parts: Vec<String> = rows.iter().map(part).collect();
                         format!("[{}]", parts.join(","))
                     }
                     FieldKind::Aggregate(one) => {
@@ -193,7 +205,8 @@ impl View<'_> {
     ) -> Vec<Row> {
         let junctions = self.equal(&through.table, &through.left_key, row, key);
         let rows = |junction: &Cells| self.equal(far, far_key, junction, &through.right_key);
-        junctions.iter().flat_map(|junction| rows(junction).into_iter().map(|row| (Some(*junction), row))).collect()
+        let junctions = junctions.iter().filter(|junction| holds(&through.filters, junction));
+        junctions.flat_map(|junction| rows(junction).into_iter().map(|row| (Some(*junction), row))).collect()
     }
 }
 

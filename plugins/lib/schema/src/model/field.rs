@@ -88,6 +88,16 @@ pub enum LeafType {
     Json,
 }
 
+impl Field {
+    /// The join, where it is an entry of `follow`: no field of the document.
+    pub fn hidden(&self) -> Option<&Join> {
+        match &self.kind {
+            FieldKind::Join(join) if join.hidden => Some(join),
+            _ => None,
+        }
+    }
+}
+
 impl LeafType {
     /// All of them, in the order of the manual.
     pub const ALL: [Self; 16] = [

@@ -26,7 +26,7 @@ pub struct Schema {
     pub soft_delete: SoftDelete,
     /// All must hold for a root row to be a document; a row that leaves the set is a tombstone.
     pub filters: Vec<Filter>,
-    /// The document's fields, at least one, in the order of the file.
+    /// The document's fields, at least one, in the order of the file; behind them the entries of `follow`.
     pub fields: Vec<Field>,
 }
 

@@ -19,6 +19,10 @@ pub struct Join {
     pub order_by: Vec<OrderBy>,
     /// What is rendered of each related row, at least one.
     pub fields: Vec<Field>,
+    /// An entry of `follow`: nothing of it is rendered (its `fields` are entries of `follow`, too), and a change of any column
+    /// of its rows builds the document anew.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
 }
 
 impl Join {
@@ -30,7 +34,9 @@ impl Join {
     /// Whether the document may hold null here: never for a list.
     pub fn nullable(&self) -> bool {
         match self.link {
-            Link::BelongsTo { nullable, .. } | Link::HasOne { nullable, .. } => nullable,
+            // Where a condition on the row at hand does not hold, there is nothing.
+            Link::BelongsTo { nullable, ref when, .. } => nullable || !when.is_empty(),
+            Link::HasOne { nullable, .. } => nullable,
             Link::HasMany { .. } | Link::ManyToMany { .. } => false,
         }
     }
@@ -45,6 +51,9 @@ pub enum Link {
         column: Vec<Identifier>,
         /// Whether the document may hold null here.
         nullable: bool,
+        /// Conditions on the row at hand: where one does not hold, the relation leads nowhere.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        when: Vec<Filter>,
     },
     /// `foreign_key` of the related row = the key of the row at hand; the first of them.
     HasOne {
@@ -78,12 +87,21 @@ pub struct Through {
     pub left_key: Vec<Identifier>,
     /// Its columns that hold the related row's primary key.
     pub right_key: Vec<Identifier>,
+    /// All must hold for a row of it to connect anything.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<Filter>,
+    /// The order of related rows by its columns, before the join's own order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub order_by: Vec<OrderBy>,
+    /// What is rendered of it in each related row, behind the join's own fields. Reads columns alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<Field>,
 }
 
 /// One criterion of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OrderBy {
-    /// A column of the related table.
+    /// A column of the related table, or of the junction.
     pub column: Identifier,
     /// Which way.
     pub direction: Direction,

@@ -131,7 +131,10 @@ fn join(above: &TableName, join: &mut Join, names: &dyn Names) {
     let table = join.table.clone();
     resolve(&table, &mut join.primary_key, names);
     match &mut join.link {
-        Link::BelongsTo { column, .. } => resolve(above, column, names),
+        Link::BelongsTo { column, when, .. } => {
+            resolve(above, column, names);
+            filters(above, when, names);
+        }
         Link::HasOne { foreign_key, .. } | Link::HasMany { foreign_key, .. } => resolve(&table, foreign_key, names),
         Link::ManyToMany { through, .. } => junction(through, names),
     }
@@ -160,6 +163,9 @@ fn junction(through: &mut Through, names: &dyn Names) {
     resolve_table(&mut through.table, names);
     let table = through.table.clone();
     resolve(&table, through.left_key.iter_mut().chain(&mut through.right_key), names);
+    resolve(&table, through.order_by.iter_mut().map(|order| &mut order.column), names);
+    filters(&table, &mut through.filters, names);
+    fields(&table, &mut through.fields, names);
 }
 
 fn filters(table: &TableName, list: &mut [Filter], names: &dyn Names) {

@@ -1,7 +1,7 @@
 //! The mapping: every place in a document with its type, in the terms of `wit/types.wit`.
 
 use super::constant::{Inferred, constant_type};
-use crate::model::{AggregateOp, Field, FieldKind, ScalarType, Schema};
+use crate::model::{AggregateOp, Field, FieldKind, Link, ScalarType, Schema};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ impl Schema {
 }
 
 fn fields(prefix: &str, list: &[Field], out: &mut Vec<MappedField>) {
-    for one in list {
+    for one in list.iter().filter(|one| one.hidden().is_none()) {
         field(&format!("{prefix}{}", one.key), one, out);
     }
 }
@@ -78,7 +78,12 @@ fn field(path: &str, field: &Field, out: &mut Vec<MappedField>) {
     out.push(MappedField { path: path.to_owned(), ty, nullable, array, options: text(options), variants, map_values });
     match &field.kind {
         FieldKind::Object(members) => fields(&format!("{path}."), members, out),
-        FieldKind::Join(join) => fields(&format!("{path}."), &join.fields, out),
+        FieldKind::Join(join) => {
+            fields(&format!("{path}."), &join.fields, out);
+            if let Link::ManyToMany { through, .. } = &join.link {
+                fields(&format!("{path}."), &through.fields, out);
+            }
+        }
         _ => {}
     }
 }

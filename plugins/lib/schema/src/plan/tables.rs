@@ -1,7 +1,7 @@
 //! The tables that documents read, each with the columns that matter: what a source has to watch.
 
 use crate::model::{
-    AggregateLink, Field, FieldKind, Filter, Geo, Identifier, Join, Key, Link, Schema, SoftDelete, TableName,
+    AggregateLink, Field, FieldKind, Filter, Geo, Identifier, Join, Key, Link, Schema, SoftDelete, TableName, Through,
 };
 use std::collections::BTreeSet;
 
@@ -75,10 +75,7 @@ impl Tables {
                 FieldKind::Aggregate(one) => {
                     match &one.link {
                         AggregateLink::ForeignKey(columns) => self.link(&one.table, columns),
-                        AggregateLink::Through(through) => {
-                            self.link(&through.table, &through.left_key);
-                            self.read(&through.table, &through.right_key);
-                        }
+                        AggregateLink::Through(through) => self.junction(through),
                     }
                     self.read(&one.table, one.op.column());
                     self.filters(&one.table, &one.filters);
@@ -93,20 +90,34 @@ impl Tables {
             found.key = Key::Declared(join.primary_key.clone());
         }
         match &join.link {
-            Link::BelongsTo { column, .. } => {
+            Link::BelongsTo { column, when, .. } => {
                 self.read(above, column);
+                self.filters(above, when);
                 self.link(&join.table, &join.primary_key);
             }
             Link::HasOne { foreign_key, .. } | Link::HasMany { foreign_key, .. } => self.link(&join.table, foreign_key),
             Link::ManyToMany { through, .. } => {
-                self.link(&through.table, &through.left_key);
-                self.read(&through.table, &through.right_key);
+                self.junction(through);
                 self.link(&join.table, &join.primary_key);
             }
         }
         self.filters(&join.table, &join.filters);
+        if join.hidden
+            && let Some(found) = self.find(&join.table)
+        {
+            found.reads = Reads::Every;
+        }
         self.read(&join.table, join.order_by.iter().map(|order| &order.column));
         self.fields(&join.table, &join.fields);
+    }
+
+    fn junction(&mut self, through: &Through) {
+        let table = &through.table;
+        self.link(table, &through.left_key);
+        self.read(table, &through.right_key);
+        self.filters(table, &through.filters);
+        self.read(table, through.order_by.iter().map(|order| &order.column));
+        self.fields(table, &through.fields);
     }
 
     fn filters(&mut self, table: &TableName, filters: &[Filter]) {

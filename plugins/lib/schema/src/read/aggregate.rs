@@ -1,7 +1,7 @@
 //! Aggregates: a table, one way to find its rows, and what is computed over them.
 
 use super::Rules;
-use crate::language::Op;
+use crate::language::{AGGREGATE_THROUGH_KEYS, Op};
 use crate::model::{Aggregate, AggregateLink, AggregateOp, Key, LeafType};
 use crate::raw::RawField;
 use crate::yaml::Value;
@@ -58,7 +58,7 @@ impl Rules<'_> {
         let siblings = &raw.siblings;
         match (siblings.get("foreign_key"), siblings.get("through")) {
             (Some(_), None) => self.foreign_key(siblings, row).map(AggregateLink::ForeignKey),
-            (None, Some(_)) => self.through(siblings, row, &[]).map(AggregateLink::Through),
+            (None, Some(_)) => self.through(siblings, row, &[], AGGREGATE_THROUGH_KEYS).map(AggregateLink::Through),
             (Some(_), Some(_)) => {
                 let message = "rows are found by `foreign_key` or by `through`, not by both; remove one of the two";
                 self.report.add(siblings.key_at("through"), "through", message);

@@ -1,8 +1,8 @@
 //! Joins: each found by the key its verb implies, and by no other.
 
 use super::Rules;
-use crate::language::{ORDER_BY_ITEM, THROUGH_KEYS, Verb};
-use crate::model::{Direction, Identifier, Join, Key, Link, OrderBy, Through};
+use crate::language::{ORDER_BY_ITEM, Sibling, THROUGH_KEYS, Verb, type_key};
+use crate::model::{Direction, Field, FieldKind, Identifier, Join, Key, Link, OrderBy, Through};
 use crate::raw::{Raw, RawField};
 use crate::yaml::{Node, Value};
 
@@ -17,7 +17,7 @@ impl Rules<'_> {
         let related = primary_key.clone().map_or(Key::FromCatalogue, Key::Declared);
         let fields = siblings.get("fields").and_then(|node| self.fields(node, &related));
         let (table, primary_key, link) = (table?, primary_key?, link?);
-        Some(Join { table, primary_key, link, filters: filters?, order_by: order_by?, fields: fields? })
+        Some(Join { table, primary_key, link, filters: filters?, order_by: order_by?, fields: fields?, hidden: false })
     }
 
     fn link(
@@ -43,7 +43,8 @@ impl Rules<'_> {
                     related.unwrap_or(&[]),
                     "the related table's `primary_key`",
                 )?;
-                Some(Link::BelongsTo { column, nullable: nullable? })
+                let when = self.filters("when", siblings.get("when"))?;
+                Some(Link::BelongsTo { column, nullable: nullable?, when })
             }
             Verb::HasOne => {
                 let foreign_key = self.foreign_key(siblings, row)?;
@@ -54,7 +55,8 @@ impl Rules<'_> {
                 Some(Link::HasMany { foreign_key, limit: limit? })
             }
             Verb::ManyToMany => {
-                let through = self.through(siblings, row, related.unwrap_or(&[]))?;
+                let through = self.through(siblings, row, related.unwrap_or(&[]), THROUGH_KEYS)?;
+                self.names_are_free(siblings, &through.fields)?;
                 Some(Link::ManyToMany { through, limit: limit? })
             }
         }
@@ -75,20 +77,72 @@ impl Rules<'_> {
 
     /// `through`: each of its keys with as many columns as the key it holds. A junction that names no database schema is
     /// in the root table's.
-    pub(super) fn through(&mut self, siblings: &Raw<'_>, row: &Key, related: &[Identifier]) -> Option<Through> {
-        let raw = Raw::read(siblings.get("through")?, "through", THROUGH_KEYS, self.report)?;
+    pub(super) fn through(
+        &mut self,
+        siblings: &Raw<'_>,
+        row: &Key,
+        related: &[Identifier],
+        keys: &'static [Sibling],
+    ) -> Option<Through> {
+        let raw = Raw::read(siblings.get("through")?, "through", keys, self.report)?;
         let table = self.table(&raw);
         let left_key = raw.get("left_key").and_then(|node| self.columns("left_key", node));
         let right_key = raw.get("right_key").and_then(|node| self.columns("right_key", node));
         let (left_key, right_key) = (left_key?, right_key?);
         let left = self.corresponds(&raw, "left_key", &left_key, row.columns(), "the `primary_key` of the row at hand");
         let right = self.corresponds(&raw, "right_key", &right_key, related, "the related table's `primary_key`");
+        let filters = self.filters("filters", raw.get("filters"));
+        let order_by = self.order_by(raw.get("order_by"));
+        let fields = match raw.get("fields") {
+            Some(node) => self.junction_fields(&raw, node),
+            None => Some(Vec::new()),
+        };
         left.and(right)?;
-        Some(Through { table: table?, left_key, right_key })
+        Some(Through { table: table?, left_key, right_key, filters: filters?, order_by: order_by?, fields: fields? })
+    }
+
+    /// The fields of a junction show its columns: what is related to its rows is a join of its own.
+    fn junction_fields(&mut self, raw: &Raw<'_>, node: &Node) -> Option<Vec<Field>> {
+        fn related(fields: &[Field]) -> Option<&str> {
+            fields.iter().find_map(|field| match &field.kind {
+                FieldKind::Join(_) | FieldKind::Aggregate(_) => Some(field.key.as_str()),
+                FieldKind::Object(members) => related(members),
+                _ => None,
+            })
+        }
+        let fields = self.fields(node, &Key::FromCatalogue)?;
+        if let Some(key) = related(&fields) {
+            let message = format!(
+                "`{key}` reads another table, and here stand columns of the junction; for more, join the junction itself (`has_many`)"
+            );
+            self.report.add(raw.key_at("fields"), "fields", message);
+            return None;
+        }
+        Some(fields)
+    }
+
+    /// The fields of the junction stand beside those of the related row.
+    fn names_are_free(&mut self, siblings: &Raw<'_>, junction: &[Field]) -> Option<()> {
+        let Some(Value::List(items)) = siblings.get("fields").map(|node| &node.value) else { return Some(()) };
+        let taken = |key: &str| {
+            let named = |item: &Node| match &item.value {
+                Value::Map(entries) => entries.iter().any(|(name, value)| {
+                    type_key(&name.text).is_some() && matches!(&value.value, Value::Text(text) if text == key)
+                }),
+                _ => false,
+            };
+            items.iter().any(named)
+        };
+        let Some(Field { key, .. }) = junction.iter().find(|field| taken(&field.key)) else { return Some(()) };
+        let message = format!(
+            "the document key `{key}` is taken by a field of the related row; give one of the two another name"
+        );
+        self.report.add(siblings.key_at("through"), "through", message);
+        None
     }
 
     /// A key that points at another has as many columns, where the other is known.
-    fn corresponds(
+    pub(super) fn corresponds(
         &mut self,
         raw: &Raw<'_>,
         key: &str,

@@ -5,6 +5,7 @@ mod aggregate;
 mod constant;
 mod field;
 mod filter;
+mod follow;
 mod join;
 mod scalar;
 mod value;
@@ -93,8 +94,10 @@ impl Rules<'_> {
         // Fields are looked at even where the key is wrong, as if the catalogue had to tell it.
         let row_key = primary_key.clone().unwrap_or(Key::FromCatalogue);
         let fields = raw.get("fields").and_then(|node| self.fields(node, &row_key));
+        let follow = self.follow("", raw.get("follow"), &row_key);
         let soft_delete = self.soft_delete(raw, fields.as_deref());
-        let (table, primary_key, filters, fields) = (table?, primary_key?, filters?, fields?);
+        let (table, primary_key, filters, mut fields) = (table?, primary_key?, filters?, fields?);
+        fields.extend(follow?);
         Some(Schema { table, primary_key, soft_delete: soft_delete?, filters, fields })
     }
 

@@ -64,7 +64,7 @@ fn a_column_is_the_document_key_in_lower_case_if_left_out() {
     assert_eq!(schema.fields[0].key, "eMail");
     assert_eq!(scalar(&schema, 0).column, id("email"));
     assert!(matches!(&schema.fields[1].kind, FieldKind::Map(map) if map.column == id("titles") && map.nullable));
-    assert_eq!(join(&schema, 2).link, Link::BelongsTo { column: vec![id("owner")], nullable: true });
+    assert_eq!(join(&schema, 2).link, Link::BelongsTo { column: vec![id("owner")], nullable: true, when: Vec::new() });
 }
 
 #[test]

@@ -18,6 +18,9 @@ impl Fingerprint {
         if self.key != before.key {
             found.push(format!("its primary key is ({})", self.key.join(", ")));
         }
+        if before.definition.is_some() && before.definition != self.definition {
+            found.push("it was refreshed, or selects something else".to_owned());
+        }
         self.partitions_since(before, &mut found);
         if !before.published.is_empty() && !before.published.iter().any(|way| self.published.contains(way)) {
             found.push("it was not in the publication for a while".to_owned());

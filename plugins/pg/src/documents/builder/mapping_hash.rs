@@ -28,12 +28,19 @@ pub(super) fn of(index: &Index) -> Result<String> {
             }
             for node in &index.bare.nodes {
                 let table = index.catalog.of_plan(&node.table)?;
+                let junction =
+                    node.link.through.as_ref().map(|through| index.catalog.of_plan(&through.table)).transpose()?;
                 node.key.iter().for_each(|name| hash.add(name));
-                let columns: Vec<&str> = match &node.content {
-                    Content::Rows { cells, .. } => cells.iter().map(|cell| cell.column.as_str()).collect(),
-                    Content::Aggregates(all) => all.iter().filter_map(|one| Some(one.op.column()?.as_str())).collect(),
+                let columns: Vec<(&Table, &str)> = match &node.content {
+                    Content::Rows { cells, .. } => {
+                        let of = |junctions: bool| junction.filter(|_| junctions).unwrap_or(table);
+                        cells.iter().map(|cell| (of(cell.junction), cell.column.as_str())).collect()
+                    }
+                    Content::Aggregates(all) => {
+                        all.iter().filter_map(|one| Some((table, one.op.column()?.as_str()))).collect()
+                    }
                 };
-                for name in columns {
+                for (table, name) in columns {
                     hash.add(name);
                     hash.add(&table.column(name)?.declared);
                 }

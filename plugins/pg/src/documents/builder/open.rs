@@ -2,6 +2,7 @@
 
 use crate::catalog::table::{self, Table};
 use crate::catalog::table_catalog::{TableCatalog, described};
+use crate::catalog::views;
 use crate::documents::builder::table_selection;
 use crate::documents::builder::{DocumentOrigin, Index};
 use crate::documents::query::Queries;
@@ -48,6 +49,9 @@ impl Index {
         let catalog = TableCatalog::of_schema(session, &mut schema)?;
         let (plan, queries) = planned(&setting, &origin, &schema, &catalog)?;
         try_out(session, &setting, &origin, &plan, &queries)?;
+        for note in views::unfollowed(session, &request.name, &schema, &catalog)? {
+            log::warn(&note, &[("index", &request.name)]);
+        }
         let origin_of_documents = DocumentOrigin::Schema { schema: Box::new(schema), origin };
         Ok(Self { name: request.name.clone(), origin_of_documents, catalog, bare: plan.clone(), plan, queries })
     }
@@ -97,6 +101,11 @@ fn planned(
         let lines: Vec<String> = problems.iter().map(|problem| format!("{origin}: {problem}")).collect();
         Error::configuration(setting, lines.join("\n"))
     })?;
+    let misplaced = views::misplaced(schema, catalog);
+    if !misplaced.is_empty() {
+        let lines: Vec<String> = misplaced.iter().map(|problem| format!("{origin}: {problem}")).collect();
+        return Err(Error::configuration(setting, lines.join("\n")));
+    }
     for table in catalog.tables() {
         let root =
             plan.nodes.first().is_some_and(|root| root.table.schema == table.schema && root.table.name == table.name);

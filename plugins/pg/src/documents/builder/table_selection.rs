@@ -1,6 +1,7 @@
 //! Which tables become indexes, and the reason that is logged for each that cannot.
 
 use crate::catalog::table::{self, Table};
+use crate::catalog::views;
 use crate::documents::builder::index_names::index_names;
 use crate::error::{Error, Result};
 use crate::name_list::{NAMED, shortened};
@@ -21,6 +22,9 @@ pub(super) fn every_table(session: &mut Session) -> Result<Vec<(String, Table)>>
         }
     }
     report(&skipped);
+    if let Some(left_out) = views::left_out(session)? {
+        log::info(&left_out, &[]);
+    }
     Ok(found)
 }
 
@@ -43,9 +47,6 @@ pub(super) fn named(session: &mut Session, index: &str) -> Result<Table> {
     let (schema, name) = index.split_once('.').unwrap_or(("public", index));
     let mut found = table::find(session, schema, name)?;
     if found.is_none() {
-        if let Some(other) = table::other_relation(session, schema, name)? {
-            return Err(wrong(other));
-        }
         // A schema or a table with a dot in its name.
         let tables = table::all(session)?;
         let place = index_names(&tables).iter().position(|name| name == index);
@@ -53,6 +54,9 @@ pub(super) fn named(session: &mut Session, index: &str) -> Result<Table> {
     }
     let table = found
         .ok_or_else(|| wrong(format!("there is no table {schema}.{name} in this database; name an index as its table, `schema.table` outside public, or give it a schema")))?;
+    if let Some(reason) = table.needs_schema() {
+        return Err(wrong(reason));
+    }
     match table.obstacle() {
         Some(reason) => Err(wrong(format!("the table {} cannot be followed: {reason}", table.label()))),
         None => Ok(table),

@@ -3,7 +3,7 @@
 use super::{Compiler, Row, names};
 use crate::catalogue::Catalogue;
 use crate::plan::{Cell, Content, Grouping, Link, Node, Piece, Source, Table, Through, scalar_cell};
-use flusso_schema::{Aggregate, AggregateLink, AggregateOp, Join, Link as SchemaLink, OrderBy, TableName};
+use flusso_schema::{Aggregate, AggregateLink, AggregateOp, Filter, Join, Link as SchemaLink, OrderBy, TableName};
 
 impl<C: Catalogue> Compiler<'_, C> {
     pub(super) fn join<'s>(&mut self, row: &mut Row<'s>, path: &str, join: &'s Join) {
@@ -14,10 +14,11 @@ impl<C: Catalogue> Compiler<'_, C> {
         let key = names(&join.primary_key);
         let at = |sibling: &str| format!("{path}.{sibling}");
         let (source, link, limit) = match &join.link {
-            SchemaLink::BelongsTo { column, .. } => {
+            SchemaLink::BelongsTo { column, when, .. } => {
                 let column = names(column);
                 let link = self.link(&at("column"), table, &key, row.table, &column);
-                (self.cells_of(row, &column), link, None)
+                self.filters(&at("when"), row.table, when);
+                (self.cells_of(row, &column, when), link, None)
             }
             SchemaLink::HasOne { foreign_key, .. } => {
                 let link = self.link(&at("foreign_key"), table, &names(foreign_key), row.table, &row.key);
@@ -53,8 +54,16 @@ impl<C: Catalogue> Compiler<'_, C> {
             content: Content::Aggregates(Vec::new()),
             link_cells: Vec::new(),
         });
-        let mut inner = Row { node, table, key, cells: Vec::new(), pieces: Vec::new(), reduced: Vec::new() };
-        self.fields(&mut inner, &format!("{path}."), &join.fields);
+        let (cells, pieces, reduced) = (Vec::new(), Vec::new(), Vec::new());
+        let mut inner = Row { node, table, key, cells, pieces, reduced, junction: false };
+        let below = format!("{path}.");
+        self.members(&mut inner, &below, &join.fields, b'{');
+        if let SchemaLink::ManyToMany { through, .. } = &join.link {
+            (inner.table, inner.junction) = (&through.table, true);
+            self.members(&mut inner, &below, &through.fields, b',');
+            (inner.table, inner.junction) = (table, false);
+        }
+        inner.text(b"}");
         self.close(inner);
         row.pieces.push(if join.is_to_many() { Piece::Many { node } } else { Piece::One { node } });
     }
@@ -132,6 +141,10 @@ impl<C: Catalogue> Compiler<'_, C> {
             for column in &right {
                 self.column(path, table, column);
             }
+            self.filters(&format!("{path}.filters"), table, &through.filters);
+            for order in &through.order_by {
+                self.column(&format!("{path}.order_by"), table, order.column.as_str());
+            }
             if right.len() != far_key.len() {
                 self.problem(
                     path,
@@ -140,7 +153,8 @@ impl<C: Catalogue> Compiler<'_, C> {
             }
         }
         let link = self.link(path, table, &left, row.table, &row.key);
-        Link { through: Some(Through { table: table.into(), right }), ..link }
+        let (filters, order) = (through.filters.clone(), through.order_by.clone());
+        Link { through: Some(Through { table: table.into(), right, filters, order }), ..link }
     }
 
     /// Which columns equal which, and whether their texts tell.
@@ -167,13 +181,79 @@ impl<C: Catalogue> Compiler<'_, C> {
         Link { columns: columns.to_vec(), through: None, values, grouping }
     }
 
-    fn cells_of(&self, row: &mut Row<'_>, columns: &[String]) -> Source {
-        let cells = columns.iter().map(|column| row.cell(Cell::plain(column))).collect();
+    /// Cells of the row at hand, null where a condition on it does not hold.
+    fn cells_of(&self, row: &mut Row<'_>, columns: &[String], when: &[Filter]) -> Source {
+        let cell = |column: &String| Cell { when: when.to_vec(), ..Cell::plain(column) };
+        let cells = columns.iter().map(|column| row.cell(cell(column))).collect();
         Source::Rows { node: row.node, cells }
     }
 
     /// The key of the row at hand: that of the root is known before the row is.
     fn key_of(&self, row: &mut Row<'_>) -> Source {
-        if row.node == 0 { Source::Documents } else { self.cells_of(row, &row.key.clone()) }
+        if row.node == 0 { Source::Documents } else { self.cells_of(row, &row.key.clone(), &[]) }
+    }
+
+    /// An entry of `follow` directly under the root: it is checked, and nothing is fetched for it.
+    pub(super) fn followed(&mut self, row: &Row<'_>, path: &str, join: &Join) {
+        let (columns, values) = match &join.link {
+            SchemaLink::BelongsTo { column, .. } => (names(&join.primary_key), names(column)),
+            SchemaLink::HasOne { foreign_key, .. } | SchemaLink::HasMany { foreign_key, .. } => {
+                (names(foreign_key), row.key.clone())
+            }
+            SchemaLink::ManyToMany { through, .. } => (names(&through.left_key), row.key.clone()),
+        };
+        let by_key = values == row.key;
+        let linked = match &join.link {
+            SchemaLink::ManyToMany { through, .. } => &through.table,
+            _ => &join.table,
+        };
+        self.follow_link(path, linked, &columns, row.table, &values);
+        // A row that has gone from a view cannot be looked up there: its document is named by the link's own values.
+        for (column, value) in columns.iter().zip(&values).filter(|_| by_key) {
+            let (Some(there), Some(here)) =
+                (self.catalogue.column(linked, column), self.catalogue.column(row.table, value))
+            else {
+                continue;
+            };
+            if there.alike.is_none() || there.alike != here.alike {
+                self.problem(
+                    path,
+                    format!(
+                        "{linked}.{column} and the key {}.{value} are of types that do not name the same document; cast one to the type of the other",
+                        row.table
+                    ),
+                );
+            }
+        }
+        self.followed_below(path, join);
+    }
+
+    fn followed_below(&mut self, path: &str, join: &Join) {
+        let key = names(&join.primary_key);
+        if let SchemaLink::ManyToMany { through, .. } = &join.link {
+            self.follow_link(path, &join.table, &key, &through.table, &names(&through.right_key));
+        }
+        for field in &join.fields {
+            let (Some(below), path) = (field.hidden(), format!("{path}.{}", field.key)) else { continue };
+            match &below.link {
+                SchemaLink::BelongsTo { column, .. } => {
+                    self.follow_link(&path, &below.table, &names(&below.primary_key), &join.table, &names(column));
+                }
+                SchemaLink::HasOne { foreign_key, .. } | SchemaLink::HasMany { foreign_key, .. } => {
+                    self.follow_link(&path, &below.table, &names(foreign_key), &join.table, &key);
+                }
+                SchemaLink::ManyToMany { through, .. } => {
+                    self.follow_link(&path, &through.table, &names(&through.left_key), &join.table, &key);
+                }
+            }
+            self.followed_below(&path, below);
+        }
+    }
+
+    /// Both ends are there, and as wide as each other.
+    fn follow_link(&mut self, path: &str, table: &TableName, columns: &[String], from: &TableName, values: &[String]) {
+        if self.table(path, table).is_some() {
+            self.link(path, table, columns, from, values);
+        }
     }
 }

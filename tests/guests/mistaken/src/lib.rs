@@ -1,0 +1,117 @@
+//! A builder of one table, `items (id, v, w)`, whose interest names `id` and `v`. The setting `how` makes it make a mistake that the
+//! host has to notice.
+
+use flusso_plugin::bindings::host::flusso::connector::reader;
+use flusso_plugin::{
+    Affected, Builder, Change, Comparison, Condition, DocumentId, Error, Filter, IndexRequest, Key, Mapping, Outcome,
+    Relation, Result, Row, Scope, Settings, TableInterest, TableName, Value,
+};
+
+/// The builder.
+#[derive(serde::Deserialize)]
+pub struct Mistaken {
+    #[serde(default)]
+    how: String,
+    file: Option<String>,
+}
+
+flusso_plugin::plugin! { manifest: include_str!("../manifest.json"), builder: Mistaken }
+
+fn table(name: &str) -> TableName {
+    TableName { schema: "public".to_owned(), name: name.to_owned() }
+}
+
+fn rows(name: &str, columns: &[&str], keys: &[Key]) -> Result<Vec<Row>> {
+    let columns: Vec<_> = columns.iter().map(|column| (*column).to_owned()).collect();
+    reader::rows(&table(name), &columns, keys)
+}
+
+/// The rows with `w` = 1, by a relation.
+fn filtered(keys: &[Key]) -> Result<Vec<Row>> {
+    let condition = Condition { column: "w".to_owned(), comparison: Comparison::Eq, operands: vec![Value::Integer(1)] };
+    reader::related(&Relation {
+        table: table("items"),
+        columns: vec!["v".to_owned()],
+        by: vec!["id".to_owned()],
+        values: keys.to_vec(),
+        filters: vec![Filter::Condition(condition)],
+        order: Vec::new(),
+        limit: None,
+        extra: None,
+    })
+}
+
+impl Mistaken {
+    fn read(&self, keys: &[Key]) -> Result<Vec<Row>> {
+        match self.how.as_str() {
+            "column" => rows("items", &["v", "w"], keys),
+            "table" => rows("others", &["v"], keys),
+            "filter" => filtered(keys),
+            "swallowed" => {
+                // As an author does who thinks that the row may not be there.
+                let _ = rows("items", &["w"], keys);
+                rows("items", &["v"], keys)
+            }
+            _ => rows("items", &["v"], keys),
+        }
+    }
+
+    fn body(&self, id: i64, value: &Value) -> Result<Vec<u8>> {
+        if self.how == "not-json" && id == 2 {
+            return Ok(b"{\"id\":2,\"v\":nul}".to_vec());
+        }
+        let Value::Text(value) = value else { return Err(Error::Fatal("v is no text".to_owned())) };
+        let file = self.file.as_ref().map(|path| std::fs::read_to_string(path).map_err(|error| error.to_string()));
+        let file = file.map(|read| read.unwrap_or_else(|error| error));
+        serde_json::to_vec(&serde_json::json!({ "id": id, "v": value, "file": file }))
+            .map_err(|error| Error::Fatal(error.to_string()))
+    }
+}
+
+impl Builder for Mistaken {
+    fn open(settings: Settings, _: Vec<IndexRequest>) -> Result<Self> {
+        settings.parse()
+    }
+
+    fn mappings(&mut self) -> Result<Vec<Mapping>> {
+        let (index, hash) = ("items".to_owned(), "1".to_owned());
+        Ok(vec![Mapping { index, hash, fields: Vec::new(), prefix: String::new(), extra: None }])
+    }
+
+    fn scopes(&mut self) -> Result<Vec<Scope>> {
+        Ok(vec![Scope { index: 0, root: 0, recorded_relations: Vec::new(), extra: None }])
+    }
+
+    fn interest(&mut self) -> Result<Vec<TableInterest>> {
+        let (key, reads) = (vec!["id".to_owned()], Some(vec!["v".to_owned()]));
+        let table = table("items");
+        Ok(vec![TableInterest { table, key, links: Vec::new(), reads, wants_changed: false, extra: None }])
+    }
+
+    fn resolve(&mut self, changes: Vec<Change>) -> Result<Affected> {
+        let ids = changes.into_iter().map(|change| DocumentId { index: 0, key: change.key }).collect();
+        Ok(flusso_plugin::affected(ids))
+    }
+
+    fn build_many(&mut self, ids: Vec<DocumentId>) -> Result<Vec<Outcome>> {
+        reader::begin()?;
+        let keys: Vec<Key> = ids.iter().map(|id| id.key.clone()).collect();
+        let found = self.read(&keys)?;
+        let mut outcomes = Vec::with_capacity(ids.len());
+        for id in &ids {
+            let number = match id.key.first() {
+                Some(Value::Integer(number)) => *number,
+                _ => return Err(Error::Fatal("the key is no number".to_owned())),
+            };
+            let of = |row: &&Row| matches!(row.first(), Some(Value::Integer(found)) if *found == number);
+            match found.iter().find(of).and_then(|row| row.get(1)) {
+                Some(value) => outcomes.push(Outcome::Built(self.body(number, value)?)),
+                None => outcomes.push(Outcome::Absent),
+            }
+        }
+        if self.how == "fewer" {
+            outcomes.pop();
+        }
+        Ok(outcomes)
+    }
+}

@@ -1,0 +1,123 @@
+//! Mistakes that the author of a builder makes (`tests/guests/mistaken`), over a real database: each is an error that names it,
+//! and none gives a document that is silently wrong.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use flusso_tests::{Host, Postgres, given};
+
+/// The built guest.
+fn guest() -> String {
+    static BUILT: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    let (_, path) = BUILT.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mistaken.wasm");
+        // With the real environment: cargo and rustup find their folders by it.
+        let built = Command::new(given("FLUSSO_TEST_HOST"))
+            .args(["plugin", "build", concat!(env!("CARGO_MANIFEST_DIR"), "/guests/mistaken"), "-o"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        (folder, path)
+    });
+    path.display().to_string()
+}
+
+const ITEMS: &str = "
+    CREATE TABLE items (id bigint PRIMARY KEY, v text, w int);
+    CREATE TABLE others (id bigint PRIMARY KEY, v text);
+    INSERT INTO items SELECT i, 'v'||i, 1 FROM generate_series(1,3) i;
+    INSERT INTO others SELECT i, 'o'||i FROM generate_series(1,3) i;";
+
+#[test]
+fn a_read_that_is_not_in_the_interest_ends_the_run_and_writes_nothing() {
+    let database = Postgres::with(ITEMS);
+    let host = Host::on(&database.url());
+    let plain = host.run(&["--plugin", "pg", "--plugin", &guest(), "--once"]).succeeded();
+    assert_eq!(plain.documents().len(), 3, "{}", plain.log);
+    for (how, words) in [
+        ("column", ["\"w\"", "public.items", "`reads`"]),
+        ("filter", ["\"w\"", "public.items", "`reads`"]),
+        ("swallowed", ["\"w\"", "public.items", "`reads`"]),
+        ("table", ["public.others", "mistaken", "`interest`"]),
+    ] {
+        let plugin = format!("{},how={how}", guest());
+        let ended = host.run(&["--plugin", "pg", "--plugin", &plugin, "--once", "--reseed"]);
+        assert!(ended.documents().is_empty(), "{how}: a document was written");
+        let ended = ended.refused(3, &words);
+        assert!(!ended.log.contains("trying again"), "{how}: {}", ended.log);
+    }
+}
+
+#[test]
+fn a_body_that_is_no_json_is_a_fault_of_its_document() {
+    let database = Postgres::with(ITEMS);
+    let host = Host::on(&database.url());
+    let plugin = format!("{},how=not-json", guest());
+    let words = ["\"2\"", "\"items\"", "builder", "not-json", "at byte 14"];
+    let ended = host.run(&["--plugin", "pg", "--plugin", &plugin, "--once"]).refused(7, &words);
+    assert!(ended.documents().is_empty(), "a document was written");
+    let config = format!(
+        "on_error = \"skip\"\n[source]\nplugin = \"pg\"\n[builder]\nplugin = \"{}\"\nhow = \"not-json\"\n",
+        guest()
+    );
+    let config = host.file("flusso.toml", &config).display().to_string();
+    let skipped = host.run(&["--config", &config, "--once"]).succeeded();
+    let ids: Vec<_> = skipped.documents().into_iter().map(|line| line.id).collect();
+    assert_eq!(ids, ["1", "3"], "{}", skipped.log);
+    assert!(skipped.log.contains("not-json"), "{}", skipped.log);
+}
+
+#[test]
+fn an_answer_that_breaks_the_contract_twice_alike_is_final() {
+    let database = Postgres::with(ITEMS);
+    let host = Host::on(&database.url());
+    let plugin = format!("{},how=fewer", guest());
+    let ended = host.run(&["--plugin", "pg", "--plugin", &plugin, "--once"]);
+    let ended = ended.refused(3, &["mistaken", "outcomes for", "2 times"]);
+    assert_eq!(ended.log.matches("trying again").count(), 1, "{}", ended.log);
+}
+
+#[test]
+fn a_granted_file_is_read_as_it_is_now() {
+    let database = Postgres::with(ITEMS);
+    let host = Host::on(&database.url());
+    let file = host.file("shown.txt", "first");
+    let plugin = format!("{},file={}", guest(), file.display());
+    let running = host.start(&["--plugin", "pg", "--plugin", &plugin]);
+    running.wait_for_line(|line| line.contains("first"));
+    host.file("next.txt", "second");
+    std::fs::rename(host.folder().join("next.txt"), &file).unwrap();
+    database.sql("UPDATE items SET v = 'x' WHERE id = 1");
+    let line = running.wait_for_line(|line| line.contains("\"x\""));
+    assert!(line.contains("second"), "{line}");
+    std::fs::write(&file, "third!").unwrap();
+    database.sql("UPDATE items SET v = 'y' WHERE id = 1");
+    let line = running.wait_for_line(|line| line.contains("\"y\""));
+    assert!(line.contains("third!"), "{line}");
+    running.signal("TERM");
+    running.wait().succeeded();
+}
+
+#[test]
+fn of_two_plugins_of_one_name_it_is_said_which_is_used() {
+    let host = Host::new();
+    std::fs::create_dir(host.folder().join("plugins")).unwrap();
+    let from = std::path::Path::new(&given("FLUSSO_TEST_PLUGINS")).join("pg.wasm");
+    let copy = host.folder().join("plugins/pg.wasm");
+    std::fs::copy(&from, &copy).unwrap();
+    let words = ["named `pg`", "is used", "plugins/pg.wasm"];
+    let listed = host.run(&["plugin", "list"]).succeeded();
+    let checked = host.run(&["check", "--plugin", "pg", "--offline"]);
+    let started =
+        host.run(&["--plugin", "pg,connection_url=postgres://nobody@127.0.0.1:1/x", "--once", "--timeout", "1s"]);
+    for ended in [listed, checked, started] {
+        let text = ended.lines.join("\n") + &ended.log;
+        assert!(words.iter().all(|word| text.contains(word)), "{text}");
+        assert_eq!(text.matches("is used").count(), 1, "{text}");
+    }
+}
