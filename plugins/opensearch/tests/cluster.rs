@@ -176,7 +176,10 @@ fn an_index_that_others_made_anew_refuses_no_document() {
     assert!(matches!(&flushed, Err(Error::Transient(one)) if one.message.contains("was made anew")), "{flushed:?}");
     let mut other = cluster.open(json!({}));
     let again = other.ensure_index(cluster.mapping("users", "aaaaaaaa")).unwrap();
-    assert!(again.target != target && !again.empty, "a generation with the mapping takes its place");
+    assert!(again.target != target && again.empty, "an index with the mapping takes its place");
+    let (_, holders) = cluster.ask("GET", &format!("/_alias/{}", cluster.name("users_aaaaaaaa")), None);
+    let holders: Vec<&String> = holders.as_object().unwrap().keys().collect();
+    assert_eq!(holders, [&cluster.name("users_aaaaaaaa_2")]);
 }
 
 #[test]

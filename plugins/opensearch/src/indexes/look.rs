@@ -126,6 +126,12 @@ impl Indexes {
         self.known.retain(|one| one.names != *names);
         for (name, found) in found {
             let Some(number) = names.number(name) else { continue };
+            if found.origin.is_none() {
+                // Another client made it, with a mapping of its own: it is none of ours, but its number is taken.
+                let taken = self.taken.entry(names.alias.clone()).or_default();
+                *taken = number.max(*taken);
+                continue;
+            }
             self.learn(names, name.clone(), number, found, serving == Some(name.as_str()))?;
         }
         self.known.iter_mut().filter(|one| seeded.contains(&one.target)).for_each(|one| one.seeded = true);
@@ -178,7 +184,8 @@ impl Indexes {
 /// Which index serves: the one behind the alias with the mapping's hash. Where others removed that alias or put it before
 /// several, the one that the seed mark speaks of.
 fn serving<'a>(client: &mut Client, names: &Names, found: &'a BTreeMap<String, Found>) -> Result<Option<&'a str>> {
-    let ours = || found.iter().filter_map(|(name, found)| Some((names.number(name)?, name.as_str(), found)));
+    let made = || found.iter().filter(|(_, found)| found.origin.is_some());
+    let ours = || made().filter_map(|(name, found)| Some((names.number(name)?, name.as_str(), found)));
     let mut behind: Vec<_> = ours().filter(|(.., found)| found.aliases.contains_key(&names.alias)).collect();
     if let [(_, name, _)] = behind.as_slice() {
         return Ok(Some(name));

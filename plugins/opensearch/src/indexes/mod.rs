@@ -38,8 +38,6 @@ pub(crate) struct Generation {
     token: String,
     names: Names,
     number: u64,
-    /// Whether it was made by this plugin, with the mapping.
-    is_ours: bool,
     /// Whether its alias stands before it.
     pub(crate) serves: bool,
     /// Whether it is marked seeded, as far as this instance knows.
@@ -74,6 +72,8 @@ pub(crate) struct Indexes {
     next_look: Instant,
     /// What the look that is under way has not come to.
     unseen: Vec<Names>,
+    /// The highest number of an index that has a generation's name and was made by another client, by the alias with the hash.
+    taken: BTreeMap<String, u64>,
     /// What was said of plain names.
     said: BTreeSet<String>,
 }
@@ -94,6 +94,7 @@ impl Indexes {
             look_every,
             next_look: Instant::now() + look_every,
             unseen: Vec::new(),
+            taken: BTreeMap::new(),
             said: BTreeSet::new(),
         }
     }
@@ -118,6 +119,8 @@ impl Indexes {
                 let had = mark.and_then(|mark| names.number(&mark.active_generation)).unwrap_or(0);
                 let number = self.next(&names).max(had.saturating_add(1));
                 let live = self.make(client, mapping, settings, &names, number, true)?;
+                // An index of another client may have the alias as well.
+                self.look(client, &names)?;
                 // Nothing serves the plain name: this index may, however complete it is.
                 self.serve_plainly(client, &live, false)?;
                 live
@@ -130,8 +133,7 @@ impl Indexes {
             );
             log::warn(&message, &[("index", &mapping.index)]);
         }
-        // One that another client made has another mapping, also while it is empty: a generation takes its place.
-        let empty = cluster::is_empty(client, &live.name)? && live.is_ours;
+        let empty = cluster::is_empty(client, &live.name)?;
         Ok(Ensured { target: live.target, empty, extra: None })
     }
 
@@ -155,7 +157,8 @@ impl Indexes {
 
     /// A number that no generation has.
     fn next(&self, names: &Names) -> u64 {
-        self.of(names).map(|one| one.number).max().unwrap_or(0) + 1
+        let taken = self.taken.get(&names.alias).copied().unwrap_or(0);
+        self.of(names).map(|one| one.number).max().unwrap_or(0).max(taken) + 1
     }
 
     fn learn(&mut self, names: &Names, name: String, number: u64, found: &Found, serves: bool) -> Result<Generation> {
@@ -166,10 +169,9 @@ impl Indexes {
             return Err(Error::fatal(message));
         }
         let write_alias = if self.write_aliases { write_alias(&name) } else { name.clone() };
-        let (token, names, is_ours) = (found.token.clone(), names.clone(), found.origin.is_some());
+        let (token, names) = (found.token.clone(), names.clone());
         let field_names = self.field_names.get(&names.alias).cloned().unwrap_or_default();
-        let one =
-            Generation { target, name, write_alias, field_names, token, names, number, is_ours, serves, seeded: false };
+        let one = Generation { target, name, write_alias, field_names, token, names, number, serves, seeded: false };
         self.known.retain(|known| known.target != target);
         self.known.push(one.clone());
         Ok(one)

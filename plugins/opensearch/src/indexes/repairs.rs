@@ -149,7 +149,6 @@ mod tests {
             token,
             names,
             number,
-            is_ours: true,
             serves,
             seeded: serves,
             field_names: std::rc::Rc::default(),

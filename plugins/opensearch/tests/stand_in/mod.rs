@@ -185,6 +185,7 @@ fn other(place: &str) -> Value {
         "/users" | "/users_aaaaaaaa_*,users_aaaaaaaa,users" => json!({ "users_aaaaaaaa_1": {
             "aliases": { "users": {}, "users_aaaaaaaa": {}, "users_aaaaaaaa_1_write": {} },
             "settings": { "index": { "uuid": "u-1" } },
+            "mappings": { "_meta": { "flusso": { "index": "users", "hash": "aaaaaaaa" } } },
         } }),
         place if place.ends_with("_count") => json!({ "count": 0 }),
         _ => json!({}),
