@@ -111,11 +111,24 @@ mod tests {
     use super::*;
     use crate::names::fold;
 
+    /// Keys in order, whatever order the map type of the build keeps them in.
+    fn sorted(value: Value) -> Value {
+        match value {
+            Value::Object(members) => {
+                let members: std::collections::BTreeMap<_, _> =
+                    members.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+                members.into_iter().collect()
+            }
+            Value::Array(items) => items.into_iter().map(sorted).collect(),
+            scalar => scalar,
+        }
+    }
+
     /// A change here needs another [`VERSION`], and then another number in this test.
     #[test]
     fn a_change_of_the_analysis_has_a_version() {
         let german = Language::try_from("german".to_owned()).unwrap_or_else(|why| panic!("{why}"));
-        let text = definitions(&BTreeSet::from([german])).to_string();
+        let text = sorted(definitions(&BTreeSet::from([german]))).to_string();
         assert_eq!((VERSION, fold(&text)), (1, 2_242_304_310));
     }
 }

@@ -68,7 +68,9 @@ impl Cluster {
     }
 
     pub fn settings(&self, settings: Value) -> Settings {
-        let mut all = json!({ "url": format!("http://{}", self.address), "number_of_replicas": 0 });
+        // The names of indexes are those of the mapping's hash alone.
+        let url = format!("http://{}", self.address);
+        let mut all = json!({ "url": url, "number_of_replicas": 0, "text_analysis": "builtin" });
         all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
         Settings::from_json(all.to_string())
     }

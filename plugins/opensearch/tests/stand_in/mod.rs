@@ -75,7 +75,8 @@ impl StandIn {
     }
 
     pub fn open(&self, settings: Value) -> OpenSearch {
-        let mut all = json!({ "url": format!("http://{}", self.address) });
+        // The names of its indexes are those of the mapping's hash alone.
+        let mut all = json!({ "url": format!("http://{}", self.address), "text_analysis": "builtin" });
         all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
         OpenSearch::open(Settings::from_json(all.to_string())).expect("open")
     }
