@@ -36,6 +36,7 @@ pub mod net;
 mod roles;
 mod settings;
 pub mod state;
+pub mod typed;
 
 pub use bindings::batch_reader::exports::flusso::connector::batch_reader::TableDescription;
 pub use bindings::builder::exports::flusso::connector::builder::{Affected, IndexRequest, Scope};
