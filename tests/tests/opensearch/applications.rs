@@ -314,7 +314,7 @@ fn an_application_needs_no_schema_files() {
             let lower = format!("{}{}", application.prefix, label.to_lowercase());
             let index = indexes.iter().find(|index| {
                 let rest = index.strip_prefix(&lower);
-                rest.is_some_and(|rest| rest.starts_with('_') || rest.starts_with('-'))
+                rest.is_some_and(|rest| rest.chars().all(|c| c.is_ascii_hexdigit() || c == '_' || c == '-'))
             });
             let index = index.unwrap_or_else(|| panic!("{label}: {indexes:?}"));
             let rows = application.database.sql(&format!("SELECT count(*) FROM \"{schema}\".\"{table}\""));

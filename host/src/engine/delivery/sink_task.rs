@@ -5,9 +5,9 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use crate::engine::delivery::index_targets::IndexTargets;
 use crate::engine::delivery::lane::{Entry, Work};
@@ -41,8 +41,8 @@ pub(crate) struct SinkTask {
     refresh_requests: watch::Receiver<u64>,
     /// A refresh was requested, and no flush has made everything visible since.
     refresh_requested: bool,
-    /// Nothing was written for a while: the next flush is made all the same.
-    idle: bool,
+    /// After a while without a flush one is made although nothing was written.
+    last_flush: Instant,
     /// Whether searches find everything that was flushed; none until a flush has said so.
     visible: Option<bool>,
     /// The last entry that was flushed.
@@ -74,7 +74,7 @@ impl SinkTask {
             progress,
             refresh_requests: context.refresh_requests.subscribe(),
             refresh_requested: false,
-            idle: false,
+            last_flush: Instant::now(),
             visible: None,
             flushed: 0,
             context,
@@ -99,8 +99,7 @@ impl SinkTask {
                         self.flush_nothing(&mut retry).await?;
                         continue;
                     }
-                    () = tokio::time::sleep(limits::engine::IDLE_FLUSH_INTERVAL) => {
-                        self.idle = true;
+                    () = tokio::time::sleep_until(self.last_flush + limits::engine::IDLE_FLUSH_INTERVAL) => {
                         self.flush_nothing(&mut retry).await?;
                         continue;
                     }
@@ -272,12 +271,15 @@ impl SinkTask {
             true => self.visible != Some(true),
             false => caught_up && self.visible == Some(false),
         };
-        if !dirty && !refresh_only && !self.idle {
+        // Entries without documents (a stream that moves on) do not keep a sink from its flush.
+        let idle = self.last_flush.elapsed() >= limits::engine::IDLE_FLUSH_INTERVAL;
+        if !dirty && !refresh_only && !idle {
             return Ok(Vec::new());
         }
         let caught_up = caught_up || self.refresh_requested;
         let flushed = writer.flush(caught_up, self.context.options.flush_deadline).await?;
-        (self.visible, self.refresh_requested, self.idle) = (Some(flushed.visible), false, false);
+        (self.visible, self.refresh_requested) = (Some(flushed.visible), false);
+        self.last_flush = Instant::now();
         Ok(flushed.rejected)
     }
 

@@ -231,6 +231,21 @@ async fn an_idle_sink_notices_that_its_index_was_removed() {
     run.stop().await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_moves_on_does_not_keep_an_idle_sink_from_its_flush() {
+    let world = World::new();
+    world.commit(rows(3));
+    let run = world.start(Options::default());
+    world.quiet().await;
+    let before = world.calls("sink.a.flush");
+    for _ in 0..12 {
+        world.commit([]);
+        sleep(Duration::from_secs(10)).await;
+    }
+    assert!(world.calls("sink.a.flush") >= before + 3);
+    run.stop().await.unwrap();
+}
+
 /// Seeds, then seeds again into a generation beside the live index, with faults on the way.
 async fn rebuilt(call: &str, faults: impl IntoIterator<Item = Fault>, kill: bool) {
     let world = World::new();

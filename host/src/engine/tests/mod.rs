@@ -35,6 +35,7 @@
 //! | `i7::a_half_seeded_index_removed_behind_the_hosts_back_is_seeded_from_the_start` | an empty index is resumed |
 //! | `i7::a_half_seeded_index_made_anew_behind_the_hosts_back_is_seeded_from_the_start` | the attempt's target is not compared |
 //! | `i7::an_idle_sink_notices_that_its_index_was_removed` | an idle sink is not flushed |
+//! | `i7::a_stream_that_moves_on_does_not_keep_an_idle_sink_from_its_flush` | an entry without documents begins the wait anew |
 //! | `i7::a_host_that_forgot_everything_seeds_again_under_a_new_history` | a host that remembers nothing leaves the marks |
 //! | `i7::a_lost_slot_stops_the_run_unless_it_may_seed_again` | a lost history is begun anew without a word |
 //! | `i7::a_promotion_whose_answer_was_lost_is_recognised` | the target of `ensure_index` is not looked at |
