@@ -264,7 +264,9 @@ limits! {
         NOTABLE_LAG_BYTES: u64 = 16 << 20;
         /// The shortest time between two log lines about the lag.
         LAG_LOG_INTERVAL: Duration = s(60);
-        /// The shortest time between two log lines about the seeding of one index.
+        /// More indexes than these are seeded without lines of their own: one line every while tells how many are done.
+        SEEDS_NAMED: usize = 20;
+        /// The shortest time between two log lines about the seeding of one index, or of many.
         PROGRESS_LOG_INTERVAL: Duration = s(5);
         /// How long the demo waits for documents; its first start compiles the plugin.
         DEMO_TIMEOUT: Duration = s(60);

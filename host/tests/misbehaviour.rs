@@ -39,7 +39,7 @@ async fn flush(writer: &mut Box<dyn Writer>) -> Result<(), StageError> {
 /// The answer to a misdeed: an error of that kind, which names plugin, version, instance and call; then nothing more.
 async fn crashes(mut writer: Box<dyn Writer>, words: &str) {
     match flush(&mut writer).await {
-        Err(StageError::Crashed(text)) => {
+        Err(StageError::Crashed(text) | StageError::Violation(text)) => {
             assert!(text.contains("plugin misbehave 0.1.0 (primary), call sink.flush"), "{text}");
             assert!(text.contains(words), "{text}");
         }
@@ -53,6 +53,15 @@ async fn crashes(mut writer: Box<dyn Writer>, words: &str) {
 async fn a_trap_ends_the_guest_and_says_why() {
     crashes(guest("trap", "", Limits::default()).await, "as it was told").await;
     assert!(flush(&mut guest("nothing", "", Limits::default()).await).await.is_ok());
+    // Without a grant nothing but the call decides: the same trap twice is final. What reaches others may heal.
+    let error = flush(&mut guest("trap", "", Limits::default()).await).await;
+    assert!(matches!(error, Err(StageError::Violation(_))), "{error:?}");
+    let settings = serde_json::json!({ "how": "trap", "address": "" }).as_object().cloned().unwrap_or_default();
+    let mut setup = Setup { settings, ..Setup::bare("primary") };
+    assert!(setup.grants.allow_network("127.0.0.1:1").is_ok());
+    let writer = GuestSink::new(Plugin::new(prepared().await.clone(), setup)).open().await;
+    let error = flush(&mut writer.unwrap_or_else(|error| panic!("{error}"))).await;
+    assert!(matches!(error, Err(StageError::Crashed(_))), "{error:?}");
 }
 
 #[tokio::test]

@@ -77,10 +77,29 @@ fn a_body_that_is_no_json_is_a_fault_of_its_document() {
 fn an_answer_that_breaks_the_contract_twice_alike_is_final() {
     let database = Postgres::with(ITEMS);
     let host = Host::on(&database.url());
-    let plugin = format!("{},how=fewer", guest());
-    let ended = host.run(&["--plugin", "pg", "--plugin", &plugin, "--once"]);
-    let ended = ended.refused(3, &["mistaken", "outcomes for", "2 times"]);
-    assert_eq!(ended.log.matches("trying again").count(), 1, "{}", ended.log);
+    for (how, words) in [("fewer", "outcomes for"), ("trap", "a bug of the builder")] {
+        let plugin = format!("{},how={how}", guest());
+        let ended = host.run(&["--plugin", "pg", "--plugin", &plugin, "--once"]);
+        let ended = ended.refused(3, &["mistaken", words, "2 times"]);
+        assert_eq!(ended.log.matches("trying again").count(), 1, "{how}: {}", ended.log);
+    }
+}
+
+#[test]
+fn a_builder_that_names_links_and_records_none_is_told_what_it_misses() {
+    let database = Postgres::with(ITEMS);
+    let host = Host::on(&database.url());
+    let plugin = format!("{},how=links", guest());
+    let arguments = ["--plugin", "pg", "--plugin", &plugin, "--once"];
+    let seeded = host.run(&arguments).succeeded();
+    let told = "does not tell its w, and the builder mistaken records no links";
+    assert!(!seeded.log.contains(told), "{}", seeded.log);
+    database.sql("DELETE FROM items WHERE id = 1; DELETE FROM items WHERE id = 2");
+    let followed = host.run(&arguments).succeeded();
+    assert_eq!(followed.log.matches(told).count(), 1, "{}", followed.log);
+    database.sql("ALTER TABLE items REPLICA IDENTITY FULL; DELETE FROM items WHERE id = 3");
+    let followed = host.run(&arguments).succeeded();
+    assert!(!followed.log.contains(told), "{}", followed.log);
 }
 
 #[test]

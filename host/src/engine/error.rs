@@ -35,7 +35,8 @@ pub enum StageError {
     /// The stage's instance died in a call (a trap, a time-out, a limit, a lie): tried again on a fresh one, within a budget.
     #[error("{0}")]
     Crashed(String),
-    /// The stage's answer breaks the contract: tried again on a fresh instance, and final if that answers in the same way.
+    /// The stage's answer breaks the contract, or its instance died of nothing but the call: tried again on a fresh one, and
+    /// final if that does the same.
     #[error("{0}")]
     Violation(String),
     /// The plugin does what no plugin may, and would do it again.

@@ -46,6 +46,11 @@ pub enum Observation<'a> {
         /// The relations.
         relations: &'a [String],
     },
+    /// What is to be seeded before only changes follow.
+    ToSeed {
+        /// How many indexes.
+        indexes: usize,
+    },
     /// An index is being seeded.
     SeedStarted {
         /// The index.

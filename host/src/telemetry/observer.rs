@@ -94,9 +94,18 @@ impl Observer for Telemetry {
                  table that stands in has to see every row once",
                 relations.join(", ")
             ),
+            Observation::ToSeed { indexes } => {
+                seen.seeds.expect(indexes, Instant::now());
+                if !seen.seeds.are_named() {
+                    tracing::info!(indexes, "seeding many indexes; a line every few seconds tells how many are done");
+                }
+            }
             Observation::SeedStarted { index, estimated_rows, resumed_at } => {
                 seen.seeds.start(index, estimated_rows, resumed_at, Instant::now());
-                tracing::info!(index, estimated_rows, resumed_at, "seeding");
+                match seen.seeds.are_named() {
+                    true => tracing::info!(index, estimated_rows, resumed_at, "seeding"),
+                    false => tracing::debug!(index, estimated_rows, resumed_at, "seeding"),
+                }
             }
             Observation::SeedProgress { index, rows } => {
                 if let Some(line) = seen.seeds.advance(index, rows, Instant::now()) {
@@ -104,8 +113,14 @@ impl Observer for Telemetry {
                 }
             }
             Observation::Seeded { index, rows, took } => {
-                seen.seeds.end(index);
-                tracing::info!(index, rows, seconds = format!("{:.1}", took.as_secs_f64()), "seeded");
+                let seconds = format!("{:.1}", took.as_secs_f64());
+                match seen.seeds.are_named() {
+                    true => tracing::info!(index, rows, seconds, "seeded"),
+                    false => tracing::debug!(index, rows, seconds, "seeded"),
+                }
+                if let Some((seeded, indexes)) = seen.seeds.end(index, Instant::now()) {
+                    tracing::info!(seeded, indexes, "seeding many indexes");
+                }
             }
             Observation::Captured { changes, checkpoints } => {
                 seen.changes += changes as u64;

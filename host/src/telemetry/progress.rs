@@ -14,6 +14,11 @@ use crate::limits;
 pub(super) struct Seeds {
     screen: Screen,
     running: BTreeMap<String, Seed>,
+    /// The indexes that this run seeds, and those of them that are done.
+    expected: usize,
+    done: usize,
+    /// When it was last said how many are done.
+    said: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -28,7 +33,17 @@ struct Seed {
 
 impl Seeds {
     pub(super) fn new(screen: Screen) -> Self {
-        Self { screen, running: BTreeMap::new() }
+        Self { screen, running: BTreeMap::new(), expected: 0, done: 0, said: None }
+    }
+
+    /// So many indexes will be seeded.
+    pub(super) fn expect(&mut self, indexes: usize, now: Instant) {
+        (self.expected, self.done, self.said) = (indexes, 0, Some(now));
+    }
+
+    /// Whether each index has lines of its own in the log.
+    pub(super) fn are_named(&self) -> bool {
+        self.expected <= limits::program::SEEDS_NAMED
     }
 
     /// An index is being seeded.
@@ -61,11 +76,18 @@ impl Seeds {
         Some(line(rows, seed.before, seed.estimated, now.duration_since(seed.started)))
     }
 
-    /// An index is done.
-    pub(super) fn end(&mut self, index: &str) {
+    /// An index is done. Of many indexes, returns how many are seeded and how many there are, when it is time to say it.
+    pub(super) fn end(&mut self, index: &str, now: Instant) -> Option<(usize, usize)> {
         if let Some(Seed { bar: Some(bar), .. }) = self.running.remove(index) {
             bar.finish_and_clear();
         }
+        self.done += 1;
+        let recently = self.said.is_some_and(|said| now.duration_since(said) < limits::program::PROGRESS_LOG_INTERVAL);
+        if self.are_named() || recently && self.done != self.expected {
+            return None;
+        }
+        self.said = Some(now);
+        Some((self.done, self.expected))
     }
 
     /// Nothing more will come.
@@ -125,7 +147,20 @@ mod tests {
         let said = seeds.advance("users", 50, start + Duration::from_secs(5)).unwrap();
         assert!(said.starts_with("50 of about 100 rows"), "{said}");
         assert_eq!(seeds.advance("users", 60, start + Duration::from_secs(6)), None);
-        seeds.end("users");
+        seeds.end("users", start + Duration::from_secs(60));
         assert_eq!(seeds.advance("users", 60, start + Duration::from_secs(60)), None);
+    }
+
+    #[test]
+    fn of_many_indexes_a_line_tells_now_and_then_how_many_are_done_and_at_the_end() {
+        let mut seeds = Seeds::new(Screen::plain());
+        let start = Instant::now();
+        seeds.expect(100, start);
+        assert!(!seeds.are_named());
+        let said: Vec<_> = (1..=100).filter_map(|i| seeds.end("x", start + Duration::from_millis(i * 110))).collect();
+        assert_eq!(said, [(46, 100), (92, 100), (100, 100)]);
+        seeds.expect(3, start);
+        assert!(seeds.are_named());
+        assert!((1..=3).all(|i| seeds.end("x", start + Duration::from_secs(i * 60)).is_none()));
     }
 }

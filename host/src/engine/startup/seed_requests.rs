@@ -46,6 +46,8 @@ impl OpenSinks {
             let since = since.map(|since| humantime::format_rfc3339_seconds(since).to_string());
             let indexes = context.index_names.len();
             context.observe(Observation::NothingToSeed { indexes, since: since.as_deref() });
+        } else {
+            context.observe(Observation::ToSeed { indexes: requests.len() });
         }
         Ok(requests)
     }

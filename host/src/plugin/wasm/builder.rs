@@ -18,6 +18,7 @@ use super::guest::{Guest, Live, Running};
 use super::plugin::Plugin;
 use super::reader::GuestReader;
 use super::row_reader::RowReader;
+use super::untold_links::UntoldLinks;
 use crate::engine::StageError;
 use crate::engine::stage::{self, Affected, Description, RangeBuilder, RangedPage, Result, Slice};
 use crate::limits;
@@ -81,6 +82,7 @@ pub struct GuestBuilder {
     /// How often tables were said to be reshaped. Instances of before look no more: they are opened again.
     shape: AtomicU64,
     offered: OnceLock<Description>,
+    untold_links: UntoldLinks,
 }
 
 impl GuestBuilder {
@@ -96,6 +98,7 @@ impl GuestBuilder {
             idle: Mutex::default(),
             shape: AtomicU64::new(0),
             offered: OnceLock::new(),
+            untold_links: UntoldLinks::default(),
         }
     }
 
@@ -281,6 +284,9 @@ impl stage::Builder for GuestBuilder {
 
     async fn resolve(&self, changes: Slice<Change>) -> Result<Affected> {
         let (_permit, shape, guest) = self.seat().await?;
+        if let Some(offered) = self.offered.get() {
+            self.untold_links.look(&self.plugin.manifest().name, offered, &changes);
+        }
         let indexes = self.indexes();
         let answer = guest.ask(
             "builder.resolve",

@@ -70,6 +70,8 @@ pub(super) struct Context {
     pub(super) metrics: metrics::Own,
     pub(super) connections: usize,
     pub(super) reader: Option<Arc<dyn RowReader>>,
+    /// The reader answered an error.
+    pub(super) reader_failed: bool,
     /// The build that a tracked builder is at.
     pub(super) build_call: Option<BuildCall>,
     pub(super) table: ResourceTable,
@@ -104,6 +106,7 @@ impl Context {
             setup,
             stderr_tail,
             reader,
+            reader_failed: false,
             build_call: None,
         })
     }
@@ -113,6 +116,11 @@ impl Context {
     /// From now on the guest sees the granted files as they are now.
     pub(super) fn refresh_files(&mut self) {
         self.folders.refresh(&self.setup.grants, &self.origin.plugin);
+    }
+
+    /// Whether the guest's calls depend on nothing outside the host: it was granted nothing, and no read of rows failed.
+    pub(super) fn is_alone(&self) -> bool {
+        self.setup.grants == Grants::none() && !self.reader_failed
     }
 }
 

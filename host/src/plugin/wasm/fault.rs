@@ -53,6 +53,8 @@ pub struct GuestError {
     pub(super) origin: Arc<Origin>,
     pub(super) call: &'static str,
     pub(super) fault: Fault,
+    /// Nothing but the call can be the reason: the guest reaches no other system, and nothing that it read had failed.
+    pub(super) repeats: bool,
 }
 
 /// What went wrong in a guest.

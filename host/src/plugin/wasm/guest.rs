@@ -54,7 +54,7 @@ impl Guest {
         let (plugin, version) = (manifest.name.clone(), manifest.version.clone());
         let origin = Arc::new(Origin { plugin, version, instance: setup.name.clone() });
         let limits = setup.limits;
-        let failed = |fault| GuestError { origin: origin.clone(), call: "instantiate", fault };
+        let failed = |fault| GuestError { origin: origin.clone(), call: "instantiate", fault, repeats: false };
         let context = Context::new(origin.clone(), setup, reader).map_err(|text| failed(Fault::Grant(text.into())))?;
         let mut store = Store::new(prepared.pre().engine(), context);
         store.limiter(|context| &mut context.memory);
@@ -93,8 +93,8 @@ impl Guest {
                 };
                 let answer = match ended {
                     Ok(Ok(value)) => Ok(value),
-                    Ok(Err(error)) => Err(fault(live.store.data(), &error)),
-                    Err(_) => Err(Fault::TimedOut(limit)),
+                    Ok(Err(error)) => Err((fault(live.store.data(), &error), live.store.data().is_alone())),
+                    Err(_) => Err((Fault::TimedOut(limit), false)),
                 };
                 let alive = answer.is_ok();
                 // A caller that went away just now has its answer or its error all the same: nowhere.
@@ -104,7 +104,8 @@ impl Guest {
         });
         let gone = || self.fault(call, Fault::Gone);
         self.jobs.send(run).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?.map_err(|fault| self.fault(call, fault))
+        let answer = answer.await.map_err(|_| gone())?;
+        answer.map_err(|(fault, repeats)| GuestError { repeats, ..self.fault(call, fault) })
     }
 
     /// Calls a function of the contract and checks what it returned. A violation ends the guest like a trap.
@@ -125,7 +126,7 @@ impl Guest {
 
     /// An error of this guest in a call, also one found in what it returned.
     pub(super) fn fault(&self, call: &'static str, fault: Fault) -> GuestError {
-        GuestError { origin: self.origin.clone(), call, fault }
+        GuestError { origin: self.origin.clone(), call, fault, repeats: false }
     }
 
     /// The plugin's name.

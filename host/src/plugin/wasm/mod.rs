@@ -50,6 +50,7 @@ mod runtime;
 mod sink;
 mod source;
 mod tracked;
+mod untold_links;
 
 pub use artifact::{Checked, Digest};
 pub use builder::{GuestBuilder, Request};

@@ -15,7 +15,7 @@ const LOCK_TIMEOUT: &str = "500ms";
 /// The message about tables whose rows are followed through the link table, with what would be cheaper.
 fn through_the_table(labels: &str, links: &str, statements: &str) -> String {
     format!(
-        "deleted and moved rows of {labels} are followed through the link table that the host keeps, because the server does not tell their old {links}: it costs disk (about 10 bytes a row, 120 where keys are uuids) and some time of seeding; cheaper here, for some log on the server, is: {statements}; or `manage_replica_identity = true`"
+        "deleted and moved rows of {labels} are followed through the link table that the host keeps, if the builder records its links (that of pg and tracked builders do), because the server does not tell their old {links}: it costs disk (about 10 bytes a row, 120 where keys are uuids) and some time of seeding; cheaper here, for some log on the server, is: {statements}; or `manage_replica_identity = true`"
     )
 }
 

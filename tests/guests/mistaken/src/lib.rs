@@ -85,7 +85,8 @@ impl Builder for Mistaken {
     fn interest(&mut self) -> Result<Vec<TableInterest>> {
         let (key, reads) = (vec!["id".to_owned()], Some(vec!["v".to_owned()]));
         let table = table("items");
-        Ok(vec![TableInterest { table, key, links: Vec::new(), reads, wants_changed: false, extra: None }])
+        let links = if self.how == "links" { vec!["w".to_owned()] } else { Vec::new() };
+        Ok(vec![TableInterest { table, key, links, reads, wants_changed: false, extra: None }])
     }
 
     fn resolve(&mut self, changes: Vec<Change>) -> Result<Affected> {
@@ -94,6 +95,9 @@ impl Builder for Mistaken {
     }
 
     fn build_many(&mut self, ids: Vec<DocumentId>) -> Result<Vec<Outcome>> {
+        if self.how == "trap" {
+            panic!("a bug of the builder");
+        }
         reader::begin()?;
         let keys: Vec<Key> = ids.iter().map(|id| id.key.clone()).collect();
         let found = self.read(&keys)?;

@@ -19,6 +19,12 @@ impl Context {
             })
         })
     }
+
+    /// Remembers that an error was answered: a guest that dies of it may not die again.
+    fn answered<T>(&mut self, answer: Result<T, Error>) -> Answer<T> {
+        self.reader_failed |= answer.is_err();
+        Ok(answer)
+    }
 }
 
 impl reader::Host for Context {
@@ -28,30 +34,34 @@ impl reader::Host for Context {
     }
 
     async fn primary_key(&mut self, table: TableName) -> Answer<Vec<String>> {
-        match self.row_reader() {
-            Ok(reader) => Ok(reader.primary_key(table).await),
-            Err(error) => Ok(Err(error)),
-        }
+        let answer = match self.row_reader() {
+            Ok(reader) => reader.primary_key(table).await,
+            Err(error) => Err(error),
+        };
+        self.answered(answer)
     }
 
     async fn begin(&mut self) -> Answer<()> {
-        match self.row_reader() {
-            Ok(reader) => Ok(reader.begin().await),
-            Err(error) => Ok(Err(error)),
-        }
+        let answer = match self.row_reader() {
+            Ok(reader) => reader.begin().await,
+            Err(error) => Err(error),
+        };
+        self.answered(answer)
     }
 
     async fn rows(&mut self, table: TableName, columns: Vec<String>, keys: Vec<Vec<Value>>) -> Answer<Vec<Vec<Value>>> {
-        match self.row_reader() {
-            Ok(reader) => Ok(reader.rows(table, columns, keys).await),
-            Err(error) => Ok(Err(error)),
-        }
+        let answer = match self.row_reader() {
+            Ok(reader) => reader.rows(table, columns, keys).await,
+            Err(error) => Err(error),
+        };
+        self.answered(answer)
     }
 
     async fn related(&mut self, relation: Relation) -> Answer<Vec<Vec<Value>>> {
-        match self.row_reader() {
-            Ok(reader) => Ok(reader.related(relation).await),
-            Err(error) => Ok(Err(error)),
-        }
+        let answer = match self.row_reader() {
+            Ok(reader) => reader.related(relation).await,
+            Err(error) => Err(error),
+        };
+        self.answered(answer)
     }
 }

@@ -7,7 +7,9 @@ use crate::plugin::wasm::tracked::WitRow;
 
 impl tracked_reader::Host for Context {
     async fn read(&mut self, reads: Vec<Lookups>) -> wasmtime::Result<Result<Vec<Vec<Vec<WitRow>>>, Error>> {
-        Ok(self.tracked_read(reads).await)
+        let answer = self.tracked_read(reads).await;
+        self.reader_failed |= answer.is_err();
+        Ok(answer)
     }
 }
 
