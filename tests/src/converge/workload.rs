@@ -279,7 +279,8 @@ fn of_products(random: &mut Random) -> String {
 
 fn of_tags(random: &mut Random) -> String {
     let (user, tag, number) = (random.below(420), random.below(23), random.below(1_000));
-    match random.below(12) {
+    let kind = random.one_of(&["'user'", "'order'", "'page'", "NULL"]).unwrap_or("NULL");
+    match random.below(17) {
         0 => format!("UPDATE tags SET name = 'tag {number}' WHERE id = 't{tag}'"),
         1 => format!("UPDATE tags SET weight = {} WHERE id = 't{tag}'", or_null(random, (number % 6).to_string())),
         2 => format!("DELETE FROM tags WHERE id = 't{tag}'"),
@@ -295,6 +296,19 @@ fn of_tags(random: &mut Random) -> String {
         ),
         7 => format!("UPDATE labels SET tag_id = 't{tag}' WHERE user_id = {user}"),
         8 => format!("DELETE FROM labels WHERE user_id = {user}"),
+        12 => format!("UPDATE taggings SET owner_type = {kind} WHERE owner_id = {user}"),
+        13 => format!(
+            "UPDATE taggings SET owner_id = {}, rank = {} WHERE id = {number}",
+            or_null(random, (number % 420).to_string()),
+            or_null(random, (number % 7).to_string())
+        ),
+        14 => format!("DELETE FROM taggings WHERE id BETWEEN {number} AND {number} + 2"),
+        15 => format!("UPDATE taggings SET tag_id = 't{tag}' WHERE owner_id = {user}"),
+        16 => format!(
+            "INSERT INTO taggings (tag_id, owner_type, owner_id, rank) VALUES ('t{tag}', {kind}, {user}, {}), ('t{}', 'order', {user}, 3)",
+            number % 7,
+            number % 23
+        ),
         9 => format!("INSERT INTO labels (user_id, tag_id) VALUES ({user}, 't{tag}'), ({user}, 't{}')", number % 23),
         _ => format!(
             "INSERT INTO user_tags SELECT {user}, 't{tag}' WHERE EXISTS (SELECT FROM users WHERE id = {user}) ON CONFLICT DO NOTHING"

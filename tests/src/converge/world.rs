@@ -38,6 +38,8 @@ pub(super) const INDEXES: &[Index] = &[
     index!("products"),
     index!("crm_orders"),
     index!("parts"),
+    index!("taggings"),
+    index!("tagged"),
     index!(rows "readings"),
     index!(rows "sentinels"),
 ];
@@ -66,7 +68,7 @@ impl Identity {
             Self::Full => {
                 "ALTER TABLE users REPLICA IDENTITY FULL; ALTER TABLE orders REPLICA IDENTITY FULL; ALTER TABLE items REPLICA IDENTITY FULL;
                  ALTER TABLE profiles REPLICA IDENTITY FULL; ALTER TABLE labels REPLICA IDENTITY FULL; ALTER TABLE pieces REPLICA IDENTITY FULL;
-                 ALTER TABLE readings REPLICA IDENTITY FULL; ALTER TABLE parts REPLICA IDENTITY FULL;
+                 ALTER TABLE readings REPLICA IDENTITY FULL; ALTER TABLE taggings REPLICA IDENTITY FULL; ALTER TABLE parts REPLICA IDENTITY FULL;
                  CREATE UNIQUE INDEX covering ON crm.orders (id, user_id); ALTER TABLE crm.orders ALTER user_id SET NOT NULL;
                  ALTER TABLE crm.orders REPLICA IDENTITY USING INDEX covering;"
             }

@@ -29,6 +29,10 @@ CREATE INDEX ON user_tags (tag_id);
 CREATE TABLE labels (id bigserial PRIMARY KEY, user_id bigint, tag_id text);
 CREATE INDEX ON labels (user_id);
 CREATE INDEX ON labels (tag_id);
+-- What is tagged is a user or an order, by its type.
+CREATE TABLE taggings (id bigserial PRIMARY KEY, tag_id text, owner_type text, owner_id bigint, rank int);
+CREATE INDEX ON taggings (owner_id);
+CREATE INDEX ON taggings (tag_id);
 CREATE TABLE crm.orders (id int PRIMARY KEY, user_id bigint, total int, at timestamp);
 CREATE INDEX ON crm.orders (user_id);
 CREATE TABLE parts (code citext, grade tier, size numeric, label text, PRIMARY KEY (code, grade, size));
@@ -60,6 +64,7 @@ INSERT INTO items SELECT i % 1230, 'l:' || i, 'p:' || i % 63, i % 9, i * 0.01 FR
 INSERT INTO tags SELECT 't' || i, 'Tag ' || i, i % 5 FROM generate_series(0, 19) i;
 INSERT INTO user_tags SELECT i % 400, 't' || i % 23 FROM generate_series(0, 899) i ON CONFLICT DO NOTHING;
 INSERT INTO labels (user_id, tag_id) SELECT i % 410, 't' || i % 23 FROM generate_series(0, 899) i;
+INSERT INTO taggings (tag_id, owner_type, owner_id, rank) SELECT 't' || i % 23, (ARRAY['user', 'order', 'page', NULL])[1 + i % 4], i % 410, i % 7 FROM generate_series(0, 899) i;
 INSERT INTO crm.orders SELECT i, i % 410, i, timestamp '2022-01-01 00:00:00' + i * interval '1 hour' FROM generate_series(0, 599) i;
 INSERT INTO parts SELECT 'Code:' || i % 10, (ARRAY['free', 'paid', 'gold'])[1 + i % 3]::tier, i % 7 * 0.50, 'part ' || i FROM generate_series(0, 199) i ON CONFLICT DO NOTHING;
 INSERT INTO pieces (code, grade, size, q) SELECT 'CODE:' || i % 10, (ARRAY['free', 'paid', 'gold', NULL])[1 + i % 4]::tier, i % 7 * 0.5, i FROM generate_series(0, 399) i;
