@@ -6,6 +6,7 @@ mod ancestor;
 pub mod converge;
 pub mod deployment;
 mod host;
+mod plugins;
 mod postgres;
 pub mod search;
 mod server;
@@ -13,6 +14,7 @@ mod session;
 
 pub use ancestor::Ancestor;
 pub use host::{Ended, Host, Running};
+pub use plugins::plugin;
 pub use postgres::Postgres;
 pub use server::Server;
 pub use session::{Answer, Session};

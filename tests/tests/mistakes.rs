@@ -3,28 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::OnceLock;
-
-use flusso_tests::{Host, Postgres, given};
+use flusso_tests::{Host, Postgres, given, plugin};
 
 /// The built guest.
 fn guest() -> String {
-    static BUILT: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    let (_, path) = BUILT.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("mistaken.wasm");
-        // With the real environment: cargo and rustup find their folders by it.
-        let built = Command::new(given("FLUSSO_TEST_HOST"))
-            .args(["plugin", "build", concat!(env!("CARGO_MANIFEST_DIR"), "/guests/mistaken"), "-o"])
-            .arg(&path)
-            .output()
-            .unwrap();
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        (folder, path)
-    });
-    path.display().to_string()
+    plugin("tests/guests/mistaken")
 }
 
 const ITEMS: &str = "

@@ -4,30 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails says where")]
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use flusso_tests::{Host, Line, Postgres, given};
+use flusso_tests::{Host, Line, Postgres, plugin};
 use serde_json::Value;
 
 /// The built guest.
 fn guest() -> String {
-    static BUILT: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    let (_, path) = BUILT.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("tracked.wasm");
-        // With the real environment: cargo and rustup find their folders by it.
-        let built = Command::new(given("FLUSSO_TEST_HOST"))
-            .args(["plugin", "build", concat!(env!("CARGO_MANIFEST_DIR"), "/guests/tracked"), "-o"])
-            .arg(&path)
-            .output()
-            .unwrap();
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        (folder, path)
-    });
-    path.display().to_string()
+    plugin("tests/guests/tracked")
 }
 
 const SHOP: &str = "

@@ -22,6 +22,7 @@
 
 #[doc(hidden)]
 pub mod bindings;
+pub mod builder;
 mod error;
 mod export;
 pub mod json;
@@ -36,7 +37,6 @@ pub mod net;
 mod roles;
 mod settings;
 pub mod state;
-pub mod typed;
 
 pub use bindings::batch_reader::exports::flusso::connector::batch_reader::TableDescription;
 pub use bindings::builder::exports::flusso::connector::builder::{Affected, IndexRequest, Scope};
@@ -62,6 +62,9 @@ pub use roles::{
     TrackedBuilder, affected,
 };
 pub use settings::Settings;
+
+/// The contract that plugins made with this crate keep.
+pub const CONTRACT: &str = "0.2.0";
 
 /// What a plugin's functions return.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -99,8 +99,17 @@ pub(super) fn inject(fault: Fault, victims: Victims<'_>, random: &mut Random) ->
             server.resume();
         }
         Fault::Column => {
-            let table =
-                random.one_of(&["users", "orders", "items", "tags", "labels", "companies", "crm.orders", "pieces", "taggings"]);
+            let table = random.one_of(&[
+                "users",
+                "orders",
+                "items",
+                "tags",
+                "labels",
+                "companies",
+                "crm.orders",
+                "pieces",
+                "taggings",
+            ]);
             *columns += 1;
             let default = if random.once_in(2) { "DEFAULT 7" } else { "" };
             let sql = format!(

@@ -1,7 +1,7 @@
 //! Runs the builds of a batch side by side.
 
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -39,25 +39,7 @@ impl From<Failed> for Outcome {
     }
 }
 
-/// Waits for both; their reads cross together.
-pub async fn join<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
-    let (mut a, mut b) = (Box::pin(a), Box::pin(b));
-    let (mut first, mut second) = (None, None);
-    poll_fn(move |context| {
-        poll_into(&mut first, a.as_mut(), context);
-        poll_into(&mut second, b.as_mut(), context);
-        match (first.take(), second.take()) {
-            (Some(a), Some(b)) => Poll::Ready((a, b)),
-            (a, b) => {
-                (first, second) = (a, b);
-                Poll::Pending
-            }
-        }
-    })
-    .await
-}
-
-fn poll_into<F: Future>(place: &mut Option<F::Output>, future: Pin<&mut F>, context: &mut Context<'_>) {
+pub(super) fn poll_into<F: Future>(place: &mut Option<F::Output>, future: Pin<&mut F>, context: &mut Context<'_>) {
     if place.is_none()
         && let Poll::Ready(output) = future.poll(context)
     {

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use super::rows::table_name;
 use super::{Column, Failed, IntoValue, TableRow};
 use crate::lookups::{Lookup, Lookups};
-use crate::{Ordering, Row};
+use crate::{Filter, Ordering, Row, Value};
 
 /// The reads that wait, and the answers that nobody took yet.
 #[derive(Default)]
@@ -30,18 +30,27 @@ pub struct Reads {
 impl Reads {
     /// The rows whose column has this value.
     pub fn by<R: TableRow, T>(&self, column: Column<R, T>, value: impl IntoValue<T>) -> Many<R> {
-        let lookup = Lookup { document: self.document, values: vec![value.into_value()] };
-        let lookups = Lookups {
+        self.many(vec![column.name.to_owned()], vec![value.into_value()])
+    }
+
+    /// Every row of the table. Any change of it then builds every document of the index again.
+    #[must_use]
+    pub fn all<R: TableRow>(&self) -> Many<R> {
+        self.many(Vec::new(), Vec::new())
+    }
+
+    fn many<R: TableRow>(&self, by: Vec<String>, values: Vec<Value>) -> Many<R> {
+        let read = Lookups {
             table: table_name::<R>(),
             columns: R::COLUMNS.iter().map(|name| (*name).to_owned()).collect(),
-            by: vec![column.name.to_owned()],
+            by,
             filters: Vec::new(),
             order: Vec::new(),
             limit: None,
-            lookups: vec![lookup],
+            lookups: vec![Lookup { document: self.document, values }],
             extra: None,
         };
-        Many { read: Some(lookups), ticket: 0, shared: Rc::clone(&self.shared), of: PhantomData }
+        Many { read: Some(read), ticket: 0, shared: Rc::clone(&self.shared), of: PhantomData }
     }
 
     /// The first row whose column has this value, by the primary key.
@@ -58,7 +67,29 @@ pub struct Many<R> {
     of: PhantomData<fn() -> R>,
 }
 
+/// A condition on the rows of a table, made by [`Column`]'s functions.
+#[must_use]
+pub struct Condition<R> {
+    condition: crate::Condition,
+    of: PhantomData<fn() -> R>,
+}
+
+impl<R> Condition<R> {
+    pub(super) fn new(condition: crate::Condition) -> Self {
+        Self { condition, of: PhantomData }
+    }
+}
+
 impl<R: TableRow> Many<R> {
+    /// Those rows alone for which this holds, by the rules of the column's type; further conditions hold too.
+    #[must_use]
+    pub fn filter(mut self, condition: Condition<R>) -> Self {
+        if let Some(read) = &mut self.read {
+            read.filters.push(Filter::Condition(condition.condition));
+        }
+        self
+    }
+
     /// Smallest first; a further order counts among equals.
     #[must_use]
     pub fn order<T>(self, column: Column<R, T>) -> Self {
