@@ -75,3 +75,6 @@ async fn revenue(product: i64, db: &Reads) -> Result<Decimal> {
 }
 
 flusso_plugin::builders!(products);
+
+#[cfg(test)]
+mod tests;

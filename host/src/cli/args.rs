@@ -250,6 +250,18 @@ pub enum Plugin {
         #[arg(long, env = "FLUSSO_FORMAT", value_name = "FORMAT", default_value = "text")]
         format: Format,
     },
+    /// Make a folder with a new plugin that builds and tests as it stands
+    New {
+        /// Its name, which is the folder's
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// What it is
+        #[arg(long, env = "FLUSSO_ROLE", value_name = "ROLE", default_value = "builder")]
+        role: NewRole,
+        /// The folder of the crate flusso-plugin, `plugins/sdk` of a checkout; left out: that of the checkout this program was built from
+        #[arg(long, env = "FLUSSO_SDK", value_name = "DIR")]
+        sdk: Option<PathBuf>,
+    },
     /// Build a plugin from its Rust source, or from a component of another toolchain and its manifest
     Build {
         /// The folder of its package, or a component that ends in .wasm
@@ -262,6 +274,13 @@ pub enum Plugin {
         #[arg(short, long, env = "FLUSSO_OUT", value_name = "PATH", default_value = crate::plugin::build::OUT)]
         out: PathBuf,
     },
+}
+
+/// What `plugin new` has a template for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum NewRole {
+    /// A document builder: one typed function an index
+    Builder,
 }
 
 #[cfg(test)]

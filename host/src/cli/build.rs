@@ -1,4 +1,4 @@
-//! `plugin build`: from a package's source to a component that this host takes.
+//! `plugin new` and `plugin build`: a package to begin with, and from its source to a component that this host takes.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -6,7 +6,23 @@ use std::process::ExitCode;
 use super::args::Common;
 use super::{Exit, print, say};
 use crate::plugin::build::{self, BuildError};
+use crate::plugin::new_plugin::{self, NewPluginError};
 use crate::plugin::wasm::{Runtime, default_cache};
+
+/// Makes the folder of a new builder and says what to do next.
+pub(super) fn new_builder(name: &str, sdk: Option<PathBuf>) -> ExitCode {
+    let sdk = sdk.unwrap_or_else(new_plugin::own_sdk);
+    match new_plugin::new_builder(Path::new(""), name, &sdk) {
+        Ok(folder) => print(&format!(
+            "{folder} is there. Next:\n\n  cd {folder}\n  cargo test\n  flusso-host plugin build .\n  flusso-host --plugin pg --plugin {name} --once",
+            folder = folder.display()
+        )),
+        Err(error) => {
+            let exit = if matches!(error, NewPluginError::Write { .. }) { Exit::Failed } else { Exit::Usage };
+            say(exit, &error.to_string())
+        }
+    }
+}
 
 pub(super) async fn build(common: &Common, source: &Path, manifest: Option<&Path>, out: &Path) -> ExitCode {
     match built(common, source, manifest, out).await {

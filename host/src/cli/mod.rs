@@ -24,7 +24,7 @@ use clap::{CommandFactory, FromArgMatches};
 use crate::app::{AppError, Folders};
 use crate::config::Config;
 use crate::telemetry::{self, Screen, Telemetry};
-use args::{Cli, Command, Common, LogFormat, Plugin};
+use args::{Cli, Command, Common, LogFormat, NewRole, Plugin};
 pub use exit::Exit;
 
 /// The whole program.
@@ -90,6 +90,7 @@ async fn execute(cli: Cli, screen: Screen) -> ExitCode {
         Some(Command::Schema(which)) => schema::schema(&common, which),
         Some(Command::Plugin(Plugin::List { format })) => plugin::list(&common, format),
         Some(Command::Plugin(Plugin::Inspect { artifact, format })) => plugin::inspect(&common, &artifact, format),
+        Some(Command::Plugin(Plugin::New { name, role: NewRole::Builder, sdk })) => build::new_builder(&name, sdk),
         Some(Command::Plugin(Plugin::Build { source, manifest, out })) => {
             build::build(&common, &source, manifest.as_deref(), &out).await
         }

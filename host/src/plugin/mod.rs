@@ -12,6 +12,7 @@ pub mod links;
 pub mod locate;
 pub mod manifest;
 pub mod metrics;
+pub mod new_plugin;
 mod sections;
 pub mod settings;
 pub mod state;

@@ -37,6 +37,8 @@ pub mod net;
 mod roles;
 mod settings;
 pub mod state;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
 
 pub use bindings::batch_reader::exports::flusso::connector::batch_reader::TableDescription;
 pub use bindings::builder::exports::flusso::connector::builder::{Affected, IndexRequest, Scope};

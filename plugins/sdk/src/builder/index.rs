@@ -121,7 +121,7 @@ pub fn build_index<B: IndexBuilder>(roots: Vec<Row>, settings: &B::Settings) -> 
     build_index_with::<B>(roots, settings, lookups::read)
 }
 
-/// [`build_index`] with another reader, for tests.
+/// [`build_index`] with another reader.
 ///
 /// # Errors
 ///

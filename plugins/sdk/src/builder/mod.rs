@@ -50,6 +50,8 @@ mod values;
 pub use documents::{Document, FieldType, Shape, add_field};
 pub use executor::{Failed, build, build_with};
 pub use flusso_plugin_macros::{Document, Row, builder};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use index::build_index_with;
 pub use index::{IndexBuilder, NoSettings, build_index, offered, read};
 pub use joined::{Join, join, join_all};
 #[doc(hidden)]
