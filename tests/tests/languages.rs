@@ -109,20 +109,38 @@ fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
 }
 
-#[test]
-#[ignore = "needs componentize-py: tests/run installs it"]
-fn a_builder_in_python_follows_every_table() {
-    let folder = tempfile::tempdir().unwrap();
-    let (component, plugin) = (folder.path().join("app.wasm"), folder.path().join("python-builder.wasm"));
-    run(Command::new(given("FLUSSO_TEST_COMPONENTIZE_PY"))
-        .args(["-d", "../../wit", "-w", "tracked-builder-plugin", "componentize", "app", "-o"])
-        .arg(&component)
-        .current_dir(examples().join("python-builder")));
+/// Adds the manifest, which the component is asked for, and follows what it builds.
+fn adopted(component: &Path) {
+    let plugin = component.with_file_name("plugin.wasm");
     run(Command::new(given("FLUSSO_TEST_HOST"))
         .args(["plugin", "build"])
-        .arg(&component)
+        .arg(component)
         .arg("-o")
         .arg(&plugin)
         .env("FLUSSO_CACHE_DIR", given("FLUSSO_TEST_CACHE")));
     follows(&plugin);
+}
+
+#[test]
+#[ignore = "needs componentize-py: tests/run installs it"]
+fn a_builder_in_python_follows_every_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let component = folder.path().join("app.wasm");
+    run(Command::new(given("FLUSSO_TEST_COMPONENTIZE_PY"))
+        .args(["-d", "../../wit", "-w", "tracked-builder-plugin", "componentize", "app", "-o"])
+        .arg(&component)
+        .current_dir(examples().join("python-builder")));
+    adopted(&component);
+}
+
+#[test]
+#[ignore = "needs componentize-js: tests/run installs it"]
+fn a_builder_in_javascript_follows_every_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let component = folder.path().join("app.wasm");
+    run(Command::new(given("FLUSSO_TEST_COMPONENTIZE_JS"))
+        .args(["app.js", "-w", "../../wit", "-n", "tracked-builder-plugin", "-o"])
+        .arg(&component)
+        .current_dir(examples().join("javascript-builder")));
+    adopted(&component);
 }
