@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use flusso_tests::{Ended, Host, Postgres, given};
+use flusso_tests::{Ended, Host, Postgres, given, plugin};
 use serde_json::Value;
 
 const SHOP: &str = "
@@ -119,6 +119,11 @@ fn adopted(component: &Path) {
         .arg(&plugin)
         .env("FLUSSO_CACHE_DIR", given("FLUSSO_TEST_CACHE")));
     follows(&plugin);
+}
+
+#[test]
+fn a_builder_in_rust_follows_every_table() {
+    follows(Path::new(&plugin("tests/guests/shop")));
 }
 
 #[test]
