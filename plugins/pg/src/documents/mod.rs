@@ -8,6 +8,7 @@
 //! ```
 
 pub mod builder;
+mod dense_range;
 pub(crate) mod executor;
 pub(crate) mod filter;
 pub(crate) mod lookup;

@@ -2,6 +2,7 @@
 
 use crate::catalog::key_columns::KeyColumns;
 use crate::catalog::table::{self, Table};
+use crate::documents::dense_range::DenseRange;
 use crate::error::{Error, Result};
 use crate::protocol::codec;
 use crate::protocol::session::{CALL_LIMIT, Mode, Session};
@@ -61,22 +62,27 @@ impl PgReader {
             }
             self.session.send()?;
             for question in now {
-                answers.push(self.answer(&question.kinds)?);
+                answers.push(self.answer(question)?);
             }
             rest = later;
         }
         Ok(answers)
     }
 
-    fn answer(&mut self, kinds: &[codec::Kind]) -> Result<Vec<Row>> {
+    fn answer(&mut self, question: &Question) -> Result<Vec<Row>> {
+        let (kinds, range) = (&question.kinds, question.range.as_ref());
         let mut rows = Vec::new();
         while let Some(frame) = self.session.next_row()? {
             let mut cut = Cut(self.session.row(frame));
             let _count = cut.u16()?;
-            let row = kinds
-                .iter()
-                .map(|kind| Ok(cut.column()?.map_or(Value::Null, |text| kind.decode(text))))
-                .collect::<Result<_>>()?;
+            let mut values = kinds.iter().map(|kind| Ok(cut.column()?.map_or(Value::Null, |text| kind.decode(text))));
+            let first: Option<Value> = values.next().transpose()?;
+            if let (Some(range), Some(first)) = (range, &first)
+                && !range.contains(first)
+            {
+                continue;
+            }
+            let row = first.map(Ok).into_iter().chain(values).collect::<Result<_>>()?;
             rows.push(row);
         }
         Ok(rows)
@@ -91,9 +97,19 @@ impl PgReader {
         let plan = KeyColumns::keys(&table)?;
         let links: Vec<&[Value]> =
             relation.values.iter().filter(|link| !link.contains(&Value::Null)).map(Vec::as_slice).collect();
-        let mut parameters = key_arrays(&plan, &links);
+        let raw = relation.filters.iter().any(|filter| matches!(filter, Filter::Raw(_)));
+        // What the operator wrote is asked of the rows that are wanted, and of no others: it may fail on those.
+        let range = if raw { None } else { DenseRange::of(&links) };
+        let mut parameters = match &range {
+            Some(range) => vec![range.low.to_string(), range.high().to_string()],
+            None => key_arrays(&plan, &links),
+        };
         // By no column: the whole table.
-        let mut conditions = if relation.by.is_empty() { Vec::new() } else { vec![by_key(&plan)] };
+        let mut conditions = match (plan.key.as_slice(), &range) {
+            ([], _) => Vec::new(),
+            ([key], Some(_)) => vec![format!("{0} BETWEEN $1::{1} AND $2::{1}", key.sql, key.type_name)],
+            _ => vec![by_key(&plan)],
+        };
         for filter in &relation.filters {
             conditions.push(match filter {
                 Filter::Raw(text) => format!("({text})"),
@@ -129,7 +145,7 @@ impl PgReader {
                 )
             }
         };
-        Question::new(&table, &wanted, text, parameters)
+        Ok(Question { range, ..Question::new(&table, &wanted, text, parameters)? })
     }
 }
 
@@ -138,12 +154,14 @@ struct Question {
     kinds: Vec<codec::Kind>,
     text: String,
     parameters: Vec<String>,
+    /// What is asked for by its ends; of the rows, those alone are wanted whose first column is in it.
+    range: Option<DenseRange>,
 }
 
 impl Question {
     fn new(table: &Table, wanted: &[String], text: String, parameters: Vec<String>) -> Result<Self> {
         let kind = |name: &String| Ok(codec::Kind::of(table.column(name)?.base));
-        Ok(Self { kinds: wanted.iter().map(kind).collect::<Result<_>>()?, text, parameters })
+        Ok(Self { kinds: wanted.iter().map(kind).collect::<Result<_>>()?, text, parameters, range: None })
     }
 }
 
