@@ -67,3 +67,39 @@ fn paths_exact_totals_and_ranks_follow_every_table() {
         assert!((1..=most).contains(&lines), "{statement}: {lines} documents");
     }
 }
+
+#[test]
+fn check_says_what_each_table_wakes_and_which_index_is_missing() {
+    let database = Postgres::with(TABLES);
+    let host = Host::on(&database.url());
+    let builder = plugin("examples/custom-builder");
+    let words = ["check", "--plugin", "pg", "--plugin", builder.as_str()];
+    let line = |of: &Ended, subject: &str| {
+        let text = of.lines.join(" ");
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let subject = format!("table {subject} ");
+        text.split(&subject).find(|line| line.starts_with("a change of a row")).unwrap_or_default().to_owned()
+    };
+    let checked = host.run(&words).succeeded();
+    let sales = line(&checked, "public.sales");
+    assert!(
+        sales.starts_with(
+            "a change of a row builds again those that looked for its product_id (before the change, from the link table); \
+             the columns id, product_id, quantity, price count"
+        ),
+        "{:#?}",
+        checked.lines
+    );
+    let products = line(&checked, "public.products");
+    assert!(products.starts_with("a change of a row builds again its document of products, those that"), "{products}");
+    assert!(!checked.lines.join("\n").contains("CREATE INDEX"), "{:#?}", checked.lines);
+
+    database.sql("ALTER TABLE sales REPLICA IDENTITY FULL; DROP INDEX sales_product_id_idx");
+    let checked = host.run(&words).succeeded();
+    assert!(
+        line(&checked, "public.sales")
+            .starts_with("a change of a row builds again those that looked for its product_id; ")
+    );
+    let text = checked.lines.join("\n");
+    assert!(text.contains("CREATE INDEX CONCURRENTLY ON \"public\".\"sales\" (\"product_id\")"), "{text}");
+}

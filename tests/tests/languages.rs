@@ -127,6 +127,21 @@ fn a_builder_in_rust_follows_every_table() {
 }
 
 #[test]
+fn settings_reach_a_build_and_a_wrong_one_is_refused() {
+    let database = Postgres::with(SHOP);
+    let host = Host::on(&database.url());
+    let with = |setting: &str| {
+        let plugin = format!("{},{setting}", plugin("tests/guests/shop"));
+        host.run(&["--plugin", "pg", "--plugin", &plugin, "--once"])
+    };
+    let mut held = Documents::new();
+    take(&with("hidden=open").succeeded(), &mut held);
+    let orders = held.iter().filter(|((index, _), _)| index == "orders");
+    assert!(orders.clone().count() > 0 && orders.clone().all(|(_, order)| order["status"] == "void"), "{held:?}");
+    with("hiden=open").refused(2, &["hiden", "hidden"]);
+}
+
+#[test]
 #[ignore = "needs componentize-py: tests/run installs it"]
 fn a_builder_in_python_follows_every_table() {
     let folder = tempfile::tempdir().unwrap();

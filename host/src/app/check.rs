@@ -10,8 +10,9 @@ use crate::limits;
 use crate::plugin::finding::{Finding, Level, UNREACHABLE};
 use crate::plugin::links::LinkTable;
 use crate::plugin::locate::Places;
+use crate::plugin::manifest::Role;
 use crate::plugin::state::LateScope;
-use crate::plugin::wasm::{Plugin, Runtime, examine};
+use crate::plugin::wasm::{Plugin, Runtime, TrackedBuilder, examine};
 
 /// Looks at everything: plugins, settings, grants, and what the plugins find; with `online` also at the source, as a start
 /// would find it. Changes nothing.
@@ -76,6 +77,10 @@ async fn diagnose(config: &Config, deployment: &mut Deployment, online: bool) ->
     };
     let builder = plugin(deployment, &builder).await?;
     let mut findings = found(examine(&builder, Some(requests(config)), &[], online).await, "builder");
+    if online && builder.manifest().has(Role::TrackedBuilder) {
+        // What keeps it from being opened is said below.
+        findings.extend(TrackedBuilder::new(builder.clone(), source.clone(), 1).wakes().await.unwrap_or_default());
+    }
     let building = opened_builder(builder, source.clone(), config, 1);
     let tables = match online {
         true => building.describe().await.map(|description| description.interest),

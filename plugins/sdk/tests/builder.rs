@@ -132,6 +132,24 @@ fn a_walk_takes_a_crossing_a_step_however_many_walk() {
 }
 
 #[test]
+fn several_columns_are_one_lookup() {
+    let root = vec![vec![number(1), Value::Null]];
+    let build = async |order: Order, db: &Reads| -> Result<Option<Object>> {
+        let price: Decimal = "2.5".parse()?;
+        db.by(ItemPrice::order_id(), order.id).and(ItemPrice::price(), price).await?;
+        Ok(None)
+    };
+    let mut asked = Vec::new();
+    let reader = |reads: &[Lookups]| {
+        asked = reads.iter().map(|read| (read.by.clone(), read.lookups.first().unwrap().values.clone())).collect();
+        Ok(vec![vec![Vec::new()]])
+    };
+    assert!(build_with(root, build, reader).is_ok());
+    let by = ["order_id", "price"].map(str::to_owned).to_vec();
+    assert_eq!(asked, [(by, vec![number(1), Value::Decimal("2.5".to_owned())])]);
+}
+
+#[test]
 fn waiting_for_no_read_fails_the_document_and_an_error_of_the_reader_the_call() {
     let roots = || vec![vec![number(1), number(7)]];
     let waits = async |_: Order, _: &Reads| -> Result<Option<Object>> { std::future::pending().await };
@@ -238,12 +256,16 @@ fn the_host_is_told_of_every_field_and_read() {
         reads,
         [
             ("customers", "id,name".to_owned(), "[[\"id\"]]".to_owned()),
-            ("order_items", "order_id,product,price".to_owned(), "[[\"order_id\"], [\"price\"]]".to_owned()),
+            (
+                "order_items",
+                "order_id,product,price".to_owned(),
+                "[[\"order_id\"], [\"order_id\", \"price\"]]".to_owned()
+            ),
             ("categories", "id,parent_id,name".to_owned(), "[[]]".to_owned()),
         ]
     );
     // What is written into state folders and names of indexes stays as it is.
-    assert_eq!(offered.mapping.hash, "a04f25aefaebfb86");
+    assert_eq!(offered.mapping.hash, "aa128ac6e848565c");
 }
 
 #[derive(Deserialize, schemars::JsonSchema)]

@@ -24,6 +24,31 @@ pub(super) fn look(
     report: &mut Report,
 ) -> Result<()> {
     let wanted = wanted(schema, plan, catalog)?;
+    let table = |oid| catalog.tables().find(|table| table.oid == oid);
+    missing(session, wanted, &table, report)
+}
+
+/// The same for the links of the tables that another plugin's builder reads.
+pub(super) fn look_links(session: &mut Session, read: &[(Table, Vec<String>)], report: &mut Report) -> Result<()> {
+    let mut wanted = Lookups::new();
+    for (table, links) in read {
+        for link in links.iter().filter(|link| table.key.first() != Some(link)) {
+            wanted.insert((table.oid, vec![link.clone()]), "the builder".to_owned());
+        }
+    }
+    let table = |oid| read.iter().map(|(table, _)| table).find(|table| table.oid == oid);
+    missing(session, wanted, &table, report)
+}
+
+fn missing<'a>(
+    session: &mut Session,
+    wanted: Lookups,
+    table: &dyn Fn(u32) -> Option<&'a Table>,
+    report: &mut Report,
+) -> Result<()> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
     let oids = sql::array(wanted.keys().map(|(oid, _)| oid.to_string()));
     let leading = session.simple(&format!(
         "SELECT i.indrelid, a.attname FROM pg_catalog.pg_index i
@@ -41,7 +66,7 @@ pub(super) fn look(
         if leading.iter().any(|row| is(row) && columns.contains(&cell(row, 1))) {
             continue;
         }
-        let Some(table) = catalog.tables().find(|table| table.oid == oid) else { continue };
+        let Some(table) = table(oid) else { continue };
         if matches!(table.kind.as_str(), "v" | "f") {
             continue;
         }

@@ -147,6 +147,7 @@ fn others(session: &mut Session, of: &Examination, read: &mut Vec<Table>, report
     let there = table::named(session, &names)?.into_iter();
     let there: HashMap<_, _> = there.map(|table| ((table.schema.clone(), table.name.clone()), table)).collect();
     let mut listed = HashSet::new();
+    let mut looked_up = Vec::new();
     for one in &of.tables {
         let TableName { schema, name } = &one.table;
         let first = listed.insert((schema, name));
@@ -177,9 +178,10 @@ fn others(session: &mut Session, of: &Examination, read: &mut Vec<Table>, report
             true => {}
             false => tables::check(&table, !one.key.is_empty(), report),
         }
+        looked_up.push((table.clone(), one.links.clone()));
         read.push(table);
     }
-    Ok(())
+    lookups::look_links(session, &looked_up, report)
 }
 
 /// For each relation, which way a child that goes or moves is followed to where it was.

@@ -99,14 +99,14 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> Result<TokenSt
     let settings = settings.map_or_else(|| quote!(#sdk::NoSettings), |settings| quote!(#settings));
     let (index, version) = (&arguments.index, arguments.version.as_ref().map_or_else(|| quote!(1), |it| quote!(#it)));
     let reads = arguments.reads.iter().map(|Read { row, by }| {
-        let columns = by.iter().map(|column| quote!(::std::vec![#row::#column().name()]));
-        match by.is_empty() {
-            true => quote!(#sdk::read::<#row>(::std::vec![::std::vec![]])),
-            false => quote!(#sdk::read::<#row>(::std::vec![#(#columns),*])),
-        }
+        let columns = by.iter().map(|column| quote!(#row::#column().name()));
+        quote!(#sdk::read::<#row>(::std::vec![::std::vec![#(#columns),*]]))
     });
     let mut inner = function.clone();
-    inner.attrs.clear();
+    // What is allowed of the function is allowed of its body.
+    inner
+        .attrs
+        .retain(|attribute| ["allow", "expect", "warn", "deny"].iter().any(|lint| attribute.path().is_ident(lint)));
     inner.vis = syn::Visibility::Inherited;
     Ok(quote! {
         #(#attributes)*

@@ -32,8 +32,8 @@ pub fn derive_document(input: TokenStream) -> TokenStream {
 /// An async function as the builder of an index: `#[builder(index = "orders", reads(Customer by id, Item by order_id))]`.
 ///
 /// The function gets the root row, the reads and, if it wants them, the settings; it returns `Result<Option<Document>>`, none where
-/// the row is no document. `reads` names every row type that it looks up, and by which column: `Item by order_id`, several as
-/// `Item by (order_id, product_id)` (each by itself), `Rate all` for reads of the whole table. `version = 2` is to be raised whenever the same rows give
+/// the row is no document. `reads` names every row type that it looks up, and by which column: `Item by order_id`, by several columns
+/// together `Item by (order_id, line)`, `Rate all` for reads of the whole table; a row type stands there once for each way. `version = 2` is to be raised whenever the same rows give
 /// another document: every document is then built again.
 #[proc_macro_attribute]
 pub fn builder(arguments: TokenStream, item: TokenStream) -> TokenStream {

@@ -11,6 +11,10 @@ use crate::Field;
 pub trait Document: FieldType + Serialize {}
 
 /// A type that a document's field can have.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no type of a document's field",
+    note = "derive `Document` for a struct or an enum without data; other fields are numbers, bool, String, the kinds of columns, and Option, Vec, Box and maps of these"
+)]
 pub trait FieldType {
     /// What it is in an index.
     fn shape() -> Shape;

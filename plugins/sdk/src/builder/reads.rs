@@ -81,6 +81,18 @@ impl<R> Condition<R> {
 }
 
 impl<R: TableRow> Many<R> {
+    /// Looked up by this column too: `db.by(Line::order_id(), 1).and(Line::number(), 2)`, declared as `Line by (order_id, number)`. Other
+    /// than a filter it counts in what wakes the document.
+    #[must_use]
+    pub fn and<T>(mut self, column: Column<R, T>, value: impl IntoValue<T>) -> Self {
+        if let Some(read) = &mut self.read {
+            read.by.push(column.name.to_owned());
+            let value = value.into_value();
+            read.lookups.iter_mut().for_each(|lookup| lookup.values.push(value.clone()));
+        }
+        self
+    }
+
     /// Those rows alone for which this holds, by the rules of the column's type; further conditions hold too.
     #[must_use]
     pub fn filter(mut self, condition: Condition<R>) -> Self {

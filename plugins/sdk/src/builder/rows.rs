@@ -114,6 +114,10 @@ impl<R, T> Column<R, T> {
 }
 
 /// A field's type. Kinds that have none of their own here are read as [`Value`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no kind of column",
+    note = "columns are bool, i16, i32, i64, f64, String, Decimal, Uuid, Date, Time, Timestamp, Bytes, Json, Value, or an Option of one"
+)]
 pub trait FromValue: Sized {
     /// What is wanted, for messages.
     const WANTED: &'static str;

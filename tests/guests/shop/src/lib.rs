@@ -3,6 +3,18 @@
 
 use flusso_plugin::builder::prelude::*;
 
+#[derive(Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// Orders of this status are no documents.
+    #[serde(default = "void")]
+    hidden: String,
+}
+
+fn void() -> String {
+    "void".to_owned()
+}
+
 #[derive(Row)]
 #[table("public.orders")]
 struct Order {
@@ -68,8 +80,8 @@ struct CategoryDocument {
 }
 
 #[builder(index = "orders", reads(User by id, Item by order_id, Product by id))]
-async fn orders(order: Order, db: &Reads) -> Result<Option<OrderDocument>> {
-    if order.status.as_deref() == Some("void") {
+async fn orders(order: Order, db: &Reads, settings: &Settings) -> Result<Option<OrderDocument>> {
+    if order.status.as_ref() == Some(&settings.hidden) {
         return Ok(None);
     }
     let items = db.by(Item::order_id(), order.id).order(Item::id());
@@ -86,7 +98,7 @@ async fn orders(order: Order, db: &Reads) -> Result<Option<OrderDocument>> {
 }
 
 #[builder(index = "categories", reads(Category by id))]
-async fn categories(category: Category, db: &Reads) -> Result<Option<CategoryDocument>> {
+async fn categories(category: Category, db: &Reads, _: &Settings) -> Result<Option<CategoryDocument>> {
     let (mut path, mut above) = (vec![category.name], category.parent_id);
     while let Some(id) = above {
         let Some(parent) = db.one(Category::id(), id).await? else { return Ok(None) };

@@ -20,6 +20,7 @@ mod build_call;
 mod encoding;
 mod plan;
 mod resolver;
+mod waking;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,6 +43,7 @@ use super::row_reader::RowReader;
 use crate::engine::StageError;
 use crate::engine::stage::{self, Affected, Description, RangeBuilder, Result, Slice};
 use crate::model::{Change, DocumentId, IndexNumber, Key, Outcome, TableName, TableNumber};
+use crate::plugin::finding::Finding;
 use crate::plugin::links::Table as Links;
 use crate::plugin::links::lookups::DocumentKey;
 use crate::plugin::manifest::Role;
@@ -70,6 +72,16 @@ impl TrackedBuilder {
     pub fn new(plugin: Plugin, source: Plugin, instances: usize) -> Self {
         let (plan, rests, last_rest) = (OnceLock::new(), Mutex::default(), AtomicU64::new(0));
         Self { plugin, source, pool: Pool::new(instances), plan, rests, last_rest }
+    }
+
+    /// What a change of each of its tables builds again, for `check`. Opens an instance.
+    ///
+    /// # Errors
+    ///
+    /// What keeps it from being opened.
+    pub async fn wakes(&self) -> Result<Vec<Finding>> {
+        drop(self.open().await?);
+        Ok(waking::findings(&*self.plan()?))
     }
 
     /// A message of this builder.
