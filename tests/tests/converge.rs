@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "the report of a test that fails")]
 
-use flusso_tests::converge::{Fault, Identity, Options, run};
+use flusso_tests::converge::{Builder, Fault, Identity, Options, run};
 
 fn converges(options: Options) {
     let report = run(&options);
@@ -27,6 +27,20 @@ fn every_index_equals_its_rebuild_after_faults_of_every_kind() {
 fn every_index_equals_its_rebuild_through_the_link_table() {
     let options = Options::mixed(15, 14, Identity::Default);
     converges(Options { faults: vec![Fault::Kill], every: 1.5, round: 8.0, rate: 100, ..options });
+}
+
+/// Functions whose reads the host follows make the documents.
+#[test]
+fn every_index_of_a_tracked_builder_equals_its_rebuild_after_kills() {
+    let options = Options::mixed(12, 15, Identity::Default);
+    converges(Options {
+        builder: Builder::Tracked,
+        faults: vec![Fault::Kill],
+        every: 1.5,
+        round: 8.0,
+        rate: 100,
+        ..options
+    });
 }
 
 /// PostgreSQL hands a commit to the stream before other sessions can see it (I12).

@@ -214,3 +214,18 @@ fn what_a_build_may_not_do_is_an_error_that_names_it() {
         assert!(ended.documents().iter().all(|line| line.index != "orders"), "{how}: a document was written");
     }
 }
+
+/// A change of `24 hours` would not find the document that looked for `1 day`, although the database holds them as equal.
+#[test]
+fn a_lookup_by_what_is_equal_and_looks_different_is_refused() {
+    let database = Postgres::with(SHOP);
+    database.sql("ALTER TABLE order_items ALTER order_id TYPE interval USING order_id * interval '1 day'");
+    let host = Host::on(&database.url());
+    let guest = guest();
+    for words in [&["check"][..], &["--once"]] {
+        let ended = host.run(&[words, &["--plugin", "pg", "--plugin", guest.as_str()]].concat());
+        let said = format!("{}{}", ended.log, ended.lines.join("\n"));
+        assert_eq!(ended.code, Some(2), "{said}");
+        assert!(said.contains("looks up public.order_items by \"order_id\" for the index \"orders\""), "{said}");
+    }
+}

@@ -9,7 +9,7 @@
 mod server;
 
 use flusso_pg::documents::reader::PgReader;
-use flusso_plugin::Reader as _;
+use flusso_plugin::{BatchReader as _, Reader as _};
 use flusso_plugin::{Comparison, Condition, Filter, Ordering, Relation, TableName, Value};
 use server::Database;
 
@@ -95,4 +95,17 @@ fn rows_by_key_and_by_relation_of_one_moment() {
     assert_eq!(reader.related(relation("parent", vec![int(1)])).unwrap().len(), 4, "the same moment");
     reader.begin().unwrap();
     assert_eq!(reader.related(relation("parent", vec![int(1)])).unwrap().len(), 0, "the next one");
+}
+
+#[test]
+fn columns_whose_equal_values_look_different_are_described() {
+    let Some(database) = Database::create("reader_equal") else { return };
+    let mut session = database.session();
+    session.simple("CREATE TYPE mood AS ENUM ('ok', 'sad'); CREATE COLLATION lax (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+        CREATE TABLE items (id int PRIMARY KEY, span interval, price jsonb, lax text COLLATE lax, code text COLLATE \"C\", size numeric, address inet, mood mood, parts int[]);
+        CREATE TABLE plain (id int PRIMARY KEY, code text, at timestamptz)").unwrap();
+    let mut reader = PgReader::start(&database.settings()).unwrap();
+    let described = reader.describe(vec![table("items"), table("plain")]).unwrap();
+    let extra = described.into_iter().map(|found| found.unwrap().extra).collect::<Vec<_>>();
+    assert_eq!(extra, [Some(r#"{"looking-different":["span","price","lax","parts"]}"#.to_owned()), None]);
 }

@@ -4,13 +4,14 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use flusso_tests::converge::{Fault, Identity, Options, Sink, run};
+use flusso_tests::converge::{Builder, Fault, Identity, Options, Sink, run};
 
 const HELP: &str = "tests/run converge [WORD VALUE …]
   --seconds N       how long is written (60)
   --seed S          replays a run; printed (by the clock)
   --profile P       mixed (every kind of transaction, faults) or race (one change a transaction, none); first, if at all
   --identity I      managed, full or default: how the old links of rows become known (managed)
+  --builder B       schemas (those of pg.wasm) or tracked (tests/guests/world: functions whose reads the host follows) (schemas)
   --sink S          lines, or opensearch: a real cluster in trouble, whose documents are read back (lines)
   --faults A,B      of kill, terminate, sender, readers, database, column, slot; or all, none (all but slot)
   --every SECONDS   between two faults, on average
@@ -49,13 +50,14 @@ fn options(words: &[String]) -> Result<Options, String> {
             "--seed" => options.seed = number()?,
             "--profile" if value == "mixed" => {
                 let mixed = Options::mixed(options.seconds, options.seed, options.identity);
-                options = Options { sink: options.sink, ..mixed };
+                options = Options { builder: options.builder, sink: options.sink, ..mixed };
             }
             "--profile" if value == "race" => {
                 let race = Options::race(options.seconds, options.seed, options.identity);
-                options = Options { sink: options.sink, ..race };
+                options = Options { builder: options.builder, sink: options.sink, ..race };
             }
             "--identity" => options.identity = named(&Identity::ALL, value)?,
+            "--builder" => options.builder = named(&Builder::ALL, value)?,
             "--sink" => options.sink = named(&Sink::ALL, value)?,
             "--faults" => options.faults = faults(value)?,
             "--every" => options.every = seconds()?,

@@ -27,4 +27,4 @@ pub use faults::Fault;
 pub use options::{Options, Sink, Workload};
 pub use report::Report;
 pub use run::run;
-pub use world::Identity;
+pub use world::{Builder, Identity};

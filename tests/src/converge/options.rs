@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Fault, Identity};
+use super::{Builder, Fault, Identity};
 
 /// What writers do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,9 @@ pub struct Options {
     pub seed: u64,
     /// How the old links of rows become known.
     pub identity: Identity,
-    /// Where the documents go.
+    /// What builds the documents.
+    pub builder: Builder,
+    /// Where they go.
     pub sink: Sink,
     /// What is written.
     pub workload: Workload,
@@ -64,6 +66,7 @@ impl Options {
             seconds,
             seed,
             identity,
+            builder: Builder::Schemas,
             sink: Sink::Lines,
             workload: Workload::Mixed,
             writers: 3,
@@ -90,6 +93,9 @@ impl fmt::Display for Options {
         let name = |identity| Identity::ALL.iter().find(|(_, one)| *one == identity).map_or("", |(name, _)| name);
         let faults: Vec<&str> = self.faults.iter().map(|fault| fault.name()).collect();
         let profile = if self.workload == Workload::Lone { "race" } else { "mixed" };
+        if self.builder == Builder::Tracked {
+            f.write_str("--builder tracked ")?;
+        }
         if self.sink == Sink::OpenSearch {
             f.write_str("--sink opensearch ")?;
         }

@@ -6,8 +6,8 @@ use std::io;
 
 use serde_json::Value;
 
+use super::Builder;
 use super::index::{Body, Indexes};
-use super::world::INDEXES;
 use crate::Session;
 
 /// How many differences are described.
@@ -41,9 +41,9 @@ impl fmt::Display for Difference {
 }
 
 /// Builds every document from scratch and compares. Nothing may write meanwhile.
-pub(super) fn compare(session: &mut Session, indexes: &Indexes) -> io::Result<Comparison> {
+pub(super) fn compare(session: &mut Session, builder: Builder, indexes: &Indexes) -> io::Result<Comparison> {
     let mut comparison = Comparison::default();
-    for index in INDEXES {
+    for index in builder.indexes() {
         let mut expected = BTreeMap::new();
         for row in session.rows(index.oracle)? {
             let mut row = row.into_iter().flatten();

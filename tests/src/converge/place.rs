@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::index::Indexes;
-use super::world::INDEXES;
-use super::{Options, Sink};
+use super::{Builder, Options, Sink};
 use crate::search::{Proxy, Search, Trouble};
 
 /// What goes wrong with a cluster while it is written to, of a thousand; and while the rest of it drains, which would take
@@ -16,6 +15,7 @@ const REST: Trouble = Trouble { busy: 2, away: 0, lost: 0, late: 0 };
 
 /// The place.
 pub(super) struct Place {
+    builder: Builder,
     lines: Arc<Indexes>,
     cluster: Option<Cluster>,
 }
@@ -33,7 +33,7 @@ impl Place {
             let proxy = Proxy::before(search.address(), options.seed);
             Cluster { search, proxy, prefix: format!("world_{}_{}_", options.seed, std::process::id()) }
         });
-        Self { lines: Arc::clone(lines), cluster }
+        Self { builder: options.builder, lines: Arc::clone(lines), cluster }
     }
 
     /// The first lines of `flusso.toml`.
@@ -94,7 +94,7 @@ impl Place {
     pub(super) fn read(&self) -> Arc<Indexes> {
         let Some(one) = &self.cluster else { return Arc::clone(&self.lines) };
         let read = Indexes::default();
-        for index in INDEXES {
+        for index in self.builder.indexes() {
             let found = one.search.documents(&format!("{}{}", one.prefix, index.name));
             for (id, body) in found.unwrap_or_default() {
                 read.put(index.name, id, body);

@@ -247,7 +247,7 @@ impl Run {
 
     fn compare(&mut self, report: &mut Report) -> Result<Comparison, String> {
         let comparison = Session::open(self.server.port(), "world")
-            .and_then(|mut session| oracle::compare(&mut session, &self.place.read()))
+            .and_then(|mut session| oracle::compare(&mut session, self.options.builder, &self.place.read()))
             .map_err(|error| format!("nothing to compare with: {error}"))?;
         report.comparisons += 1;
         report.compared += comparison.documents;

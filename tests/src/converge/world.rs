@@ -30,8 +30,8 @@ macro_rules! index {
     };
 }
 
-/// All indexes.
-pub(super) const INDEXES: &[Index] = &[
+/// All indexes with schemas, and some of whole rows.
+const INDEXES: &[Index] = &[
     index!("users"),
     index!("orders"),
     index!("items"),
@@ -43,6 +43,51 @@ pub(super) const INDEXES: &[Index] = &[
     index!(rows "readings"),
     index!(rows "sentinels"),
 ];
+
+macro_rules! tracked {
+    ($name:literal) => {
+        Index { name: $name, schema: None, oracle: include_str!(concat!("world/tracked/", $name, ".sql")) }
+    };
+}
+
+/// All indexes of `tests/guests/world`.
+const TRACKED: &[Index] = &[
+    tracked!("users"),
+    tracked!("orders"),
+    tracked!("items"),
+    tracked!("products"),
+    tracked!("parts"),
+    tracked!("sentinels"),
+];
+
+/// What builds the documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Builder {
+    /// `pg.wasm`, by schemas.
+    Schemas,
+    /// `tests/guests/world`, by functions whose reads the host follows.
+    Tracked,
+}
+
+impl Builder {
+    /// All, by name.
+    pub const ALL: [(&'static str, Self); 2] = [("schemas", Self::Schemas), ("tracked", Self::Tracked)];
+
+    /// The indexes that it fills.
+    pub(super) fn indexes(self) -> &'static [Index] {
+        match self {
+            Self::Schemas => INDEXES,
+            Self::Tracked => TRACKED,
+        }
+    }
+
+    fn plugin(self) -> String {
+        match self {
+            Self::Schemas => "pg".to_owned(),
+            Self::Tracked => crate::plugin("tests/guests/world"),
+        }
+    }
+}
 
 /// The tables and their first rows.
 pub(super) const TABLES: &str = include_str!("world/tables.sql");
@@ -90,9 +135,9 @@ pub(super) fn configure(folder: &Path, options: &Options, place: &Place) -> std:
     if options.identity == Identity::Managed {
         file.push_str("manage_replica_identity = true\n");
     }
-    let _ = writeln!(file, "[builder]\nplugin = \"pg\"\ninstances = {}", 1 + random.below(3));
+    let _ = writeln!(file, "[builder]\nplugin = '{}'\ninstances = {}", options.builder.plugin(), 1 + random.below(3));
     file.push_str(&place.sink());
-    for index in INDEXES {
+    for index in options.builder.indexes() {
         let _ = write!(file, "\n[[index]]\nname = \"{}\"\n", index.name);
         if let Some(schema) = index.schema {
             let _ = writeln!(file, "schema = \"{}.schema.yml\"", index.name);

@@ -90,7 +90,12 @@ impl RowReader for GuestReader {
             let mut described = Vec::with_capacity(tables.len());
             for table in tables {
                 let key = self.primary_key(table).await?;
-                described.push(Some(TableDescription { key, columns: None, tells_before: false }));
+                described.push(Some(TableDescription {
+                    key,
+                    columns: None,
+                    tells_before: false,
+                    looking_different: Vec::new(),
+                }));
             }
             return Ok(described);
         }
@@ -103,7 +108,10 @@ impl RowReader for GuestReader {
         });
         let described = one_each(answer(call.await)?, asked, "batch-reader.describe")?;
         let description = |found: super::bindings::exports::flusso::connector::batch_reader::TableDescription| {
-            TableDescription { key: found.key, columns: Some(found.columns), tells_before: found.tells_before }
+            let said: Said =
+                found.extra.as_deref().and_then(|extra| serde_json::from_str(extra).ok()).unwrap_or_default();
+            let (columns, looking_different) = (Some(found.columns), said.looking_different);
+            TableDescription { key: found.key, columns, tells_before: found.tells_before, looking_different }
         };
         Ok(described.into_iter().map(|found| found.map(description)).collect())
     }
@@ -125,4 +133,11 @@ impl RowReader for GuestReader {
         });
         one_each(answer(call.await)?, asked, "batch-reader.related-many")
     }
+}
+
+/// What `table-description.extra` may say.
+#[derive(Default, serde::Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+struct Said {
+    looking_different: Vec<String>,
 }

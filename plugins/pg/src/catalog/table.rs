@@ -84,6 +84,14 @@ pub struct Column {
 }
 
 impl Column {
+    /// Whether its values are equal to the server exactly where they look the same to whoever reads them; not in `citext`, under a
+    /// collation that ignores case, in `interval` and JSON, in what is made of parts, nor, for all we know, in types of extensions.
+    pub fn is_equal_as_read(&self) -> bool {
+        let built_in = pg_types::find(self.base).is_some_and(|row| !matches!(row.name, "json" | "jsonb" | "timetz"));
+        let plain = matches!(self.short_name.as_str(), "inet" | "cidr" | "macaddr" | "macaddr8" | "pg_lsn" | "xid8");
+        self.bytewise && (built_in || plain || self.class == "e")
+    }
+
     /// Whether a list of its values can be given as an array of its type.
     pub fn can_be_listed(&self) -> bool {
         self.listable && self.element == 0

@@ -209,7 +209,7 @@ impl BatchReader for PgReader {
             key: table.key.clone(),
             columns: table.columns.iter().map(|column| column.name.clone()).collect(),
             tells_before: table.identity == "f",
-            extra: None,
+            extra: looking_different(table),
         };
         let of = |(schema, name): (&str, &str)| {
             found.iter().find(|table| table.schema == schema && table.name == name).map(description)
@@ -222,6 +222,13 @@ impl BatchReader for PgReader {
         let questions: Vec<Question> = relations.iter().map(|it| self.question(it)).collect::<Result<_>>()?;
         Ok(self.ask(&questions)?)
     }
+}
+
+/// The columns that hold values as equal which look different, for the host: by them, rows could not be told apart.
+fn looking_different(table: &Table) -> Option<String> {
+    let columns = table.columns.iter().filter(|column| !column.is_equal_as_read());
+    let columns: Vec<&str> = columns.map(|column| column.name.as_str()).collect();
+    (!columns.is_empty()).then(|| serde_json::json!({ "looking-different": columns }).to_string())
 }
 
 fn select(columns: &[String]) -> String {

@@ -40,6 +40,8 @@ pub(in crate::plugin::wasm) struct TableDescription {
     pub(in crate::plugin::wasm) columns: Option<Vec<String>>,
     /// Whether changes carry the values of before.
     pub(in crate::plugin::wasm) tells_before: bool,
+    /// The columns that hold values as equal which look different.
+    pub(in crate::plugin::wasm) looking_different: Vec<String>,
 }
 
 /// A way by which rows of a table are looked for.
@@ -184,6 +186,14 @@ fn check(offer: &Offer, described: &[(TableName, Option<TableDescription>)]) -> 
         if let Some(column) = unread {
             return Err(format!(
                 "looks up {} by {column:?} for the index {index:?} without reading that column; name it among the columns of the table",
+                read.table
+            ));
+        }
+        let found = described.iter().find(|(name, _)| *name == read.table).and_then(|(_, found)| found.as_ref());
+        let mut by = read.by.iter().flatten();
+        if let Some(column) = by.find(|by| found.is_some_and(|it| it.looking_different.contains(by))) {
+            return Err(format!(
+                "looks up {} by {column:?} for the index {index:?}, a column that holds values as equal which look different: changes of them would go unnoticed; look rows up by another column and filter by this one, or give it a type such as text",
                 read.table
             ));
         }

@@ -1,0 +1,1 @@
+SELECT s.id::text, row_to_json(s) FROM sentinels s
