@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use super::bindings::exports::flusso::connector::batch_reader;
 use super::bindings::flusso::connector::types::{Error, Relation, TableName, Transient, Value};
 use super::convert;
 use super::fault::GuestError;
@@ -107,13 +108,7 @@ impl RowReader for GuestReader {
             })
         });
         let described = one_each(answer(call.await)?, asked, "batch-reader.describe")?;
-        let description = |found: super::bindings::exports::flusso::connector::batch_reader::TableDescription| {
-            let said: Said =
-                found.extra.as_deref().and_then(|extra| serde_json::from_str(extra).ok()).unwrap_or_default();
-            let (columns, looking_different) = (Some(found.columns), said.looking_different);
-            TableDescription { key: found.key, columns, tells_before: found.tells_before, looking_different }
-        };
-        Ok(described.into_iter().map(|found| found.map(description)).collect())
+        described.into_iter().map(|found| found.map(described_table).transpose()).collect()
     }
 
     async fn related_many(&self, relations: Vec<Relation>) -> Result<Vec<Vec<Vec<Value>>>, Error> {
@@ -135,9 +130,47 @@ impl RowReader for GuestReader {
     }
 }
 
-/// What `table-description.extra` may say.
+fn described_table(found: batch_reader::TableDescription) -> Result<TableDescription, Error> {
+    let extra: DescriptionExtra = match &found.extra {
+        Some(text) => serde_json::from_str(text).map_err(|error| {
+            Error::Fatal(format!(
+                "the source's batch-reader.describe gave an `extra` that is not what it may be: {error}"
+            ))
+        })?,
+        None => DescriptionExtra::default(),
+    };
+    Ok(TableDescription {
+        key: found.key,
+        columns: Some(found.columns),
+        tells_before: found.tells_before,
+        looking_different: extra.looking_different,
+    })
+}
+
+/// What `table-description.extra` may say; what a later version says there is left alone.
 #[derive(Default, serde::Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
-struct Said {
+struct DescriptionExtra {
     looking_different: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(extra: Option<&str>) -> Result<TableDescription, Error> {
+        let (key, columns, extra) = (Vec::new(), Vec::new(), extra.map(str::to_owned));
+        described_table(batch_reader::TableDescription { key, columns, tells_before: false, extra })
+    }
+
+    #[test]
+    fn what_a_description_adds_is_taken_or_refused_and_never_dropped() {
+        let columns =
+            |extra| described(extra).map(|found| found.looking_different).map_err(|error| format!("{error:?}"));
+        assert_eq!(columns(Some(r#"{"looking-different":["code"],"later":1}"#)), Ok(vec!["code".to_owned()]));
+        assert_eq!(columns(None), Ok(Vec::new()));
+        for wrong in ["", "code", r#"{"looking-different":"code"}"#] {
+            assert!(columns(Some(wrong)).is_err_and(|error| error.contains("batch-reader.describe")), "{wrong}");
+        }
+    }
 }

@@ -160,9 +160,10 @@ fn recorded(offer: &Offer, tables: &[Table]) -> Vec<String> {
 /// What is wrong with an offer.
 fn check(offer: &Offer, described: &[(TableName, Option<TableDescription>)]) -> Result<(), String> {
     let index = &offer.mapping.index;
+    let description =
+        |table: &TableName| described.iter().find(|(name, _)| name == table).and_then(|(_, found)| found.as_ref());
     for (table, columns) in offer.tables() {
-        let found = described.iter().find(|(name, _)| name == table).and_then(|(_, found)| found.as_ref());
-        let Some(found) = found else {
+        let Some(found) = description(table) else {
             return Err(format!(
                 "reads {table} for the index {index:?}, and the source has no such table; create it, or correct the name in the builder"
             ));
@@ -189,9 +190,9 @@ fn check(offer: &Offer, described: &[(TableName, Option<TableDescription>)]) -> 
                 read.table
             ));
         }
-        let found = described.iter().find(|(name, _)| *name == read.table).and_then(|(_, found)| found.as_ref());
+        let looking_different = description(&read.table).map(|found| found.looking_different.as_slice());
         let mut by = read.by.iter().flatten();
-        if let Some(column) = by.find(|by| found.is_some_and(|it| it.looking_different.contains(by))) {
+        if let Some(column) = by.find(|column| looking_different.unwrap_or_default().contains(column)) {
             return Err(format!(
                 "looks up {} by {column:?} for the index {index:?}, a column that holds values as equal which look different: changes of them would go unnoticed; look rows up by another column and filter by this one, or give it a type such as text",
                 read.table
