@@ -165,9 +165,9 @@ fn statements(
             return Ok(());
         }
     };
-    for (node, text) in plan.nodes.iter().zip(&queries.by_links) {
+    for (node, statements) in plan.nodes.iter().zip(&queries.by_links) {
         let place = if node.path.is_empty() { "filters" } else { node.path.as_str() };
-        match session.prepare(text) {
+        match session.prepare(&statements.list) {
             Ok(_) => {}
             // What it may not read is said of the table.
             Err(Error::Server(error)) if error.code == "42501" => {}

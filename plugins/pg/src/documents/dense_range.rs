@@ -19,13 +19,19 @@ pub(crate) struct DenseRange {
 impl DenseRange {
     /// The range of keys of one integer column; none: they are too few or too far apart, or another kind of key.
     pub(crate) fn of(keys: &[&[Value]]) -> Option<Self> {
-        let mut numbers = Vec::with_capacity(keys.len());
-        for key in keys {
-            match key {
-                [Value::Integer(number)] => numbers.push(*number),
-                _ => return None,
-            }
-        }
+        let numbers = keys.iter().map(|key| match key {
+            [Value::Integer(number)] => Some(*number),
+            _ => None,
+        });
+        Self::of_numbers(&numbers.collect::<Option<Vec<_>>>()?)
+    }
+
+    /// The range of keys that are the texts of integers.
+    pub(crate) fn of_texts<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+        Self::of_numbers(&texts.map(number).collect::<Option<Vec<_>>>()?)
+    }
+
+    fn of_numbers(numbers: &[i64]) -> Option<Self> {
         let (low, high) = (*numbers.iter().min()?, *numbers.iter().max()?);
         let span = high.checked_sub(low)?.checked_add(1)?;
         let most = i64::try_from(numbers.len()).ok()?.checked_mul(SPARSENESS)?;
@@ -33,7 +39,7 @@ impl DenseRange {
             return None;
         }
         let mut asked = vec![false; usize::try_from(span).ok()?];
-        for number in &numbers {
+        for number in numbers {
             let place = usize::try_from(number - low).ok()?;
             if let Some(place) = asked.get_mut(place) {
                 *place = true;
@@ -50,10 +56,22 @@ impl DenseRange {
 
     /// Whether a number is asked for.
     pub(crate) fn contains(&self, value: &Value) -> bool {
-        let Value::Integer(number) = value else { return false };
+        matches!(value, Value::Integer(number) if self.contains_number(*number))
+    }
+
+    /// Whether the integer of this text is asked for.
+    pub(crate) fn contains_text(&self, text: &[u8]) -> bool {
+        number(text).is_some_and(|number| self.contains_number(number))
+    }
+
+    fn contains_number(&self, number: i64) -> bool {
         let place = number.checked_sub(self.low).and_then(|place| usize::try_from(place).ok());
         place.and_then(|place| self.asked.get(place)).copied().unwrap_or_default()
     }
+}
+
+fn number(text: &[u8]) -> Option<i64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -80,6 +98,11 @@ mod tests {
         assert_eq!(range(std::iter::repeat_n(7, 100).chain([0, 150])), None, "the same one many times");
         assert_eq!(range((0..100).chain([i64::MAX, i64::MIN])), None);
         assert_eq!(range([]), None);
+        let texts: Vec<String> = (-20..80).map(|number: i64| number.to_string()).collect();
+        let dense = DenseRange::of_texts(texts.iter().map(|text| text.as_bytes())).unwrap_or_else(|| panic!("dense"));
+        assert_eq!((dense.low, dense.high()), (-20, 79));
+        assert!(dense.contains_text(b"-20") && !dense.contains_text(b"80") && !dense.contains_text(b"x"));
+        assert_eq!(DenseRange::of_texts(texts.iter().map(|_| b"x".as_slice())), None);
         let text = vec![[Value::Text("1".to_owned())]; 100];
         assert_eq!(DenseRange::of(&text.iter().map(<[Value; 1]>::as_slice).collect::<Vec<_>>()), None);
     }

@@ -5,6 +5,7 @@
 //! statements in flight is bounded by what surely fits the socket buffers: otherwise the server could block on its answers
 //! while this side blocks on its requests.
 
+use crate::documents::dense_range::DenseRange;
 use crate::documents::query::Queries;
 use crate::error::{Error, Result};
 use crate::protocol::session::{Session, Statement};
@@ -18,23 +19,31 @@ const PIPELINE_BYTES: usize = 48 * 1024;
 pub(crate) struct Executor<'s> {
     session: &'s mut Session,
     queries: &'s Queries,
-    statements: Vec<Statement>,
+    statements: Vec<(Statement, Option<Statement>)>,
     commit: Statement,
     /// What the server has been sent, or will be with the next question, and has not answered.
     expected: VecDeque<Expected>,
     under_way: usize,
-    waiting: VecDeque<(usize, Vec<String>)>,
+    waiting: VecDeque<Question>,
     transaction: Transaction,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A question that was not sent yet.
+struct Question {
+    node: usize,
+    parameters: Vec<String>,
+    /// What was asked for, where it is looked up by its two ends.
+    range: Option<DenseRange>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
 enum Expected {
     /// An answer without rows.
     NoRows,
     /// The tables' shapes.
     Shapes,
-    /// The rows of a question of so many bytes.
-    Rows(usize),
+    /// The rows of a question of so many bytes; of a range, those that were asked for.
+    Rows(usize, Option<DenseRange>),
     /// Rows that were asked for beside the questions, and are read beside them.
     Beside,
     /// That the transaction has ended.
@@ -53,7 +62,11 @@ enum Transaction {
 impl<'s> Executor<'s> {
     /// Prepares what is needed, and starts a transaction where more than one statement has to see the same moment.
     pub(crate) fn new(session: &'s mut Session, queries: &'s Queries) -> Result<Self> {
-        let statements = queries.by_links.iter().map(|text| session.prepare(text)).collect::<Result<Vec<_>>>()?;
+        let prepared = queries.by_links.iter().map(|statements| {
+            let range = statements.range.as_ref().map(|text| session.prepare(text));
+            Ok((session.prepare(&statements.list)?, range.transpose()?))
+        });
+        let statements = prepared.collect::<Result<Vec<_>>>()?;
         let commit = session.prepare("COMMIT")?;
         Ok(Self {
             session,
@@ -118,7 +131,7 @@ impl<'s> Executor<'s> {
                         return Err(Error::Transient("a table was altered: it is read again".into()));
                     }
                 }
-                Some(Expected::Rows(_) | Expected::Beside | Expected::End) | None => return Ok(()),
+                Some(Expected::Rows(..) | Expected::Beside | Expected::End) | None => return Ok(()),
             }
         }
     }
@@ -151,24 +164,28 @@ impl<'s> Executor<'s> {
         if self.session.in_transaction() { self.session.simple("ROLLBACK").map(|_| ()) } else { Ok(()) }
     }
 
-    fn line_up(&mut self, node: usize, arrays: &[String]) -> Result<()> {
-        let statement = self.statements.get(node).ok_or_else(|| self.malformed(node))?;
-        let size = size(arrays);
-        let parameters: Vec<Option<&str>> = arrays.iter().map(|text| Some(text.as_str())).collect();
+    fn line_up(&mut self, question: Question) -> Result<()> {
+        let statement = match (self.statements.get(question.node), &question.range) {
+            (Some((_, Some(by_range))), Some(_)) => by_range,
+            (Some((by_list, _)), None) => by_list,
+            _ => return Err(self.malformed(question.node)),
+        };
+        let size = size(&question.parameters);
+        let parameters: Vec<Option<&str>> = question.parameters.iter().map(|text| Some(text.as_str())).collect();
         self.session.line_up(statement, &parameters)?;
-        self.expected.push_back(Expected::Rows(size));
+        self.expected.push_back(Expected::Rows(size, question.range));
         self.under_way += size;
         Ok(())
     }
 
     /// Lines up what has waited, as far as there is room.
     fn pump(&mut self) -> Result<()> {
-        while let Some((_, arrays)) = self.waiting.front() {
-            if self.under_way > 0 && self.under_way + size(arrays) > PIPELINE_BYTES {
+        while let Some(question) = self.waiting.front() {
+            if self.under_way > 0 && self.under_way + size(&question.parameters) > PIPELINE_BYTES {
                 return Ok(());
             }
-            if let Some((node, arrays)) = self.waiting.pop_front() {
-                self.line_up(node, &arrays)?;
+            if let Some(question) = self.waiting.pop_front() {
+                self.line_up(question)?;
             }
         }
         if self.transaction == Transaction::Ending {
@@ -184,22 +201,31 @@ impl Fetch for Executor<'_> {
     type Error = Error;
 
     fn ask(&mut self, node: usize, links: &Links<'_>) -> Result<()> {
-        let arrays: Vec<String> = links.columns().map(array).collect();
-        self.waiting.push_back((node, arrays));
+        let has_range = self.statements.get(node).is_some_and(|(_, by_range)| by_range.is_some());
+        let range = if has_range { links.columns().next().and_then(DenseRange::of_texts) } else { None };
+        let parameters = match &range {
+            Some(range) => vec![range.low.to_string(), range.high().to_string()],
+            None => links.columns().map(array).collect(),
+        };
+        self.waiting.push_back(Question { node, parameters, range });
         self.pump()
     }
 
     fn answer(&mut self, rows: &mut Rows) -> Result<()> {
         self.begun()?;
-        if !self.expected.iter().any(|expected| matches!(expected, Expected::Rows(_))) {
+        if !self.expected.iter().any(|expected| matches!(expected, Expected::Rows(..))) {
             self.pump()?;
         }
         self.session.send()?;
-        let Some(Expected::Rows(size)) = self.expected.pop_front() else {
+        let Some(Expected::Rows(size, range)) = self.expected.pop_front() else {
             return Err(Error::protocol("an answer without a question"));
         };
         while let Some(frame) = self.session.next_row()? {
-            push(self.session.row(frame), rows)?;
+            let row = self.session.row(frame);
+            match &range {
+                Some(range) if !first_cell(row).is_some_and(|link| range.contains_text(link)) => {}
+                _ => push(row, rows)?,
+            }
         }
         self.under_way = self.under_way.saturating_sub(size);
         self.pump()
@@ -213,7 +239,7 @@ impl Fetch for Executor<'_> {
     }
 
     fn malformed(&self, node: usize) -> Error {
-        let table = self.queries.by_links.get(node).map(String::as_str).unwrap_or_default();
+        let table = self.queries.by_links.get(node).map(|statements| statements.list.as_str()).unwrap_or_default();
         Error::protocol(format_args!("rows that were not asked for, to {table}"))
     }
 }
@@ -223,6 +249,12 @@ impl Fetch for Executor<'_> {
 pub(crate) fn push(row: &[u8], rows: &mut Rows) -> Result<()> {
     let cells = row.get(2..).unwrap_or_default();
     rows.push_framed(cells).map_err(|Malformed| Error::protocol("a row of another width than was asked for"))
+}
+
+/// The first cell of a row as the server sent it; none: it is null.
+fn first_cell(row: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = row.get(2..)?.split_first_chunk::<4>()?;
+    rest.get(..usize::try_from(i32::from_be_bytes(*length)).ok()?)
 }
 
 fn size(arrays: &[String]) -> usize {

@@ -2,7 +2,8 @@
 //!
 //! Rows are looked up by `link = ANY($1)` where the text of the link column says which link a row belongs to; that is four
 //! times as fast as a join with the array, and with an index on the column an order by it costs nothing. Where the text
-//! does not tell (`1.0` and `1.00`), or a link has several columns, the array is joined and its numbering says it.
+//! does not tell (`1.0` and `1.00`), or a link has several columns, the array is joined and its numbering says it. Integers
+//! that fill most of their span, as while seeding, are looked up by the span's two ends, which is faster still.
 //!
 //! Where only the first rows of each link are wanted and an index finds them, they are read link by link, so that a parent
 //! of a million children costs no more than one of ten; without an index that would read the table once a link, and the rows
@@ -13,21 +14,31 @@ use crate::catalog::table::{Column, Table, shape_query};
 use crate::catalog::table_catalog::TableCatalog;
 use crate::documents::filter;
 use crate::error::{Error, Result};
+use crate::protocol::codec::Kind;
 use crate::protocol::pg_types;
 use crate::protocol::sql;
 use flusso_documents::{Cell, Content, Grouping, Node, Plan, Reduction};
-use flusso_schema::{AggregateOp, Direction, OrderBy, Transform};
+use flusso_schema::{AggregateOp, Direction, Filter, OrderBy, Transform};
 
 /// The statements of a plan.
 #[derive(Debug, Clone)]
 pub(crate) struct Queries {
     /// By node.
-    pub(crate) by_links: Vec<String>,
+    pub(crate) by_links: Vec<ByLinks>,
     /// The root's rows along their key; the first cell is null where a row is no document.
     pub(crate) roots: KeyColumns,
     /// What asks for the tables' shapes, and its answer while they are the same.
     pub(crate) shape_query: String,
     pub(crate) expected_shapes: Vec<(String, String)>,
+}
+
+/// The statements that find the rows of a node.
+#[derive(Debug, Clone)]
+pub(crate) struct ByLinks {
+    /// By the values of the links, an array a column.
+    pub(crate) list: String,
+    /// By the least and the greatest value, where links are integers; it also finds the rows between that were not asked for.
+    pub(crate) range: Option<String>,
 }
 
 impl Queries {
@@ -55,7 +66,7 @@ impl Queries {
 /// What raw conditions on root rows may call them; the ancestor did.
 const ROOT: &str = "root";
 
-fn by_links(node: &Node, catalog: &TableCatalog) -> Result<String> {
+fn by_links(node: &Node, catalog: &TableCatalog) -> Result<ByLinks> {
     let table = catalog.of_plan(&node.table)?;
     let alias = if node.path.is_empty() { ROOT } else { "t" };
     let mut from = format!("{} AS {alias}", table.read_from());
@@ -82,25 +93,57 @@ fn by_links(node: &Node, catalog: &TableCatalog) -> Result<String> {
         && found_by_index
         && links.iter().all(|link| link.listed)
     {
-        return limited(node, (table, alias), (linked, link_alias), &links, &from, conditions, limit);
+        let list = limited(node, (table, alias), (linked, link_alias), &links, &from, conditions, limit)?;
+        return Ok(ByLinks { list, range: None });
     }
-    let group = match (node.link.grouping, links.as_slice()) {
-        (Grouping::Text, [link]) => {
-            conditions.insert(0, format!("{} = ANY({})", link.column, link.array));
-            link.column.clone()
-        }
-        _ => {
-            conditions.splice(0..0, equal(&links));
-            from = format!("{}, {from}", numbered(&links));
-            "flusso_k.flusso_n".to_owned()
+    let found = |links: Vec<String>, group: &str, from: &str| {
+        let condition = joined(&[links, conditions.clone()].concat());
+        match &node.content {
+            Content::Aggregates(reductions) => aggregates(node, reductions, (table, alias), group, from, &condition),
+            Content::Rows { .. } => rows(node, (table, alias), (linked, link_alias), group, from, &condition),
         }
     };
-    let condition = joined(&conditions);
-    let reductions = match &node.content {
-        Content::Aggregates(reductions) => reductions,
-        Content::Rows { .. } => return rows(node, (table, alias), (linked, link_alias), &group, &from, &condition),
+    let (Grouping::Text, [link]) = (node.link.grouping, links.as_slice()) else {
+        let list = found(equal(&links).collect(), "flusso_k.flusso_n", &format!("{}, {from}", numbered(&links)))?;
+        return Ok(ByLinks { list, range: None });
     };
-    let mut select = vec![group.clone()];
+    let list = found(vec![format!("{} = ANY({})", link.column, link.array)], &link.column, &from)?;
+    let range = match &link.integer {
+        Some(integer) if !may_fail(node, table) => {
+            let between = format!("{0} BETWEEN $1::{integer} AND $2::{integer}", link.column);
+            Some(found(vec![between], &link.column, &from)?)
+        }
+        _ => None,
+    };
+    Ok(ByLinks { list, range })
+}
+
+/// Whether the statement could fail on rows that nobody asked for, where it does not on those that were.
+fn may_fail(node: &Node, table: &Table) -> bool {
+    let raw = |filters: &[Filter]| filters.iter().any(|filter| matches!(filter, Filter::Raw(_)));
+    let through = node.link.through.iter().any(|through| raw(&through.filters));
+    let within = match &node.content {
+        Content::Rows { cells, .. } => cells.iter().any(|cell| raw(&cell.when)),
+        // The sum of floating-point numbers can overflow, that of any others cannot.
+        Content::Aggregates(reductions) => reductions.iter().any(|reduction| match &reduction.op {
+            AggregateOp::Sum { column, .. } | AggregateOp::Avg { column } => table
+                .column(column.as_str())
+                .is_ok_and(|column| pg_types::find(column.base).is_none_or(|it| it.kind == Kind::Float)),
+            AggregateOp::Count | AggregateOp::Min { .. } | AggregateOp::Max { .. } | AggregateOp::Ids { .. } => false,
+        }),
+    };
+    raw(&node.filters) || through || within || node.deleted.as_ref().is_some_and(|deleted| raw(&deleted.when))
+}
+
+fn aggregates(
+    node: &Node,
+    reductions: &[Reduction],
+    (table, alias): (&Table, &str),
+    group: &str,
+    from: &str,
+    condition: &str,
+) -> Result<String> {
+    let mut select = vec![group.to_owned()];
     for reduction in reductions {
         select.push(reduced(reduction, node, table, alias)?);
     }
@@ -198,6 +241,8 @@ struct Compared {
     array: String,
     /// In their own type, not by their text.
     listed: bool,
+    /// The type of the values, where both are integers of up to 64 bits.
+    integer: Option<String>,
 }
 
 impl Compared {
@@ -205,9 +250,13 @@ impl Compared {
     /// type is compared by its text.
     fn new(at: usize, sql: String, column: &Column, value: &Column) -> Self {
         if value.can_be_listed() && column.can_be_listed() {
-            Self { column: sql, array: format!("${at}::{}[]", value.type_name), listed: true }
+            let integers = [column, value].iter().all(|column| {
+                pg_types::find(column.base).is_some_and(|row| row.family == Some(pg_types::Family::Integer))
+            });
+            let integer = integers.then(|| value.type_name.clone());
+            Self { column: sql, array: format!("${at}::{}[]", value.type_name), listed: true, integer }
         } else {
-            Self { column: format!("{sql}::text"), array: format!("${at}::text[]"), listed: false }
+            Self { column: format!("{sql}::text"), array: format!("${at}::text[]"), listed: false, integer: None }
         }
     }
 }

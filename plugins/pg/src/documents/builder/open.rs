@@ -126,8 +126,8 @@ fn planned(
 /// Lets the server look at every statement: what it refuses (a raw condition, a value that is none of the column's type,
 /// columns that cannot be compared) is the schema's fault.
 fn try_out(session: &mut Session, setting: &str, origin: &str, plan: &Plan, queries: &Queries) -> Result<()> {
-    for (node, text) in plan.nodes.iter().zip(&queries.by_links) {
-        match session.prepare(text) {
+    for (node, statements) in plan.nodes.iter().zip(&queries.by_links) {
+        match session.prepare(&statements.list) {
             Ok(_) => {}
             Err(Error::Server(error)) if error.code.starts_with("42") || error.code.starts_with("22") => {
                 let place = if node.path.is_empty() { "filters" } else { node.path.as_str() };
