@@ -183,6 +183,10 @@ fn a_change_wakes_the_documents_that_read_the_row_and_no_others() {
         ),
         [""; 0]
     );
+    // A row that was not there before belonged to nothing before.
+    assert_eq!(touched("INSERT INTO order_items VALUES (9001, 7, 1, 1, 1)"), ["orders 7"]);
+    assert_eq!(touched("UPDATE order_items SET id = 9002 WHERE id = 9001"), ["orders 7"]);
+    assert_eq!(touched("INSERT INTO order_items VALUES (9003, NULL, 1, 1, 1)"), [""; 0]);
     // The path of a category depends on every category above it.
     assert_eq!(
         touched("UPDATE categories SET name = 'top' WHERE id = 26"),

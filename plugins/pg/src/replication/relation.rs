@@ -262,6 +262,11 @@ impl Shape {
             .collect()
     }
 
+    /// The links before an insert, where those of any other row before its change are told too: all null.
+    pub fn links_of_no_row(&self) -> Option<Vec<Value>> {
+        (self.sends_old_links && !self.links.is_empty()).then(|| vec![Value::Null; self.links.len()])
+    }
+
     /// Which of the columns read an update changed, by their places in the interest.
     pub fn changed(&self, old: &Tuple<'_>, new: &Tuple<'_>) -> Option<Vec<u32>> {
         let differs = |at: &usize| new.get(*at) != Some(&Cell::Unchanged) && old.get(*at) != new.get(*at);

@@ -135,16 +135,19 @@ impl Batch<'_> {
         for index in table.roots.iter().filter(|index| touched.contains(index)) {
             self.resolved.touched.push(Touched::Document(DocumentId { index: *index, key: change.key.clone() }));
         }
-        self.rebuild(table.whole.iter().copied().filter(|index| touched.contains(index)));
+        let whole = table.whole.iter().copied().filter(|index| touched.contains(index));
+        self.rebuild(whole, table, "a table that it reads as a whole was changed");
         for relation in &table.relations {
-            self.relation(relation, change, &touched)?;
+            self.relation(table, relation, change, &touched)?;
         }
         Ok(())
     }
 
-    fn rebuild(&mut self, indexes: impl IntoIterator<Item = IndexNumber>) {
+    fn rebuild(&mut self, indexes: impl IntoIterator<Item = IndexNumber>, table: &Table, because: &str) {
         for index in indexes {
             if !self.resolved.rebuild.contains(&index) {
+                let name = self.plan.offers.get(index as usize).map_or("", |offer| offer.mapping.index.as_str());
+                tracing::info!(index = name, table = %table.name, because, "every document of an index is built again");
                 self.resolved.rebuild.push(index);
             }
         }
@@ -160,12 +163,18 @@ impl Batch<'_> {
             }
         }
         let others = self.plan.readers(number).into_iter().filter(|index| !roots.contains(index)).collect::<Vec<_>>();
-        self.rebuild(others);
+        self.rebuild(others, table, "a table that it looks rows up in was truncated");
         self.emptied.extend(table.relations.iter().filter_map(|relation| relation.rows.clone()));
     }
 
     /// The documents that look for the row's values, those of now and those of before.
-    fn relation(&mut self, relation: &Relation, change: &Change, touched: &[IndexNumber]) -> Result<(), StateError> {
+    fn relation(
+        &mut self,
+        table: &Table,
+        relation: &Relation,
+        change: &Change,
+        touched: &[IndexNumber],
+    ) -> Result<(), StateError> {
         let number = self.links.number(&relation.name)?;
         let values_of = |row: &[Value]| -> Option<Vec<u8>> {
             let values: Option<Vec<&Value>> = relation.places.iter().map(|place| row.get(*place)).collect();
@@ -183,11 +192,11 @@ impl Batch<'_> {
             // A row that was inserted has no values of before, and none are recorded then.
             (None, Some(rows)) => self.recorded(rows, number, change, now.as_deref(), touched)?,
             // Nobody knows where the row was.
-            (None, None) => self.rebuild(touched.iter().copied()),
+            (None, None) => self.rebuild(touched.iter().copied(), table, "a change does not say where its row was"),
         }
         if change.op == Op::Upsert && after.is_none() {
             // The source did not send the values of now: the row may belong to any document.
-            self.rebuild(touched.iter().copied());
+            self.rebuild(touched.iter().copied(), table, "a change does not say where its row is now");
         }
         Ok(())
     }

@@ -39,7 +39,8 @@ impl Capture {
                 if let Some(shape) = self.shape(relation) {
                     match shape.key(&new, None) {
                         Some(key) => {
-                            let sent = SentRow { after: shape.links(&new, None), ..SentRow::default() };
+                            let (before, after) = (shape.links_of_no_row(), shape.links(&new, None));
+                            let sent = SentRow { before, after, changed: None };
                             self.change(&shape, Op::Upsert, key, sent, bytes.len());
                         }
                         None => self.outgrown(session, relation, shape.number)?,
@@ -100,7 +101,8 @@ impl Capture {
             let old_key = shape.key(old, Some(new))?;
             if old_key != key {
                 self.change(shape, Op::Delete, old_key, SentRow { before: links_before, ..SentRow::default() }, bytes);
-                self.change(shape, Op::Upsert, key, SentRow { after, ..SentRow::default() }, bytes);
+                let sent = SentRow { before: shape.links_of_no_row(), after, changed: None };
+                self.change(shape, Op::Upsert, key, sent, bytes);
                 return Some(());
             }
         }
