@@ -195,6 +195,61 @@ fn a_change_wakes_the_documents_that_read_the_row_and_no_others() {
 }
 
 #[test]
+fn what_the_macros_of_tracing_say_in_a_plugin_is_in_the_log() {
+    let database = Postgres::with(SHOP);
+    let plugin = format!("{},how=log", guest());
+    let ended = Host::on(&database.url()).run(&["--plugin", "pg", "--plugin", &plugin, "--once"]).succeeded();
+    let line = ended.log.lines().find(|line| line.contains("building some")).unwrap_or_else(|| panic!("{}", ended.log));
+    for words in ["WARN", "documents=", "table=orders", "plugin=\"tracked\""] {
+        assert!(line.contains(words), "{words} is missing in {line}");
+    }
+    assert!(!ended.log.contains("not shown"), "{}", ended.log);
+}
+
+#[test]
+fn an_index_whose_reads_were_not_recorded_is_seeded_again() {
+    let database = Postgres::with(SHOP);
+    let host = Host::on(&database.url());
+    let (before, after) = (guest(), format!("{},how=more-reads", guest()));
+    let run = |guest: &str| host.run(&["--plugin", "pg", "--plugin", guest, "--once"]).succeeded();
+    let seeded = run(&before).documents().len();
+    assert!(run(&before).documents().is_empty());
+    // The same hash, and a lookup more: nobody knows which documents make it.
+    let again = run(&after);
+    assert!(again.log.contains("seeding index=\"orders\""), "{}", again.log);
+    assert!(!again.log.contains("seeding index=\"categories\""), "{}", again.log);
+    let written = again.documents().iter().filter(|line| line.op == "upsert").count();
+    assert!(written > 100 && written < seeded, "{written} of {seeded}");
+    assert!(run(&after).documents().is_empty());
+}
+
+#[test]
+fn a_builder_of_other_code_and_the_same_hash_is_said_once() {
+    let database = Postgres::with(SHOP);
+    let host = Host::on(&database.url());
+    let folder = host.folder().join("plugins");
+    std::fs::create_dir(&folder).unwrap();
+    let file = folder.join("tracked.wasm");
+    std::fs::copy(guest(), &file).unwrap();
+    let plugin = file.display().to_string();
+    let said = || {
+        let log = host.run(&["--plugin", "pg", "--plugin", &plugin, "--once"]).succeeded().log;
+        log.lines()
+            .filter(|line| line.contains("another file than at the last start"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((said(), said()), (Vec::new(), Vec::new()));
+    // A custom section: id, size, name.
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes.extend([0, 3, 2, b'n', b'o']);
+    std::fs::write(&file, bytes).unwrap();
+    let once = said();
+    assert!(once.len() == 1 && once[0].contains("categories, orders") && once[0].contains("version"), "{once:?}");
+    assert_eq!(said(), Vec::<String>::new());
+}
+
+#[test]
 fn what_a_build_may_not_do_is_an_error_that_names_it() {
     let database = Postgres::with(SHOP);
     let host = Host::on(&database.url());

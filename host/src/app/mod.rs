@@ -1,6 +1,7 @@
 //! The composition root: configuration in, running engine out. The only place that names plugins and the engine together;
 //! nobody reads configuration after it.
 
+mod builder_code;
 mod check;
 mod error;
 mod plugins;
@@ -117,6 +118,7 @@ pub async fn run(
             served = Some((folder.clone(), remote::serve(&config, &folder, &control).await?));
         }
         deployment.remember_in(&state)?;
+        deployment.note_code(&state, connected.description())?;
         let sinks = deployment.sinks(&state).await?;
         let limit = deployment.assigned.builder.as_ref().unwrap_or(&deployment.assigned.source).limits.links.0;
         let links = state.links(&deployment.links, limit)?;
@@ -240,6 +242,26 @@ impl Deployment {
         let source = self.assigned.source.clone();
         let name = self.plugins.check(&source.plugin)?.manifest().name.clone();
         self.remembered.set(state.plugin(&name, &source.instance, source.limits.state.0));
+        Ok(())
+    }
+
+    /// Says which documents stay as an earlier build of a tracked builder made them.
+    fn note_code(&mut self, state: &StateFolder, description: &stage::Description) -> Result<(), AppError> {
+        let Some(builder) = self.assigned.builder.clone() else { return Ok(()) };
+        let checked = self.plugins.check(&builder.plugin)?;
+        if !checked.manifest().has(Role::TrackedBuilder) {
+            return Ok(());
+        }
+        let (plugin, code) = (checked.manifest().name.clone(), checked.digest().to_string());
+        let stay = builder_code::note(&state.host(), code, description)?;
+        if !stay.is_empty() {
+            tracing::info!(
+                plugin,
+                indexes = stay.join(", "),
+                "the builder is another file than at the last start and says that its documents are the same: those that are there stay as \
+                 they were built; if its logic changed, raise its `version`, or run `flusso-host reindex`"
+            );
+        }
         Ok(())
     }
 

@@ -22,8 +22,10 @@ pub trait Instance: Sized + 'static {
 /// What a component exports for the role type `T`.
 pub struct Exported<T>(PhantomData<T>);
 
-fn open<T: Instance>(opened: Result<T>) -> Result<()> {
-    let value = opened?;
+/// Keeps what a role's `open` made. What `open` itself logs is shown too.
+fn open<T: Instance>(opened: impl FnOnce() -> Result<T>) -> Result<()> {
+    log_to_host();
+    let value = opened()?;
     T::with(|place| *place = Some(value));
     Ok(())
 }
@@ -35,6 +37,12 @@ fn call<T: Instance, R>(function: impl FnOnce(&mut T) -> Result<R>) -> Result<R>
     })
 }
 
+/// Shows what `tracing`'s macros say among the host's log lines, from now on.
+fn log_to_host() {
+    #[cfg(target_family = "wasm")]
+    crate::subscriber::install();
+}
+
 macro_rules! forward {
     ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
         $(fn $name($($argument: $type),*) -> Result<$result> { call(|it: &mut T| it.$name($($argument),*)) })*
@@ -43,7 +51,7 @@ macro_rules! forward {
 
 impl<T: Source + Instance> b::source::exports::flusso::connector::source::Guest for Exported<T> {
     fn open(settings: String, interest: Vec<TableInterest>) -> Result<()> {
-        open(T::open(Settings::from_json(settings), interest))
+        open(|| T::open(Settings::from_json(settings), interest))
     }
     forward! {
         identity() -> String;
@@ -62,7 +70,7 @@ impl<T: Source + Instance> b::source::exports::flusso::connector::source::Guest 
 
 impl<T: Snapshot + Instance> b::snapshot::exports::flusso::connector::snapshot::Guest for Exported<T> {
     fn open(settings: String, interest: Vec<TableInterest>) -> Result<()> {
-        open(T::open(Settings::from_json(settings), interest))
+        open(|| T::open(Settings::from_json(settings), interest))
     }
     forward! {
         split(table: TableNumber, parts: u32) -> Division;
@@ -73,7 +81,7 @@ impl<T: Snapshot + Instance> b::snapshot::exports::flusso::connector::snapshot::
 
 impl<T: Reader + Instance> b::reader::exports::flusso::connector::reader::Guest for Exported<T> {
     fn open(settings: String) -> Result<()> {
-        open(T::open(Settings::from_json(settings)))
+        open(|| T::open(Settings::from_json(settings)))
     }
     forward! {
         primary_key(table: TableName) -> Vec<String>;
@@ -92,7 +100,7 @@ impl<T: BatchReader + Instance> b::batch_reader::exports::flusso::connector::bat
 
 impl<T: Builder + Instance> b::builder::exports::flusso::connector::builder::Guest for Exported<T> {
     fn open(settings: String, indexes: Vec<IndexRequest>) -> Result<()> {
-        open(T::open(Settings::from_json(settings), indexes))
+        open(|| T::open(Settings::from_json(settings), indexes))
     }
     forward! {
         mappings() -> Vec<Mapping>;
@@ -115,7 +123,7 @@ impl<T: TrackedBuilder + Instance> b::tracked_builder::exports::flusso::connecto
     for Exported<T>
 {
     fn open(settings: String) -> Result<()> {
-        open(T::open(Settings::from_json(settings)))
+        open(|| T::open(Settings::from_json(settings)))
     }
     forward! {
         indexes() -> Vec<OfferedIndex>;
@@ -136,23 +144,26 @@ impl<T: Diagnosis> b::diagnosis::exports::flusso::connector::diagnosis::Guest fo
             IndexRequest { name, schema, origin, extra }
         };
         let indexes = indexes.map(|indexes| indexes.into_iter().map(request).collect());
+        log_to_host();
         T::examine(Settings::from_json(settings), Examination { indexes, tables, online })
     }
 }
 
 impl<T: Inventory> b::inventory::exports::flusso::connector::inventory::Guest for Exported<T> {
     fn list(settings: String, prefix: String, _extra: Option<String>) -> Result<Vec<StoredIndex>> {
+        log_to_host();
         T::list(Settings::from_json(settings), prefix)
     }
 
     fn remove(settings: String, prefix: String, name: String, force: bool, _extra: Option<String>) -> Result<()> {
+        log_to_host();
         T::remove(Settings::from_json(settings), prefix, name, force)
     }
 }
 
 impl<T: Sink + Instance> b::sink::exports::flusso::connector::sink::Guest for Exported<T> {
     fn open(settings: String) -> Result<()> {
-        open(T::open(Settings::from_json(settings)))
+        open(|| T::open(Settings::from_json(settings)))
     }
     forward! {
         ensure_index(mapping: Mapping) -> Ensured;

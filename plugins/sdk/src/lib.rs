@@ -37,6 +37,8 @@ pub mod net;
 mod roles;
 mod settings;
 pub mod state;
+#[cfg(target_family = "wasm")]
+mod subscriber;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
@@ -64,6 +66,7 @@ pub use roles::{
     TrackedBuilder, affected,
 };
 pub use settings::Settings;
+pub use tracing;
 
 /// The contract that plugins made with this crate keep.
 pub const CONTRACT: &str = "0.2.0";

@@ -1,8 +1,9 @@
-//! Log lines. They appear among the host's, marked with the plugin's name. Never row contents, never credentials.
+//! Log lines. They appear among the host's, marked with the plugin's name. Never row contents, never credentials. The macros of
+//! [`crate::tracing`] do the same: `tracing::info!(table, "read")`.
 
 pub use crate::bindings::host::flusso::connector::log::Level;
 
-fn line(level: Level, message: &str, fields: &[(&str, &str)]) {
+pub(crate) fn line(level: Level, message: &str, fields: &[(&str, &str)]) {
     #[cfg(target_family = "wasm")]
     {
         let fields: Vec<(String, String)> =

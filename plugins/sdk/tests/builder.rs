@@ -322,3 +322,88 @@ fn a_row_is_read_and_made() {
     let json = Raw::from_str("{\"a\": 1}").unwrap();
     assert_eq!(json.parse::<BTreeMap<String, i32>>().unwrap().get("a"), Some(&1));
 }
+
+/// Types that serde writes as something else than an object of their fields.
+mod written_as {
+    use super::*;
+
+    #[derive(Serialize, Document)]
+    pub(super) struct Sku(pub(super) String);
+
+    #[derive(Serialize, Document)]
+    #[serde(transparent)]
+    pub(super) struct Price {
+        pub(super) amount: Decimal,
+    }
+
+    fn hex<S: serde::Serializer>(number: &i64, to: S) -> std::result::Result<S::Ok, S::Error> {
+        to.serialize_str(&format!("{number:x}"))
+    }
+
+    #[derive(Serialize, Document)]
+    pub(super) struct Product {
+        pub(super) sku: Sku,
+        pub(super) price: Option<Price>,
+        pub(super) others: Vec<Sku>,
+        #[serde(serialize_with = "hex")]
+        #[field(keyword)]
+        pub(super) color: i64,
+        pub(super) weight: f32,
+    }
+}
+
+#[test]
+fn a_field_is_in_the_index_what_serde_writes() {
+    use builder::FieldType;
+    use written_as::{Price, Product, Sku};
+
+    let fields = Product::shape().fields.into_iter().map(|field| (field.path, field.type_, field.array));
+    let fields: Vec<_> = fields.collect();
+    let wanted =
+        [("sku", "text", false), ("price", "decimal", false), ("others", "text", true), ("color", "keyword", false)];
+    let wanted = wanted.into_iter().chain([("weight", "float", false)]);
+    assert_eq!(fields, wanted.map(|(path, kind, array)| (path.to_owned(), kind.to_owned(), array)).collect::<Vec<_>>());
+    let sku = |text: &str| Sku(text.to_owned());
+    let price = Some(Price { amount: Decimal::from(3) });
+    let product = Product { sku: sku("a"), price, others: vec![sku("b")], color: 255, weight: 1.5 };
+    let json = serde_json::to_value(product).unwrap();
+    assert_eq!(json, json!({"sku": "a", "price": 3, "others": ["b"], "color": "ff", "weight": 1.5}));
+}
+
+#[derive(Row)]
+#[table("scales")]
+struct Scale {
+    id: i64,
+    weight: f32,
+    most: Option<f32>,
+}
+
+#[test]
+fn floats_of_32_bits_are_read() {
+    let read = |weight: f64| Scale::from_row(vec![number(1), Value::Float(weight), Value::Null]);
+    let scale = read(0.1).unwrap();
+    assert!((scale.weight - 0.1_f32).abs() < f32::EPSILON && scale.most.is_none() && scale.id == 1);
+    assert!(matches!(Outcome::from(read(1e300).err().unwrap()), Outcome::Failed(failure) if failure.class == "row"));
+}
+
+/// A builder's name is nobody else's: `let items` is a variable.
+mod named_as_a_variable {
+    use super::*;
+
+    #[derive(Serialize, Document)]
+    struct ItemDocument {
+        id: i64,
+    }
+
+    #[builder(index = "items")]
+    async fn items(item: Order, _: &Reads) -> Result<Option<ItemDocument>> {
+        let items = vec![item.id];
+        Ok(items.first().map(|id| ItemDocument { id: *id }))
+    }
+
+    #[test]
+    fn is_built() {
+        let items = flusso_plugin::testing::Tables::new().with([Order { id: 5, customer_id: None }]);
+        assert_eq!(items.build(self::items).document(5), json!({"id": 5}));
+    }
+}

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Attribute, Data, DataEnum, DeriveInput, Error, Fields, LitStr, Result};
+use syn::{Attribute, Data, DataEnum, DeriveInput, Error, Fields, LitStr, Result, Type};
 
 use crate::attributes::{named, plain, sdk};
 
@@ -11,7 +11,19 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         return keyword(input, data);
     }
     let (sdk, name) = (sdk(), &input.ident);
-    let style = Serde::read(&input.attrs)?.rename_all;
+    let container = Serde::read(&input.attrs)?;
+    if let Some(becomes) = container.becomes {
+        let message = "serde writes something else than its fields: derive Document for the type that is written";
+        return Err(Error::new_spanned(becomes, message));
+    }
+    if let Some(inner) = inner(input, container.transparent).filter(|_| input.generics.params.is_empty()) {
+        return Ok(quote! {
+            impl #sdk::FieldType for #name {
+                fn shape() -> #sdk::Shape { <#inner as #sdk::FieldType>::shape() }
+            }
+        });
+    }
+    let style = container.rename_all;
     let mut fields = Vec::new();
     for field in &named(input, "a document")?.named {
         let Some(ident) = &field.ident else { continue };
@@ -19,6 +31,17 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         let given = Given::read(&field.attrs)?;
         let ty = &field.ty;
         if serde.skipped {
+            continue;
+        }
+        if let Some(becomes) = serde.becomes {
+            // What a function writes is known to nobody but the author.
+            let Some(kind) = given.kind else {
+                let message = "a function writes it: say what it is in the index, such as #[field(keyword)]";
+                return Err(Error::new_spanned(becomes, message));
+            };
+            let (key, options) = (serde.rename.unwrap_or_else(|| style.apply(&plain(ident))), optional(given.options));
+            let nullable = quote!(#sdk::Shape { nullable: true, ..#sdk::Shape::of(#kind) });
+            fields.push(quote!(#sdk::add_field(&mut fields, #key, #nullable, ::core::option::Option::None, #options);));
             continue;
         }
         if serde.flattened {
@@ -39,6 +62,16 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         }
         impl #sdk::Document for #name {}
     })
+}
+
+/// The one type that serde writes a newtype or a transparent struct as.
+fn inner(input: &DeriveInput, transparent: bool) -> Option<&Type> {
+    let Data::Struct(data) = &input.data else { return None };
+    match &data.fields {
+        Fields::Unnamed(fields) if fields.unnamed.len() == 1 => fields.unnamed.first().map(|field| &field.ty),
+        Fields::Named(fields) if transparent && fields.named.len() == 1 => fields.named.first().map(|field| &field.ty),
+        _ => None,
+    }
 }
 
 /// An enum without data.
@@ -125,6 +158,9 @@ struct Serde {
     rename_all: Style,
     skipped: bool,
     flattened: bool,
+    transparent: bool,
+    /// An attribute by which something else is written than the fields say.
+    becomes: Option<syn::Path>,
 }
 
 impl Serde {
@@ -143,6 +179,16 @@ impl Serde {
                     serde.skipped = true;
                 } else if meta.path.is_ident("flatten") {
                     serde.flattened = true;
+                } else if meta.path.is_ident("transparent") {
+                    serde.transparent = true;
+                } else if ["with", "serialize_with", "getter", "into", "tag", "untagged", "remote"]
+                    .iter()
+                    .any(|word| meta.path.is_ident(word))
+                {
+                    serde.becomes = Some(meta.path.clone());
+                    if meta.input.peek(syn::Token![=]) {
+                        meta.value()?.parse::<syn::Expr>()?;
+                    }
                 } else if meta.input.peek(syn::Token![=]) {
                     meta.value()?.parse::<syn::Expr>()?;
                 } else if meta.input.peek(syn::token::Paren) {

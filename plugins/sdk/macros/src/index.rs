@@ -112,7 +112,11 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> Result<TokenSt
         #(#attributes)*
         #[allow(non_camel_case_types, clippy::allow_attributes_without_reason)]
         #[derive(Debug, Clone, Copy)]
-        #visibility struct #name;
+        #visibility struct #name {}
+
+        // A function and no unit struct: a pattern such as `let items = …` would mean the struct.
+        #[allow(dead_code, clippy::allow_attributes_without_reason)]
+        #visibility const fn #name() -> #name { #name {} }
 
         impl #sdk::IndexBuilder for #name {
             type Root = #root;

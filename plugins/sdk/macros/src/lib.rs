@@ -4,6 +4,8 @@ mod attributes;
 mod document;
 mod index;
 mod row;
+#[cfg(test)]
+mod tests;
 
 use proc_macro::TokenStream;
 use syn::{DeriveInput, ItemFn, parse_macro_input};
@@ -18,8 +20,9 @@ pub fn derive_row(input: TokenStream) -> TokenStream {
     row::derive(&parse_macro_input!(input as DeriveInput)).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// A struct as a document, or as an object inside one; an enum without data as a keyword. It needs `serde::Serialize` too, whose
-/// `rename`, `rename_all`, `skip`, `skip_serializing` and `flatten` are understood.
+/// A struct as a document, or as an object inside one; an enum without data as a keyword; a struct around one type as that type. It
+/// needs `serde::Serialize` too, whose `rename`, `rename_all`, `skip`, `skip_serializing`, `flatten` and `transparent` are understood.
+/// A field that a function writes (`serialize_with`, `with`) needs a `#[field(…)]` that says what it becomes.
 ///
 /// A field's type in the index follows from its Rust type (`String` is `text`, `i64` is `long`, `Vec<T>` a list of `T`, a struct an
 /// `object`, a `Vec` of structs `nested`). `#[field(keyword)]` gives another type of the schema language, and

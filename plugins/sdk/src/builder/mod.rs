@@ -55,7 +55,7 @@ pub(crate) use index::build_index_with;
 pub use index::{IndexBuilder, NoSettings, build_index, offered, read};
 pub use joined::{Join, join, join_all};
 #[doc(hidden)]
-pub use plugin::{manifest, one_of};
+pub use plugin::{builders_of_one_plugin_share_the_type_of_their_settings, manifest, one_of};
 pub use reads::{Condition, Many, One, Reads};
 pub use rows::{Column, FromValue, IntoValue, TableRow, cell};
 pub use values::{Bytes, Date, Decimal, Json, Time, Timestamp, Uuid};
@@ -70,4 +70,5 @@ pub mod prelude {
         join_all,
     };
     pub use serde::{Deserialize, Serialize};
+    pub use tracing;
 }

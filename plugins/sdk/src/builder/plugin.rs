@@ -39,6 +39,9 @@ pub fn one_of<S>(
     }
 }
 
+/// Holds for builders of one plugin; its name is what the compiler shows where it does not.
+pub const fn builders_of_one_plugin_share_the_type_of_their_settings<B: IndexBuilder<Settings = S>, S>() {}
+
 /// Makes a plugin of functions with [`#[builder]`](macro@crate::builder::builder), one an index: `builders!(orders, categories)`. Its name, version and
 /// description are those of its package, its settings those of the functions, which share one type.
 #[macro_export]
@@ -58,6 +61,7 @@ macro_rules! builders {
                 }
 
                 fn indexes(&mut self) -> $crate::Result<::std::vec::Vec<$crate::OfferedIndex>> {
+                    $($crate::builder::builders_of_one_plugin_share_the_type_of_their_settings::<$more, Settings>();)*
                     ::core::result::Result::Ok(::std::vec![
                         $crate::builder::offered::<$first>()? $(, $crate::builder::offered::<$more>()?)*
                     ])

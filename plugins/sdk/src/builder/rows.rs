@@ -116,7 +116,7 @@ impl<R, T> Column<R, T> {
 /// A field's type. Kinds that have none of their own here are read as [`Value`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no kind of column",
-    note = "columns are bool, i16, i32, i64, f64, String, Decimal, Uuid, Date, Time, Timestamp, Bytes, Json, Value, or an Option of one"
+    note = "columns are bool, i16, i32, i64, f32, f64, String, Decimal, Uuid, Date, Time, Timestamp, Bytes, Json, Value, or an Option of one"
 )]
 pub trait FromValue: Sized {
     /// What is wanted, for messages.
@@ -194,6 +194,7 @@ kinds! {
     i32: "an integer of 32 bits", Value::Integer(it) => i32::try_from(*it).ok(), it => Value::Integer(it.into());
     i64: "an integer", Value::Integer(it) => Some(*it), it => Value::Integer(it);
     bool: "a boolean", Value::Boolean(it) => Some(*it), it => Value::Boolean(it);
+    f32: "a float", Value::Float(it) => narrow(*it), it => Value::Float(it.into());
     f64: "a float", Value::Float(it) => Some(*it), it => Value::Float(it);
     String: "text", Value::Text(it) => Some(it.clone()), it => Value::Text(it);
     Decimal: "a decimal that is a number", Value::Decimal(it) => it.parse().ok(), it => Value::Decimal(it.to_string());
@@ -203,6 +204,13 @@ kinds! {
     Timestamp: "a timestamp", Value::Timestamp(it) => Some(it.clone().into()), it => Value::Timestamp(it.0);
     Bytes: "bytes", Value::Bytes(it) => Some(Bytes(it.clone())), it => Value::Bytes(it.0);
     Json: "JSON", Value::Json(it) => it.parse().ok(), it => Value::Json(it.as_str().to_owned());
+}
+
+/// A float of 64 bits as the nearest of 32, as a column `real` holds them; none where it is too large.
+#[expect(clippy::cast_possible_truncation, reason = "what does not fit becomes infinite, and is refused")]
+fn narrow(number: f64) -> Option<f32> {
+    let narrow = number as f32;
+    (narrow.is_finite() || !number.is_finite()).then_some(narrow)
 }
 
 impl IntoValue<String> for &str {

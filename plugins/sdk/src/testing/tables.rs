@@ -69,7 +69,7 @@ impl Tables {
     ///
     /// As [`Tables::build_with`].
     #[must_use]
-    pub fn build<B: IndexBuilder<Settings: Default>>(&self, builder: B) -> Built {
+    pub fn build<B: IndexBuilder<Settings: Default>>(&self, builder: fn() -> B) -> Built {
         self.build_with(builder, &B::Settings::default())
     }
 
@@ -81,7 +81,7 @@ impl Tables {
     /// without a column that is read. It is said which.
     #[must_use]
     #[allow(clippy::panic, reason = "a test ends with what its author has to mend")]
-    pub fn build_with<B: IndexBuilder>(&self, _: B, settings: &B::Settings) -> Built {
+    pub fn build_with<B: IndexBuilder>(&self, _: fn() -> B, settings: &B::Settings) -> Built {
         let offered = offered::<B>().unwrap_or_else(|error| panic!("{error:?}"));
         let root = self.tables.get(&name::<B::Root>()).cloned().unwrap_or_default();
         let mut ids = Vec::with_capacity(root.rows.len());

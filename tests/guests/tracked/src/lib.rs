@@ -98,7 +98,10 @@ impl TrackedBuilder for Tracked {
             "unknown-column" => reads("users", &["id", "nam"], "id"),
             _ => reads("users", &["id", "name"], "id"),
         };
-        let items = reads("order_items", &["id", "order_id", "product_id", "quantity", "price"], "order_id");
+        let mut items = reads("order_items", &["id", "order_id", "product_id", "quantity", "price"], "order_id");
+        if self.how == "more-reads" {
+            items.by.push(texts(&["product_id"]));
+        }
         let products = reads("products", &["id", "title"], "id");
         let order =
             vec![id(), field("status", "keyword", false), field("user", "text", false), field("items", "nested", true)];
@@ -127,6 +130,10 @@ impl Tracked {
             "undeclared-column" => users.columns = texts(&["email"]),
             "undeclared-lookup" => users.by = texts(&["name"]),
             "other-document" => users.lookups.push(Lookup { document: 1_000_000, values: vec![Value::Integer(1)] }),
+            "log" => {
+                flusso_plugin::tracing::warn!(documents = roots.len(), table = "orders", "building {}", "some");
+                flusso_plugin::tracing::trace!("not shown");
+            }
             "hidden" => {
                 // What the host refused is not to be hidden by going on.
                 let hidden = look_up("addresses", &["city"], "user_id", of(1));
