@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails says where")]
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flusso_tests::{Host, Line, Postgres, plugin};
 use serde_json::Value;
@@ -192,6 +192,72 @@ fn a_change_wakes_the_documents_that_read_the_row_and_no_others() {
         touched("UPDATE categories SET name = 'top' WHERE id = 26"),
         ["categories 26", "categories 78", "categories 79", "categories 80"]
     );
+}
+
+/// A lookup is recorded before it is made: a change that is resolved while a build waits for its rows is not in the build's view,
+/// and must build the document again.
+#[test]
+fn a_change_that_is_resolved_while_a_build_reads_builds_the_document_again() {
+    let database = shop("FULL");
+    let host = Host::on(&database.url());
+    let guest = guest();
+    // Nobody has looked items up when the second run begins.
+    host.documents(&["--plugin", "pg", "--plugin", &format!("{guest},how=no-items"), "--once"]);
+    let holder =
+        database.sql_in_background("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(5); COMMIT");
+    let wait_for_lock = |granted: bool| {
+        let count = format!("SELECT count(*) FROM pg_locks WHERE relation = 'users'::regclass AND granted = {granted}");
+        let until = Instant::now() + Duration::from_secs(20);
+        while database.sql(&count).trim() == "0" {
+            assert!(Instant::now() < until, "no lock on users that is granted = {granted}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    wait_for_lock(true);
+    let running = host.start(&["--plugin", "pg", "--plugin", &guest, "--reseed"]);
+    // A build has read its root rows, and with that its view has begun, when it waits for the users.
+    wait_for_lock(false);
+    database.sql("UPDATE order_items SET quantity = 77 WHERE id = 5");
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(!holder.is_finished(), "the lock was not held long enough");
+    holder.join().unwrap();
+    running.wait_for_line(|line| {
+        let line = Line::parse(line);
+        line.index == "orders" && line.id == "6" && line.document["items"].to_string().contains("\"quantity\":77")
+    });
+}
+
+/// What a rebuild no longer looks up wakes the document no more, once the batch after it is confirmed.
+#[test]
+fn a_lookup_that_is_made_no_more_wakes_nobody() {
+    let database = shop("FULL");
+    let host = Host::on(&database.url());
+    let running = host.start(&["--plugin", "pg", "--plugin", &guest()]);
+    running.wait_for_log("seeded index=\"orders\"");
+    running.wait_for_log("seeded index=\"categories\"");
+    let mut named = 0;
+    let mut change = |sql: &str, id: &str| {
+        database.sql(sql);
+        let all = || running.lines().iter().map(|line| Line::parse(line)).collect::<Vec<_>>();
+        let is_new = |lines: &[Line]| lines.iter().skip(named).any(|line| format!("{} {}", line.index, line.id) == id);
+        let until = Instant::now() + Duration::from_secs(20);
+        while !is_new(&all()) {
+            assert!(Instant::now() < until, "{id} was not built after {sql}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // It is confirmed, too.
+        std::thread::sleep(Duration::from_millis(700));
+        let lines = all();
+        let ids = lines.iter().skip(named).map(|line| format!("{} {}", line.index, line.id)).collect::<Vec<_>>();
+        named = lines.len();
+        ids
+    };
+    change("UPDATE orders SET user_id = 9 WHERE id = 2", "orders 2");
+    change("UPDATE categories SET name = 'x' WHERE id = 80", "categories 80");
+    let mut ids = change("UPDATE users SET name = 'newer' WHERE id = 3", "orders 42");
+    ids.sort();
+    assert_eq!(ids, ["orders 122", "orders 162", "orders 42", "orders 82"]);
+    assert!(change("UPDATE users SET name = 'nine' WHERE id = 9", "orders 2").contains(&"orders 8".to_owned()));
 }
 
 #[test]

@@ -142,6 +142,9 @@ impl Tracked {
             _ => {}
         }
         let mut items = look_up("order_items", &["quantity", "price", "product_id"], "order_id", of(0));
+        if self.how == "no-items" {
+            items.lookups.iter_mut().for_each(|lookup| lookup.values = vec![Value::Null]);
+        }
         items.order = vec![Ordering { column: "id".to_owned(), descending: false }];
         let [users, items] = two(lookups::read(&[users, items])?)?;
         // What is looked up here depends on what was found there.
