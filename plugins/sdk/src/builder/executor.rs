@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use serde::Serialize;
 
-use super::reads::Shared;
+use super::reads::{Read, Shape, Shared, Waiting};
 use super::{Reads, TableRow};
 use crate::lookups::{self, Lookups};
 use crate::{Error, Failure, Outcome, Row};
@@ -87,7 +87,12 @@ pub fn build_with<R: TableRow, D: Serialize>(
             break;
         }
         let answers = cross(waiting, &mut reader)?;
-        shared.borrow_mut().answers.extend(answers);
+        let mut shared = shared.borrow_mut();
+        for (number, rows) in answers {
+            if let Some(place) = shared.answers.get_mut(number) {
+                *place = Some(rows);
+            }
+        }
     }
     let stuck = || Failed::new("stuck", "the build waits for something that is no read of `Reads`").into();
     Ok(builds.into_iter().map(|(_, done)| done.map_or_else(stuck, |done| done.unwrap_or_else(Outcome::from))).collect())
@@ -102,30 +107,29 @@ fn outcome<D: Serialize>(document: Option<D>) -> Result<Outcome, Failed> {
 
 /// Asks everything that waits in one read, reads of one shape as one list of lookups.
 fn cross(
-    waiting: Vec<(u64, Lookups)>,
+    waiting: Vec<Waiting>,
     reader: &mut impl FnMut(&[Lookups]) -> crate::Result<Vec<Vec<Vec<Row>>>>,
-) -> crate::Result<Vec<(u64, Vec<Row>)>> {
-    let mut shapes: Vec<String> = Vec::new();
-    let (mut asked, mut tickets): (Vec<Lookups>, Vec<Vec<u64>>) = Default::default();
-    for (ticket, read) in waiting {
-        let shape = format!("{:?}", (&read.table, &read.columns, &read.by, &read.filters, &read.order, read.limit));
-        let at = shapes.iter().position(|known| *known == shape);
-        match at.and_then(|at| asked.get_mut(at).zip(tickets.get_mut(at))) {
+) -> crate::Result<Vec<(usize, Vec<Row>)>> {
+    let mut shapes: Vec<Shape> = Vec::new();
+    let (mut asked, mut numbers): (Vec<Lookups>, Vec<Vec<usize>>) = Default::default();
+    for Waiting { number, read: Read { shape, lookup } } in waiting {
+        let at = shapes.iter().position(|known| known.is(&shape));
+        match at.and_then(|at| asked.get_mut(at).zip(numbers.get_mut(at))) {
             Some((same, of)) => {
-                same.lookups.extend(read.lookups);
-                of.push(ticket);
+                same.lookups.push(lookup);
+                of.push(number);
             }
             None => {
+                asked.push(Lookups { lookups: vec![lookup], ..shape.lookups() });
                 shapes.push(shape);
-                asked.push(read);
-                tickets.push(vec![ticket]);
+                numbers.push(vec![number]);
             }
         }
     }
     let found = reader(&asked)?;
-    let whole = found.len() == asked.len() && found.iter().zip(&tickets).all(|(found, of)| found.len() == of.len());
+    let whole = found.len() == asked.len() && found.iter().zip(&numbers).all(|(found, of)| found.len() == of.len());
     if !whole {
         return Err(Error::fatal("the reader answered another number of lookups than were asked"));
     }
-    Ok(tickets.into_iter().flatten().zip(found.into_iter().flatten()).collect())
+    Ok(numbers.into_iter().flatten().zip(found.into_iter().flatten()).collect())
 }

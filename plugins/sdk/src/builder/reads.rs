@@ -1,24 +1,81 @@
 //! What a build reads with.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::rows::table_name;
 use super::{Column, Failed, IntoValue, TableRow};
 use crate::lookups::{Lookup, Lookups};
-use crate::{Filter, Ordering, Row, Value};
+use crate::{Filter, Ordering, Row, TableName, Value};
 
-/// The reads that wait, and the answers that nobody took yet.
+/// The reads that wait, and the answers that nobody took yet, each at the place of its read's number.
 #[derive(Default)]
 pub(super) struct Shared {
-    next: u64,
-    pub(super) waiting: Vec<(u64, Lookups)>,
-    pub(super) answers: HashMap<u64, Vec<Row>>,
+    pub(super) waiting: Vec<Waiting>,
+    pub(super) answers: Vec<Option<Vec<Row>>>,
+}
+
+/// A read that waits.
+pub(super) struct Waiting {
+    pub(super) number: usize,
+    pub(super) read: Read,
+}
+
+/// What a read asks for, and for whom.
+#[derive(Clone)]
+pub(super) struct Read {
+    pub(super) shape: Shape,
+    pub(super) lookup: Lookup,
+}
+
+/// Everything of a read but the values. Reads of one shape cross as one.
+#[derive(Clone)]
+pub(super) struct Shape {
+    schema: &'static str,
+    table: &'static str,
+    columns: &'static [&'static str],
+    by: Vec<&'static str>,
+    filters: Vec<crate::Condition>,
+    order: Vec<(&'static str, bool)>,
+    limit: Option<u32>,
+}
+
+impl Shape {
+    pub(super) fn is(&self, other: &Self) -> bool {
+        let plain = |shape: &Self| (shape.schema, shape.table, shape.columns, shape.limit);
+        plain(self) == plain(other)
+            && self.by == other.by
+            && self.order == other.order
+            && self.filters.len() == other.filters.len()
+            && self.filters.iter().zip(&other.filters).all(|(one, other)| same(one, other))
+    }
+
+    /// What the host is asked, without lookups yet.
+    pub(super) fn lookups(&self) -> Lookups {
+        let text = |text: &&str| (*text).to_owned();
+        let ordering = |(column, descending): &(&str, bool)| Ordering { column: text(column), descending: *descending };
+        Lookups {
+            table: TableName { schema: text(&self.schema), name: text(&self.table) },
+            columns: self.columns.iter().map(text).collect(),
+            by: self.by.iter().map(text).collect(),
+            filters: self.filters.iter().cloned().map(Filter::Condition).collect(),
+            order: self.order.iter().map(ordering).collect(),
+            limit: self.limit,
+            lookups: Vec::new(),
+            extra: None,
+        }
+    }
+}
+
+/// Whether two conditions are one.
+fn same(one: &crate::Condition, other: &crate::Condition) -> bool {
+    one.column == other.column
+        && one.comparison == other.comparison
+        && one.operands.len() == other.operands.len()
+        && one.operands.iter().zip(&other.operands).all(|(one, other)| one.is_same(other))
 }
 
 /// Reads for one document. What it finds, the host remembers.
@@ -30,7 +87,7 @@ pub struct Reads {
 impl Reads {
     /// The rows whose column has this value.
     pub fn by<R: TableRow, T>(&self, column: Column<R, T>, value: impl IntoValue<T>) -> Many<R> {
-        self.many(vec![column.name.to_owned()], vec![value.into_value()])
+        self.many(vec![column.name], vec![value.into_value()])
     }
 
     /// Every row of the table. Any change of it then builds every document of the index again.
@@ -39,18 +96,11 @@ impl Reads {
         self.many(Vec::new(), Vec::new())
     }
 
-    fn many<R: TableRow>(&self, by: Vec<String>, values: Vec<Value>) -> Many<R> {
-        let read = Lookups {
-            table: table_name::<R>(),
-            columns: R::COLUMNS.iter().map(|name| (*name).to_owned()).collect(),
-            by,
-            filters: Vec::new(),
-            order: Vec::new(),
-            limit: None,
-            lookups: vec![Lookup { document: self.document, values }],
-            extra: None,
-        };
-        Many { read: Some(read), ticket: 0, shared: Rc::clone(&self.shared), of: PhantomData }
+    fn many<R: TableRow>(&self, by: Vec<&'static str>, values: Vec<Value>) -> Many<R> {
+        let (schema, table, columns) = (R::SCHEMA, R::TABLE, R::COLUMNS);
+        let shape = Shape { schema, table, columns, by, filters: Vec::new(), order: Vec::new(), limit: None };
+        let lookup = Lookup { document: self.document, values };
+        Many { read: Some(Read { shape, lookup }), number: 0, shared: Rc::clone(&self.shared), of: PhantomData }
     }
 
     /// The first row whose column has this value, by the primary key.
@@ -61,8 +111,8 @@ impl Reads {
 
 /// A read of rows; `.await` it.
 pub struct Many<R> {
-    read: Option<Lookups>,
-    ticket: u64,
+    read: Option<Read>,
+    number: usize,
     shared: Rc<RefCell<Shared>>,
     of: PhantomData<fn() -> R>,
 }
@@ -86,9 +136,8 @@ impl<R: TableRow> Many<R> {
     #[must_use]
     pub fn and<T>(mut self, column: Column<R, T>, value: impl IntoValue<T>) -> Self {
         if let Some(read) = &mut self.read {
-            read.by.push(column.name.to_owned());
-            let value = value.into_value();
-            read.lookups.iter_mut().for_each(|lookup| lookup.values.push(value.clone()));
+            read.shape.by.push(column.name);
+            read.lookup.values.push(value.into_value());
         }
         self
     }
@@ -97,7 +146,7 @@ impl<R: TableRow> Many<R> {
     #[must_use]
     pub fn filter(mut self, condition: Condition<R>) -> Self {
         if let Some(read) = &mut self.read {
-            read.filters.push(Filter::Condition(condition.condition));
+            read.shape.filters.push(condition.condition);
         }
         self
     }
@@ -118,14 +167,14 @@ impl<R: TableRow> Many<R> {
     #[must_use]
     pub fn limit(mut self, rows: u32) -> Self {
         if let Some(read) = &mut self.read {
-            read.limit = Some(rows);
+            read.shape.limit = Some(rows);
         }
         self
     }
 
-    fn ordered(mut self, column: &str, descending: bool) -> Self {
+    fn ordered(mut self, column: &'static str, descending: bool) -> Self {
         if let Some(read) = &mut self.read {
-            read.order.push(Ordering { column: column.to_owned(), descending });
+            read.shape.order.push((column, descending));
         }
         self
     }
@@ -138,12 +187,12 @@ impl<R: TableRow> Future for Many<R> {
         let this = self.get_mut();
         let mut shared = this.shared.borrow_mut();
         if let Some(read) = this.read.take() {
-            this.ticket = shared.next;
-            shared.next += 1;
-            shared.waiting.push((this.ticket, read));
+            this.number = shared.answers.len();
+            shared.answers.push(None);
+            shared.waiting.push(Waiting { number: this.number, read });
             return Poll::Pending;
         }
-        match shared.answers.remove(&this.ticket) {
+        match shared.answers.get_mut(this.number).and_then(Option::take) {
             Some(rows) => Poll::Ready(rows.into_iter().map(R::from_row).collect()),
             None => Poll::Pending,
         }

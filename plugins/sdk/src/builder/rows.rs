@@ -258,6 +258,27 @@ impl<T: FromValue> FromValue for Option<T> {
     }
 }
 
+impl Value {
+    /// Whether it is the same value of the same kind.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::Boolean(one), Self::Boolean(other)) => one == other,
+            (Self::Integer(one), Self::Integer(other)) => one == other,
+            (Self::Float(one), Self::Float(other)) => one.to_bits() == other.to_bits(),
+            (Self::Decimal(one), Self::Decimal(other))
+            | (Self::Text(one), Self::Text(other))
+            | (Self::Uuid(one), Self::Uuid(other))
+            | (Self::Date(one), Self::Date(other))
+            | (Self::Time(one), Self::Time(other))
+            | (Self::Timestamp(one), Self::Timestamp(other))
+            | (Self::Json(one), Self::Json(other)) => one == other,
+            (Self::Bytes(one), Self::Bytes(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
 /// The next value of a row, as a field's type.
 ///
 /// # Errors
