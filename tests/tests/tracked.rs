@@ -261,6 +261,31 @@ fn a_lookup_that_is_made_no_more_wakes_nobody() {
 }
 
 #[test]
+fn a_table_that_is_read_as_a_whole_is_warned_of_and_said_when_it_builds_everything_again() {
+    let database = shop("FULL");
+    let host = Host::on(&database.url());
+    let plugin = format!("{},how=whole-table", guest());
+    let words = ["--plugin", "pg", "--plugin", plugin.as_str()];
+    let checked = host.run(&[&["check"], &words[..]].concat()).succeeded();
+    let said = checked.lines.join("\n");
+    for part in ["table public.users", "it is read as a whole for orders", "look rows"] {
+        assert!(said.contains(part), "{part:?} is missing in {said}");
+    }
+    assert!(!said.contains("read as a whole for categories"), "{said}");
+    let once = || host.run(&[&words[..], &["--once"]].concat()).succeeded();
+    once();
+    database.sql("UPDATE users SET name = 'new' WHERE id = 3");
+    let again = once();
+    let built = again.documents().iter().filter(|line| line.index == "orders" && line.op == "upsert").count();
+    assert!(built > 100, "{built}");
+    for part in ["every document of an index is built again", "index=\"orders\"", "public.users", "read as a whole"] {
+        assert!(again.log.contains(part), "{part:?} is missing in {}", again.log);
+    }
+    database.sql("UPDATE users SET email = 'z' WHERE id = 3");
+    assert!(once().documents().is_empty(), "nobody reads the e-mail address");
+}
+
+#[test]
 fn what_the_macros_of_tracing_say_in_a_plugin_is_in_the_log() {
     let database = Postgres::with(SHOP);
     let plugin = format!("{},how=log", guest());

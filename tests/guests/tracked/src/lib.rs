@@ -96,6 +96,7 @@ impl TrackedBuilder for Tracked {
         let users = match self.how.as_str() {
             "unknown-table" => reads("userz", &["id", "name"], "id"),
             "unknown-column" => reads("users", &["id", "nam"], "id"),
+            "whole-table" => TableRead { by: vec![Vec::new()], ..reads("users", &["id", "name"], "id") },
             _ => reads("users", &["id", "name"], "id"),
         };
         let mut items = reads("order_items", &["id", "order_id", "product_id", "quantity", "price"], "order_id");
@@ -126,6 +127,10 @@ impl Tracked {
         let of = |place: usize| roots.iter().map(move |row| cell(row, place)).enumerate();
         let mut users = look_up("users", &["name"], "id", of(1));
         match self.how.as_str() {
+            "whole-table" => {
+                users.by.clear();
+                users.lookups.iter_mut().for_each(|lookup| lookup.values.clear());
+            }
             "undeclared-table" => users.table = table("addresses"),
             "undeclared-column" => users.columns = texts(&["email"]),
             "undeclared-lookup" => users.by = texts(&["name"]),
