@@ -46,6 +46,9 @@ pub async fn check(config: Config, folders: &Folders, online: bool) -> Result<Ve
         let message = "documents go to standard output, one line each";
         findings.push(Finding::new(Level::Ok, "standard-output", format!("sink {:?}", sink.name()), message));
     }
+    for note in plugins.notes() {
+        findings.push(Finding::new(Level::Warning, "variable-refused", "plugins", note));
+    }
     for shadow in plugins.shadows() {
         findings.push(Finding::new(Level::Warning, "shadowed-plugin", "plugins", shadow));
     }
@@ -117,7 +120,10 @@ async fn look(plugins: &mut Plugins, runtime: &Runtime, plugin: &PluginUse) -> R
     let granted: Vec<_> = network.chain(folders).collect();
     let granted = if granted.is_empty() { "nothing".to_owned() } else { granted.join(", ") };
     let manifest = prepared.manifest();
-    Ok(format!("{} {}; granted: {granted}", manifest.name, manifest.version))
+    let variables = plugins.variables(plugin.settings.part());
+    let variables: Vec<_> = variables.iter().map(|(setting, variable)| format!("{setting} from {variable}")).collect();
+    let variables = if variables.is_empty() { String::new() } else { format!("; variables: {}", variables.join(", ")) };
+    Ok(format!("{} {}; granted: {granted}{variables}", manifest.name, manifest.version))
 }
 
 /// Opens builder and source, and asks what they find.

@@ -7,6 +7,7 @@ mod error;
 mod plugins;
 mod remote;
 mod stored_indexes;
+mod variables;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -122,6 +123,7 @@ pub async fn run(
         let sinks = deployment.sinks(&state).await?;
         let limit = deployment.assigned.builder.as_ref().unwrap_or(&deployment.assigned.source).limits.links.0;
         let links = state.links(&deployment.links, limit)?;
+        deployment.say_notes();
         let round = Instant::now();
         let ended = connected.run(sinks, Arc::new(state.engine(&links)), shutdown, &registry).await;
         held = Some((folder, state));
@@ -243,6 +245,13 @@ impl Deployment {
         let name = self.plugins.check(&source.plugin)?.manifest().name.clone();
         self.remembered.set(state.plugin(&name, &source.instance, source.limits.state.0));
         Ok(())
+    }
+
+    /// Says what was found about the settings of plugins, once a run.
+    fn say_notes(&mut self) {
+        for note in self.plugins.take_notes() {
+            tracing::warn!("{note}");
+        }
     }
 
     /// Says which documents stay as an earlier build of a tracked builder made them.

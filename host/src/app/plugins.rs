@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::error::AppError;
+use super::variables;
 use crate::config::{PluginRef, PluginRoles, PluginUse};
 use crate::plugin::capability::{Access, Grants};
 use crate::plugin::links::LinkTable;
@@ -25,6 +26,12 @@ pub(super) struct Plugins {
     metrics: Metrics,
     /// What was found about names that several plugins have.
     shadows: Vec<String>,
+    /// What was found about settings.
+    notes: Vec<String>,
+    /// How many of them were said.
+    said: usize,
+    /// The settings of each part of the configuration that were taken from variables, with these.
+    variables: HashMap<String, Vec<(String, String)>>,
 }
 
 impl Plugins {
@@ -35,6 +42,9 @@ impl Plugins {
             prepared: HashMap::new(),
             metrics: Metrics::default(),
             shadows: Vec::new(),
+            notes: Vec::new(),
+            said: 0,
+            variables: HashMap::new(),
         }
     }
 
@@ -63,6 +73,23 @@ impl Plugins {
     /// The names that several plugins have, of the plugins that were looked at; each once.
     pub(super) fn shadows(&mut self) -> Vec<String> {
         std::mem::take(&mut self.shadows)
+    }
+
+    /// What was found about settings that were filled in; each once.
+    pub(super) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Those of [`Plugins::notes`] that were not taken yet.
+    pub(super) fn take_notes(&mut self) -> Vec<String> {
+        let new = self.notes.get(self.said..).unwrap_or_default().to_vec();
+        self.said = self.notes.len();
+        new
+    }
+
+    /// Which settings of a part that was set up come from variables: each setting with its variable.
+    pub(super) fn variables(&self, part: &str) -> &[(String, String)] {
+        self.variables.get(part).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// What the configuration has to know of a plugin to give it its role.
@@ -135,22 +162,37 @@ impl Plugins {
     /// Settings with secrets filled in and checked, and everything that is granted.
     pub(super) fn setup(&mut self, plugin: &PluginUse, state: LateScope) -> Result<Setup, AppError> {
         let metrics = self.metrics.clone();
-        let manifest = self.check(&plugin.plugin)?.manifest();
+        let manifest = self.check(&plugin.plugin)?.manifest().clone();
         let part = plugin.settings.part();
-        let schema = Schema::new(&manifest.settings)
+        let mut schema = Schema::new(&manifest.settings)
             .map_err(|source| AppError::Schema { plugin: manifest.name.clone(), source })?;
         let variable = |name: &str| std::env::var(name).ok();
         let mut written = plugin.settings.clone();
         written.take_types_from(&manifest.settings);
+        let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
         // A variable overrides what stands in the file as it is, but not a reference or a flag, which are meant as such.
         for described in schema.described() {
-            if let Some(env) = &described.env
-                && !written.outranks_variable(&described.key)
-                && variable(env).is_some_and(|value| !value.is_empty())
-            {
-                written.set_env(&described.key, env);
+            if written.outranks_variable(&described.key) {
+                continue;
+            }
+            match variables::of_setting(plugin, described).find(|name| is_set(name)) {
+                Some(name) => written.set_env(&described.key, &name),
+                None => {
+                    if let Some(name) = variables::refused(plugin, described).filter(|name| is_set(name)) {
+                        let key = &described.key;
+                        let refused = format!(
+                            "{part}: the plugin asks for the variable {name}, which it is not given; if it shall have it, write \
+                             `{key} = {{ env = \"{name}\" }}`"
+                        );
+                        if !self.notes.contains(&refused) {
+                            self.notes.push(refused);
+                        }
+                    }
+                }
             }
         }
+        schema.keep_variables(|setting| variables::refused(plugin, setting).is_none());
+        self.variables.insert(part.to_owned(), written.variables());
         let mut settings = match written.resolve(variable)?.into_exposed() {
             Value::Object(settings) => settings,
             _ => serde_json::Map::new(),

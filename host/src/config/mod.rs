@@ -119,6 +119,8 @@ pub struct PluginUse {
     pub limits: Limits,
     /// What it may reach, beside what its settings imply.
     pub allow: Allow,
+    /// Whether it is the source, whose variable `DATABASE_URL` is.
+    pub is_source: bool,
 }
 
 /// One place that documents go to.

@@ -80,6 +80,7 @@ impl Config {
         for (name, text) in &self.source_overrides {
             source.settings.set_text(*name, text);
         }
+        source.is_source = true;
         if sinks.is_empty() {
             sinks.push(Sink::Stdout { name: "stdout".to_owned(), pretty: false });
         }

@@ -94,6 +94,15 @@ impl Settings {
         self.set(name, serde_json::json!({ "env": variable }));
     }
 
+    /// The variables that the values are taken from, with the names of the values; those inside tables too.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for (name, value) in &self.values {
+            variables(name, value, &mut found);
+        }
+        found
+    }
+
     /// Lays the other settings over these.
     pub fn overlay(&mut self, other: Settings) {
         for (name, value) in other.values {
@@ -206,6 +215,16 @@ impl Resolved {
 impl fmt::Debug for Resolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Resolved(…)")
+    }
+}
+
+fn variables(name: &str, value: &Value, found: &mut Vec<(String, String)>) {
+    if let Some(Reference::Env(variable)) = reference(value, Path::new("")) {
+        found.push((name.to_owned(), variable));
+        return;
+    }
+    for (key, value) in value.as_object().into_iter().flatten() {
+        variables(&format!("{name}.{key}"), value, found);
     }
 }
 

@@ -132,6 +132,7 @@ fn from_table(table: file::PluginTable, instance: &str, part: &str, base: &Path)
         settings: Settings::new(values, base, part),
         limits: table.limits,
         allow: table.allow,
+        is_source: false,
     }
 }
 
@@ -196,6 +197,7 @@ fn from_flag(flag: PluginFlag) -> Result<PluginUse, ConfigError> {
         settings: Settings::new(serde_json::Map::new(), &base, part),
         limits: Limits::default(),
         allow: Allow::default(),
+        is_source: false,
     };
     let mut written = toml::Table::new();
     for (name, text) in &flag.pairs {

@@ -1,4 +1,4 @@
-//! A plugin's settings against its own JSON Schema: checking, filling in from the environment, what is secret, and what
+//! A plugin's settings against its own JSON Schema: checking, what is secret, and what
 //! filling a setting in grants. It reads the schema's top-level properties and those of objects inside them; keys with the
 //! prefix `x-flusso-` are the contract's own (see `wit/plugin.wit`).
 
@@ -28,7 +28,7 @@ pub struct Described {
     pub default: Option<Value>,
     /// Whether it must be there.
     pub required: bool,
-    /// The variable that overrides it.
+    /// The variable that the plugin asks for; which it gets, `app::variables` decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env: Option<String>,
     /// What filling it in grants.
@@ -73,24 +73,18 @@ impl Schema {
         &self.described
     }
 
+    /// Of the variables that the plugin asks for, those alone that it gets.
+    pub fn keep_variables(&mut self, gets: impl Fn(&Described) -> bool) {
+        for setting in &mut self.described {
+            if !gets(setting) {
+                setting.env = None;
+            }
+        }
+    }
+
     /// The names of settings that are never shown.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.described.iter().filter(|setting| setting.secret).map(|setting| setting.key.as_str())
-    }
-
-    /// Fills in what the environment overrides. A value is read as the setting's type: JSON for anything but a text.
-    pub fn apply_env(&self, settings: &mut Map<String, Value>, variable: impl Fn(&str) -> Option<String>) {
-        for described in &self.described {
-            let Some(text) = described.env.as_deref().and_then(&variable).filter(|text| !text.is_empty()) else {
-                continue;
-            };
-            let texts = described.kind.split('|').any(|kind| kind == "string");
-            let value = match serde_json::from_str(&text) {
-                Ok(value) if !texts => value,
-                _ => Value::String(text),
-            };
-            put(settings, &described.key, value);
-        }
     }
 
     /// Checks a settings object. Every problem at once, in the order of the schema's keywords.
@@ -280,7 +274,7 @@ mod tests {
                     "x-flusso-grant": "network", "x-flusso-secret": true, "x-flusso-env": "DATABASE_URL"
                 },
                 "host": { "type": "string", "x-flusso-grant": "network" },
-                "port": { "type": "integer", "default": 5432, "minimum": 1, "x-flusso-env": "PGPORT" },
+                "port": { "type": "integer", "default": 5432, "minimum": 1 },
                 "path": { "type": "string", "x-flusso-grant": "filesystem:write" },
                 "mode": { "enum": ["fast", "safe"] },
                 "roots": { "type": "string", "x-flusso-grant": "filesystem:read" },
@@ -391,17 +385,6 @@ mod tests {
         assert!(!secret.is_empty() && secret.iter().all(|text| !text.contains("hunter2")), "{secret:?}");
         let shown = schema().redacted(&object(json!({ "connection_url": "postgres://me:hunter2@db", "port": 1 })));
         assert_eq!(Value::Object(shown), json!({ "connection_url": "…", "port": 1 }));
-    }
-
-    #[test]
-    fn the_environment_overrides_and_is_read_as_the_settings_type() {
-        let mut settings = object(json!({ "connection_url": "postgres://file", "port": 1 }));
-        schema().apply_env(&mut settings, |name| match name {
-            "DATABASE_URL" => Some("postgres://env".to_owned()),
-            "PGPORT" => Some("6000".to_owned()),
-            _ => None,
-        });
-        assert_eq!(Value::Object(settings), json!({ "connection_url": "postgres://env", "port": 6000 }));
     }
 
     #[test]

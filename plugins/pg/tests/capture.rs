@@ -178,11 +178,11 @@ fn full_identity_composite_keys_links_and_unread_columns() {
     let link = |number| Some(vec![Value::Integer(number)]);
     let null = Some(vec![Value::Null]);
     let expected = [
-        (Op::Upsert, vec![2, 1], None, link(10)),
+        (Op::Upsert, vec![2, 1], null.clone(), link(10)),
         (Op::Upsert, vec![2, 1], link(10), link(11)),
         (Op::Upsert, vec![2, 1], link(11), null.clone()),
         (Op::Delete, vec![2, 1], null.clone(), None),
-        (Op::Upsert, vec![2, 5], None, null.clone()),
+        (Op::Upsert, vec![2, 5], null.clone(), null.clone()),
         (Op::Delete, vec![2, 5], null, None),
         (Op::Upsert, vec![1], None, link(7)),
         (Op::Upsert, vec![1], None, link(8)),

@@ -98,6 +98,20 @@ fn rows_by_key_and_by_relation_of_one_moment() {
 }
 
 #[test]
+fn a_reader_cannot_change_anything() {
+    let Some(database) = Database::create("reader_only") else { return };
+    let mut session = database.session();
+    session.simple("CREATE TABLE items (id int PRIMARY KEY, parent int); INSERT INTO items VALUES (1, 1); CREATE SEQUENCE numbers").unwrap();
+    let mut reader = PgReader::start(&database.settings()).unwrap();
+    let mut asked = relation("parent", vec![int(1)]);
+    asked.filters = vec![Filter::Raw("nextval('numbers') > 0".into())];
+    // Without `begin` there is no transaction that says so: the session does.
+    let error = format!("{:?}", reader.related(asked).unwrap_err());
+    assert!(error.contains("read-only"), "{error}");
+    assert_eq!(session.one("SELECT is_called FROM numbers").unwrap().as_deref(), Some("f"));
+}
+
+#[test]
 fn columns_whose_equal_values_look_different_are_described() {
     let Some(database) = Database::create("reader_equal") else { return };
     let mut session = database.session();

@@ -1,7 +1,7 @@
 //! The reads of a builder, checked against the interest that it declared. The source reports changes of those tables and columns
 //! alone: a document made of anything else would stay as it was built, silently.
 //!
-//! What is read while the builder is opened comes before its interest is known, and is not checked.
+//! While a builder is opened its interest is not known, and no rows are read: what is there to know of tables can be asked.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -52,15 +52,33 @@ impl DeclaredReads {
     }
 
     fn check<'a>(&self, table: &TableName, columns: impl Iterator<Item = &'a str>) -> Result<(), Error> {
-        let Some(declared) = self.declared.get() else { return Ok(()) };
-        match undeclared(declared, table, columns) {
-            None => Ok(()),
-            Some(what) => {
-                let mut first = self.undeclared.lock().unwrap_or_else(PoisonError::into_inner);
-                first.get_or_insert_with(|| what.clone());
-                Err(Error::Fatal(what))
-            }
+        let Some(declared) = self.declared.get() else {
+            let TableName { schema, name } = table;
+            return self.refuse(format!(
+                "reads table {schema}.{name} while it is opened, before it has said what it reads; its author has to read rows in \
+                 `build-many` and `resolve` alone"
+            ));
+        };
+        undeclared(declared, table, columns).map_or(Ok(()), |what| self.refuse(what))
+    }
+
+    /// A relation: at no time by a condition in the store's own language. Whatever a guest says there, the source's server would
+    /// run with the source's own rights.
+    fn check_relation(&self, relation: &Relation) -> Result<(), Error> {
+        if relation.filters.iter().any(|filter| matches!(filter, Filter::Raw(_))) {
+            let TableName { schema, name } = &relation.table;
+            return self.refuse(format!(
+                "filters table {schema}.{name} by a condition in the source's own language, which no plugin may write; its author has \
+                 to use conditions on columns"
+            ));
         }
+        self.check(&relation.table, columns(relation))
+    }
+
+    fn refuse(&self, what: String) -> Result<(), Error> {
+        let mut first = self.undeclared.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| what.clone());
+        Err(Error::Fatal(what))
     }
 }
 
@@ -88,7 +106,6 @@ fn undeclared<'a>(
 
 fn columns(relation: &Relation) -> impl Iterator<Item = &str> {
     let named = relation.columns.iter().chain(&relation.by).map(String::as_str);
-    // What a filter in the store's own language reads is not known here.
     let filtered = relation.filters.iter().filter_map(|filter| match filter {
         Filter::Condition(condition) => Some(condition.column.as_str()),
         Filter::Raw(_) => None,
@@ -117,7 +134,7 @@ impl RowReader for DeclaredReads {
     }
 
     async fn related(&self, relation: Relation) -> Result<Vec<Vec<Value>>, Error> {
-        self.check(&relation.table, columns(&relation))?;
+        self.check_relation(&relation)?;
         self.reader.related(relation).await
     }
 
@@ -127,7 +144,7 @@ impl RowReader for DeclaredReads {
 
     async fn related_many(&self, relations: Vec<Relation>) -> Result<Vec<Vec<Vec<Value>>>, Error> {
         for relation in &relations {
-            self.check(&relation.table, columns(relation))?;
+            self.check_relation(relation)?;
         }
         self.reader.related_many(relations).await
     }

@@ -79,7 +79,7 @@ pub fn examine(settings: &Settings, of: &Examination) -> Result<Vec<Finding>> {
     if !of.online {
         return Ok(report.findings);
     }
-    let mut session = match Session::open(&settings.connection, Mode::Sql).map_err(Error::classified) {
+    let mut session = match Session::open(&settings.connection, Mode::Reading).map_err(Error::classified) {
         Ok(session) => session,
         Err(Error::Transient(why)) => {
             report.error(Code::Unreachable, "server", why, None);

@@ -85,7 +85,7 @@ impl DocumentBuilder {
         requests: &[IndexRequest],
         mut links: Option<Box<dyn LinkTable>>,
     ) -> Result<Self> {
-        let mut session = Session::open(&settings.connection, crate::protocol::session::Mode::Sql)?;
+        let mut session = Session::open(&settings.connection, crate::protocol::session::Mode::Reading)?;
         let indexes = crate::documents::builder::open::indexes(&mut session, requests)?;
         let manages = settings.manage_replica_identity;
         let resolver = crate::documents::builder::resolve::resolver(&indexes, manages)?;

@@ -27,7 +27,7 @@ pub struct PgReader {
 impl PgReader {
     /// Connects.
     pub fn start(settings: &Settings) -> Result<Self> {
-        Ok(Self { session: Session::open(&settings.connection, Mode::Sql)?, tables: HashMap::new() })
+        Ok(Self { session: Session::open(&settings.connection, Mode::Reading)?, tables: HashMap::new() })
     }
 
     fn table(&mut self, name: &TableName) -> Result<Table> {

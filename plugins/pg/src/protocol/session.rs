@@ -23,7 +23,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 /// of time that the operator meant for people.
 ///
 /// `search_path` stays the role's: the operators of an extension's types (citext) are found through it.
-const PINNED: [(&str, &str); 15] = [
+const PINNED: [(&str, &str); 14] = [
     ("client_encoding", "UTF8"),
     ("DateStyle", "ISO, YMD"),
     ("IntervalStyle", "postgres"),
@@ -36,7 +36,6 @@ const PINNED: [(&str, &str); 15] = [
     ("lock_timeout", "0"),
     ("idle_in_transaction_session_timeout", "0"),
     ("default_transaction_isolation", "read committed"),
-    ("default_transaction_read_only", "off"),
     ("jit", "off"),
     ("plan_cache_mode", "force_custom_plan"),
 ];
@@ -46,6 +45,8 @@ const PINNED: [(&str, &str); 15] = [
 pub enum Mode {
     /// A session for SQL.
     Sql,
+    /// A session for SQL in which nothing can be changed, whatever it is asked: the server refuses to write.
+    Reading,
     /// A walsender of this database.
     Replication,
 }
@@ -104,7 +105,9 @@ impl Session {
         ];
         let replication = (mode == Mode::Replication).then_some(("replication", "database"));
         let options = (!connection.options.is_empty()).then_some(("options", connection.options.as_str()));
-        let parameters = own.into_iter().chain(replication).chain(options).chain(PINNED.iter().copied());
+        let read_only = ("default_transaction_read_only", if mode == Mode::Reading { "on" } else { "off" });
+        let pinned = PINNED.iter().copied().chain([read_only]);
+        let parameters = own.into_iter().chain(replication).chain(options).chain(pinned);
         wire.put(|out| frontend::startup_message(parameters, out))?;
         wire.send()?;
         auth::authenticate(&mut wire, connection, binding)?;

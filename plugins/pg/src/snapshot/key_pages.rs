@@ -35,7 +35,7 @@ impl PgSnapshot {
     /// Connects.
     pub fn start(settings: &Settings, interest: Vec<TableInterest>) -> Result<Self> {
         Ok(Self {
-            session: Session::open(&settings.connection, Mode::Sql)?,
+            session: Session::open(&settings.connection, Mode::Reading)?,
             interest,
             scan: None,
             ahead: LookAhead::default(),

@@ -13,6 +13,11 @@ pub struct Mistaken {
     #[serde(default)]
     how: String,
     file: Option<String>,
+    token: Option<String>,
+    address: Option<String>,
+    /// What was read while it was opened.
+    #[serde(skip)]
+    early: String,
 }
 
 flusso_plugin::plugin! { manifest: include_str!("../manifest.json"), builder: Mistaken }
@@ -24,6 +29,20 @@ fn table(name: &str) -> TableName {
 fn rows(name: &str, columns: &[&str], keys: &[Key]) -> Result<Vec<Row>> {
     let columns: Vec<_> = columns.iter().map(|column| (*column).to_owned()).collect();
     reader::rows(&table(name), &columns, keys)
+}
+
+/// Rows by a condition that would change the database.
+fn raw(keys: &[Key]) -> Result<Vec<Row>> {
+    reader::related(&Relation {
+        table: table("items"),
+        columns: vec!["v".to_owned()],
+        by: vec!["id".to_owned()],
+        values: keys.to_vec(),
+        filters: vec![Filter::Raw("nextval('numbers') > 0".to_owned())],
+        order: Vec::new(),
+        limit: None,
+        extra: None,
+    })
 }
 
 /// The rows with `w` = 1, by a relation.
@@ -47,6 +66,7 @@ impl Mistaken {
             "column" => rows("items", &["v", "w"], keys),
             "table" => rows("others", &["v"], keys),
             "filter" => filtered(keys),
+            "raw" => raw(keys),
             "swallowed" => {
                 // As an author does who thinks that the row may not be there.
                 let _ = rows("items", &["w"], keys);
@@ -63,14 +83,21 @@ impl Mistaken {
         let Value::Text(value) = value else { return Err(Error::Fatal("v is no text".to_owned())) };
         let file = self.file.as_ref().map(|path| std::fs::read_to_string(path).map_err(|error| error.to_string()));
         let file = file.map(|read| read.unwrap_or_else(|error| error));
-        serde_json::to_vec(&serde_json::json!({ "id": id, "v": value, "file": file }))
-            .map_err(|error| Error::Fatal(error.to_string()))
+        let Self { token, address, early, .. } = self;
+        let document = serde_json::json!({ "id": id, "v": value, "file": file, "token": token, "address": address, "early": early });
+        serde_json::to_vec(&document).map_err(|error| Error::Fatal(error.to_string()))
     }
 }
 
 impl Builder for Mistaken {
     fn open(settings: Settings, _: Vec<IndexRequest>) -> Result<Self> {
-        settings.parse()
+        let mut opened: Self = settings.parse()?;
+        if opened.how == "early" {
+            let read = rows("secrets", &["word"], &[vec![Value::Integer(1)]]);
+            // A guest that does not mind a refusal.
+            opened.early = format!("{read:?}");
+        }
+        Ok(opened)
     }
 
     fn mappings(&mut self) -> Result<Vec<Mapping>> {
