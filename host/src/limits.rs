@@ -138,6 +138,8 @@ limits! {
         LINKS: u64 = 4 << 30, "limits.links";
         /// Elements of one table of a guest.
         TABLE_ELEMENTS: usize = 1 << 20;
+        /// What an element of a table counts as, together with the memories of its guest.
+        TABLE_ELEMENT_BYTES: usize = 16;
         /// Items of one list that a guest returns; `HANDOVER` is usually reached earlier.
         ITEMS: usize = 4_000_000;
         /// Bytes of a guest's text that go into one message or log line; the rest is cut off.
@@ -158,6 +160,8 @@ limits! {
         POSITION_BYTES: usize = 64 << 10;
         /// Bytes of one cursor or key range.
         CURSOR_BYTES: usize = 1 << 20;
+        /// Characters of the name that a source gives itself, which is that of a folder.
+        FILE_NAME_BYTES: usize = 200;
         /// Characters of an index name, a history name or a mapping hash.
         NAME_CHARACTERS: usize = 1_000;
         /// Findings of one `check`.

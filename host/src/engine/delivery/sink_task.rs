@@ -2,7 +2,7 @@
 //! flushes, the worker builds the next batch. After any error the writer is dropped, and everything since the last good flush
 //! is written again, in order, to a fresh one.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -20,7 +20,7 @@ use crate::engine::run_context::RunContext;
 use crate::engine::stage::{Documents, Sink, Writer};
 use crate::engine::startup::open_sinks::OpenSink;
 use crate::limits;
-use crate::model::{Document, HistoryId, IndexNumber, Rejection};
+use crate::model::{Document, HistoryId, IndexNumber, Rejection, Version};
 
 /// The task of one sink.
 pub(crate) struct SinkTask {
@@ -324,18 +324,31 @@ impl SinkTask {
         group: &[Arc<Entry>],
         rejections: Vec<Rejection>,
     ) -> Result<Vec<RejectedDocument>, StageError> {
-        let mut rejected: Vec<RejectedDocument> = Vec::with_capacity(rejections.len());
-        let mut ids = HashSet::with_capacity(rejections.len());
+        if rejections.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Of an id that was written twice the last document counts: it comes first here.
+        let mut versions: HashMap<IndexNumber, HashMap<&str, Option<Version>>> = HashMap::new();
+        for document in self.documents(group) {
+            versions.entry(document.index).or_default().entry(&document.id).or_insert(Some(document.version));
+        }
+        let mut rejected: Vec<RejectedDocument> = Vec::new();
         for Rejection { target, id, failure } in rejections {
             let Some(index) = self.targets.index_of(target) else {
                 let message = format!("it rejected a document of target {target}, which it never gave out");
                 return Err(StageError::Fatal(message));
             };
-            // Of an id that was written twice the last document counts; an id in two generations is one rejection.
-            let last = self.documents(group).find(|document| document.index == index && document.id == id);
-            let version = last.map_or(0, |document| document.version);
-            if ids.insert((index, id.clone())) {
-                rejected.push(RejectedDocument { index, id, version, failure });
+            match versions.get_mut(&index).and_then(|of| of.get_mut(id.as_str())) {
+                // An id in two generations is one rejection.
+                Some(version) => {
+                    let version = version.take();
+                    rejected.extend(version.map(|version| RejectedDocument { index, id, version, failure }));
+                }
+                None => {
+                    let index = self.context.name(index);
+                    let message = format!("it rejected document {id:?} of index {index:?}, which it was not given");
+                    return Err(StageError::Violation(message));
+                }
             }
         }
         Ok(rejected)

@@ -133,3 +133,13 @@ async fn a_document_of_two_generations_is_refused_once_also_at_the_promotion() {
     assert_eq!(world.seen("Quarantined").len(), 1);
     run.stop().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_rejection_of_what_a_sink_was_not_given_ends_the_run_and_fills_no_quarantine() {
+    let world = World::with(&[("a", SinkSetup { strangers: 1_000, ..SinkSetup::default() })]);
+    let run = world.start(Options { on_error: OnError::Skip, ..Options::default() });
+    world.commit([item(1, 1, "one")]);
+    let error = run.end().await.unwrap_err().to_string();
+    assert!(error.contains("stranger 0") && error.contains("which it was not given"), "{error}");
+    assert!(world.seen("Quarantined").is_empty());
+}

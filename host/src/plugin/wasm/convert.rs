@@ -175,8 +175,34 @@ pub(super) fn history(history: String) -> Checked<model::HistoryId> {
     Ok(name(history, "history")?.into())
 }
 
+/// What a source calls itself: the name of the folder with its progress, so that it must not lead anywhere else.
 pub(super) fn identity(text: String) -> Checked<String> {
-    name(text, "identity")
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || "-_.@+=%~".contains(letter);
+    match text.starts_with('.') || text.len() > limits::guest::FILE_NAME_BYTES || !text.chars().all(fits) {
+        true => Err(Violation::Rule(format!(
+            "the identity {:?}, which is no name of a file: at most {} ASCII letters, digits and -_.@+=%~, the first no dot",
+            plain(&text, 80),
+            limits::guest::FILE_NAME_BYTES
+        ))),
+        false => name(text, "identity"),
+    }
+}
+
+/// A position for a person.
+pub(super) fn printed(text: String) -> Checked<String> {
+    name(text, "position")
+}
+
+/// The name of an index. Sinks make names of files and of indexes of it.
+fn index_name(text: String) -> Checked<String> {
+    let mut parts = text.split(['/', '\\']);
+    match text.starts_with(['/', '\\']) || parts.any(|part| part == "." || part == "..") {
+        true => Err(Violation::Rule(format!(
+            "the index name {:?}, which could lead a sink out of its folder; name the index otherwise",
+            plain(&text, 80)
+        ))),
+        false => name(text, "index name"),
+    }
 }
 
 pub(super) fn inspection(found: exports::source::Inspection) -> Checked<stage::Inspection> {
@@ -264,7 +290,7 @@ pub(super) fn mapping(mapping: wit::Mapping) -> Checked<model::Mapping> {
         extra: field.extra,
     };
     Ok(model::Mapping {
-        index: name(mapping.index, "index name")?,
+        index: index_name(mapping.index)?,
         hash: name(mapping.hash, "mapping hash")?,
         fields: counted(mapping.fields, 100_000, "fields")?.into_iter().map(field).collect(),
         prefix: mapping.prefix,
@@ -406,4 +432,29 @@ pub(super) fn flushed(report: exports::sink::Report) -> stage::Flushed {
 
 pub(super) fn texts(texts: &[String]) -> Vec<&str> {
     texts.iter().map(String::as_str).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_names_no_folder_but_one_of_the_hosts() {
+        for good in ["pg-7712976094380466156-shop-flusso_shop", "files-0a1b", "a.b@c=d%20"] {
+            assert!(identity(good.to_owned()).is_ok(), "{good}");
+        }
+        for evil in ["../../home/x", "/etc", "..", ".ssh", "a/b", "a\\b", "a\0b", "", "naïve", &"a".repeat(201)] {
+            assert!(identity(evil.to_owned()).is_err(), "{evil}");
+        }
+    }
+
+    #[test]
+    fn an_index_is_named_after_nothing_outside_of_a_sinks_folder() {
+        for good in ["users", "crm.orders", "Order Items", "a/b", ".hidden", "a..b"] {
+            assert!(index_name(good.to_owned()).is_ok(), "{good}");
+        }
+        for evil in ["../../x", "a/../../x", "..", "/etc/passwd", "..\\x", "./x", ""] {
+            assert!(index_name(evil.to_owned()).is_err(), "{evil}");
+        }
+    }
 }

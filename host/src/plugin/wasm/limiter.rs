@@ -40,6 +40,18 @@ impl MemoryLimiter {
         Self { limit: usize::try_from(limit).unwrap_or(usize::MAX), used: 0, peak: 0, denied: None }
     }
 
+    /// Counts what grows from one size to another, in bytes, unless it would be too much.
+    fn grow(&mut self, current: usize, desired: usize) -> bool {
+        let wanted = self.used.saturating_sub(current).saturating_add(desired);
+        if wanted > self.limit {
+            self.denied = Some(wanted);
+            return false;
+        }
+        self.used = wanted;
+        self.peak = self.peak.max(wanted);
+        true
+    }
+
     /// How much was asked for when it was too much.
     pub(super) fn denied(&self) -> Option<usize> {
         self.denied
@@ -53,18 +65,13 @@ impl MemoryLimiter {
 
 impl wasmtime::ResourceLimiter for MemoryLimiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let wanted = self.used.saturating_sub(current).saturating_add(desired);
-        if wanted > self.limit {
-            self.denied = Some(wanted);
-            return Ok(false);
-        }
-        self.used = wanted;
-        self.peak = self.peak.max(wanted);
-        Ok(true)
+        Ok(self.grow(current, desired))
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= limits::guest::TABLE_ELEMENTS)
+    /// Tables count with the memories: a component may have thousands of them.
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let bytes = |elements: usize| elements.saturating_mul(limits::guest::TABLE_ELEMENT_BYTES);
+        Ok(desired <= limits::guest::TABLE_ELEMENTS && self.grow(bytes(current), bytes(desired)))
     }
 }
 
@@ -92,6 +99,17 @@ mod tests {
         assert!(grow(0, 60) && grow(0, 30) && grow(60, 70));
         assert!(!grow(30, 31));
         assert_eq!((limiter.denied(), limiter.peak()), (Some(101), 100));
+    }
+
+    #[test]
+    fn tables_count_with_the_memories() {
+        let mut limiter = MemoryLimiter::new(1 << 20);
+        let elements = (1 << 20) / limits::guest::TABLE_ELEMENT_BYTES / 4;
+        let grown = (0..6).filter(|_| limiter.table_growing(0, elements, None).is_ok_and(|grown| grown)).count();
+        assert_eq!(grown, 4);
+        assert!(!limiter.memory_growing(0, 1, None).is_ok_and(|grown| grown));
+        assert!(limiter.table_growing(elements, 0, None).is_ok_and(|grown| grown));
+        assert!(limiter.memory_growing(0, 1, None).is_ok_and(|grown| grown));
     }
 
     #[test]

@@ -144,7 +144,7 @@ impl Capture for GuestCapture {
 
     async fn print(&mut self, position: &Position) -> Result<String> {
         let position = position.as_bytes().to_vec();
-        ask!(self, "source.print", source.call_print(&position), convert::identity)
+        ask!(self, "source.print", source.call_print(&position), convert::printed)
     }
 
     async fn lag(&mut self) -> Result<Option<u64>> {

@@ -24,11 +24,13 @@ pub(crate) struct SinkSetup {
     pub(crate) lags: bool,
     /// Writes that one flush has time for; none: any number.
     pub(crate) most: Option<usize>,
+    /// How many documents each flush rejects that the sink was never given.
+    pub(crate) strangers: usize,
 }
 
 impl Default for SinkSetup {
     fn default() -> Self {
-        Self { generations: true, versions: false, stream: false, lags: false, most: None }
+        Self { generations: true, versions: false, stream: false, lags: false, most: None, strangers: 0 }
     }
 }
 
@@ -333,6 +335,12 @@ impl Writer for Writing {
                     Err(what) => wrong.push(what),
                 }
             }
+            let target = sink.places.keys().next().copied().unwrap_or_default();
+            rejected.extend((0..sink.setup.strangers).map(|number| Rejection {
+                target,
+                id: format!("stranger {number}"),
+                failure: Failure { class: "made-up".to_owned(), reason: "nothing".to_owned() },
+            }));
             sink.journal.push(format!("flush {caught_up}"));
             if caught_up || !sink.setup.lags {
                 sink.show_all();
