@@ -81,6 +81,8 @@ limits! {
         RETRY_LONGEST: Duration = s(10);
         /// How often in a row the instances of a stage may die before the run stops.
         CRASH_BUDGET: u32 = 5;
+        /// Documents in a row that each end the builder's instance, none between them built, before the run stops.
+        POISON_IN_A_ROW: usize = 16;
         /// How long another client may hold what the source needs (a replication slot) before the run stops.
         BUSY_TIMEOUT: Duration = s(75);
         /// The shortest time between two positions that are stored and confirmed.

@@ -85,6 +85,41 @@ fn a_builder_that_names_links_and_records_none_is_told_what_it_misses() {
     assert!(!followed.log.contains(told), "{}", followed.log);
 }
 
+/// Documents whose build traps: each follows the policy alone, whether its index is being seeded or its row is changed.
+#[test]
+fn documents_that_end_the_builder_are_put_aside_and_the_others_are_built() {
+    let database = Postgres::with(
+        "CREATE TABLE items (id bigint PRIMARY KEY, v text, w int);
+         INSERT INTO items SELECT i, CASE WHEN i % 400 = 13 THEN 'poison' ELSE 'v' || i END, 1 FROM generate_series(1, 20000) i",
+    );
+    let host = Host::on(&database.url());
+    let config = format!("on_error = \"skip\"\n[source]\nplugin = \"pg\"\n[builder]\nplugin = \"{}\"\n", guest());
+    let config = host.file("flusso.toml", &config).display().to_string();
+    let run = || host.run(&["--config", &config, "--once"]).succeeded();
+    let quarantined = |log: &str| log.matches("quarantined a document").count();
+    let seeded = run();
+    let written = seeded.documents().iter().filter(|line| line.op == "upsert").count();
+    assert_eq!((written, quarantined(&seeded.log)), (19_950, 50), "{}", seeded.log);
+    assert!(seeded.log.contains("item 13 is poison"), "{}", seeded.log);
+    database.sql(
+        "UPDATE items SET v = 'poison' WHERE id IN (1, 500); UPDATE items SET v = 'good' WHERE id IN (2, 13, 501)",
+    );
+    let followed = run();
+    let mut ids: Vec<String> = followed.documents().into_iter().map(|line| line.id).collect();
+    ids.sort();
+    assert_eq!(
+        (ids, quarantined(&followed.log)),
+        (vec!["13".to_owned(), "2".to_owned(), "501".to_owned()], 2),
+        "{}",
+        followed.log
+    );
+    // Where a run is to stop, the document is named.
+    let strict = Host::on(&database.url());
+    let ended = strict.run(&["--plugin", "pg,slot=strict", "--plugin", &guest(), "--once"]);
+    assert!(ended.code != Some(0) && ended.log.contains("is poison") && ended.log.contains("items"), "{}", ended.log);
+    assert_eq!(quarantined(&ended.log), 0);
+}
+
 #[test]
 fn a_granted_file_is_read_as_it_is_now() {
     let database = Postgres::with(ITEMS);

@@ -278,7 +278,7 @@ fn a_table_that_is_read_as_a_whole_is_warned_of_and_said_when_it_builds_everythi
     let again = once();
     let built = again.documents().iter().filter(|line| line.index == "orders" && line.op == "upsert").count();
     assert!(built > 100, "{built}");
-    for part in ["every document of an index is built again", "index=\"orders\"", "public.users", "read as a whole"] {
+    for part in ["every document of an index is built again", "index=\"orders\"", "public.users", "reads as a whole"] {
         assert!(again.log.contains(part), "{part:?} is missing in {}", again.log);
     }
     database.sql("UPDATE users SET email = 'z' WHERE id = 3");

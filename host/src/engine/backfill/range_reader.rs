@@ -10,6 +10,7 @@ use crate::engine::backfill::outstanding_reads::{OutstandingRead, OutstandingRea
 use crate::engine::durability::records::{BackfillRecord, RangeProgress};
 use crate::engine::error::{EngineError, StageError};
 use crate::engine::live::build::build_call;
+use crate::engine::live::poison::PoisonSearch;
 use crate::engine::retry::Retry;
 use crate::engine::run_context::RunContext;
 use crate::engine::stage::{Builder, RangeBuilder, RangedPage, Snapshot, Source};
@@ -76,6 +77,9 @@ struct Instances {
     /// How often in a row an instance died of a page: each time the next one is asked for an eighth of the rows, since rows
     /// that are much larger than those before them may have been too many at once.
     deaths: u32,
+    /// Whether the last page failed in a way that may be one document's.
+    suspect: bool,
+    poison: PoisonSearch,
 }
 
 /// Whether anybody still takes results; if not, the run is ending.
@@ -110,7 +114,9 @@ impl RangeReader {
                     Ok(Delivered::RunEnds) => return Ok(()),
                     Err(error) => {
                         let deaths = if matches!(error, StageError::Crashed(_)) { instances.deaths + 1 } else { 0 };
-                        instances = Instances { by_key: instances.by_key, deaths, ..Instances::default() };
+                        let suspect = instances.by_key && PoisonSearch::is_worth_it(&error);
+                        let Instances { by_key, poison, .. } = instances;
+                        instances = Instances { by_key, deaths, suspect, poison, ..Instances::default() };
                         retry.failed(error).await?;
                     }
                 }
@@ -186,9 +192,12 @@ impl RangeReader {
                 Some(ranges) => {
                     ranges.build_range(index, range, cursor.as_deref(), max, options.backfill_bytes).await?
                 }
-                None => self.build_keys(self.snapshot(&mut instances.snapshot).await?, index, max).await?,
+                None => {
+                    let search = instances.suspect.then_some(&mut instances.poison);
+                    self.build_keys(self.snapshot(&mut instances.snapshot).await?, index, max, search).await?
+                }
             };
-            instances.deaths = 0;
+            (instances.deaths, instances.suspect) = (0, false);
             let RangedPage { documents, rows, cursor: next } = page;
             if next.is_some() && next == *cursor {
                 // The pages of a cursor that does not move would never end.
@@ -210,11 +219,16 @@ impl RangeReader {
         snapshot: &mut dyn Snapshot,
         index: IndexNumber,
         max: u32,
+        search: Option<&mut PoisonSearch>,
     ) -> Result<RangedPage, StageError> {
         let page = snapshot.next(max).await?;
         let rows = page.keys.len() as u64;
         let ids: Vec<_> = page.keys.iter().map(|key| DocumentId { index, key: key.clone() }).collect();
-        let outcomes = if ids.is_empty() { Vec::new() } else { build_call(&*self.stages.builder, ids.into()).await? };
+        let outcomes = match search {
+            _ if ids.is_empty() => Vec::new(),
+            Some(search) => search.build(&*self.stages.builder, &Arc::new(ids), &self.context).await?,
+            None => build_call(&*self.stages.builder, ids.into()).await?,
+        };
         Ok(RangedPage { documents: page.keys.into_iter().zip(outcomes).collect(), rows, cursor: page.cursor })
     }
 

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 
 use crate::engine::durability::quarantine::{Quarantine, RejectedDocument};
 use crate::engine::error::{EngineError, StageError};
+use crate::engine::live::poison::PoisonSearch;
 use crate::engine::retry::Retry;
 use crate::engine::run_context::RunContext;
 use crate::engine::stage::{Affected, Builder, Mutation, Slice};
@@ -33,12 +34,14 @@ pub(crate) struct BuildStage {
     context: Arc<RunContext>,
     /// The size of a body in bytes, as in the batches built last; decides how many documents one call builds (I11).
     body_bytes: usize,
+    poison: PoisonSearch,
 }
 
 impl BuildStage {
     pub(crate) fn new(builder: Arc<dyn Builder>, quarantine: Quarantine, context: Arc<RunContext>) -> Self {
         let stage = format!("builder {:?}", builder.name());
-        Self { builder, stage, quarantine, context, body_bytes: limits::engine::INITIAL_BODY_BYTES }
+        let (body_bytes, poison) = (limits::engine::INITIAL_BODY_BYTES, PoisonSearch::default());
+        Self { builder, stage, quarantine, context, body_bytes, poison }
     }
 
     fn retry(&self) -> Retry<'_> {
@@ -80,11 +83,19 @@ impl BuildStage {
         let count = ids.len();
         let an_instance = count.div_ceil(self.builder.instances().max(1)).max(limits::engine::MIN_DOCUMENTS_PER_CALL);
         let mut documents_per_call = an_instance.min(self.context.options.call_bytes / self.body_bytes.max(1)).max(1);
-        let mut retry = self.retry();
+        let context = Arc::clone(&self.context);
+        let mut retry = context.retry(&*self.stage);
+        let mut search = false;
         let outcomes = loop {
-            match self.build_in_calls(&ids, documents_per_call).await {
+            let built = match search {
+                true => self.poison.build(&*self.builder, &ids, &context).await,
+                false => self.build_in_calls(&ids, documents_per_call).await,
+            };
+            match built {
                 Ok(outcomes) => break outcomes,
                 Err(error) => {
+                    // What fails a second time may be of one document.
+                    search = PoisonSearch::is_worth_it(&error);
                     // Bodies that are much larger than those before them may have been too many for one call.
                     if matches!(error, StageError::Crashed(_)) {
                         documents_per_call = (documents_per_call / 4).max(1);
@@ -93,6 +104,9 @@ impl BuildStage {
                 }
             }
         };
+        if !search {
+            self.poison.built_something();
+        }
         let body_bytes = outcomes.iter().map(size).sum::<usize>() / count;
         self.body_bytes = body_bytes.max(self.body_bytes / 4 * 3);
         let ids = Arc::try_unwrap(ids).unwrap_or_else(|ids| ids.as_ref().clone());

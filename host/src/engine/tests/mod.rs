@@ -87,6 +87,12 @@
 //! | `reindex::live_changes_reach_both_and_one_promotion_ends_it` | the live one loses its mark |
 //! | `reindex::what_is_not_there_or_is_being_built_is_refused` | what is being built is begun again |
 //! | `retry::a_crash_now_and_then_does_not_use_up_the_budget` | a success heals nothing |
+//! | `poison::of_a_batch_those_alone_are_put_aside_and_come_back_when_they_can_be_built` | no error is looked for (likewise the three below) |
+//! | `poison::a_document_alone_in_its_batch_ends_no_run` | |
+//! | `poison::of_a_seeded_index_too` | |
+//! | `poison::where_the_run_is_to_stop_the_document_is_named` | |
+//! | `poison::a_builder_that_fails_in_several_ways_puts_nothing_aside` | the second failure need not be like the first |
+//! | `poison::a_builder_that_builds_nothing_ends_the_run` | no bound on documents in a row |
 //! | `retry::a_new_opening_is_not_told_what_an_older_one_handed_out` | the epoch of a position is not looked at |
 //! | `retry::a_source_that_is_away_is_opened_again_where_it_was_confirmed` | a new opening is prepared for nothing |
 //! | `retry::a_source_that_is_not_ready_is_waited_for_without_a_limit` | pending is an error |
@@ -141,6 +147,7 @@ mod kit;
 mod lag;
 mod links;
 mod once;
+mod poison;
 mod prefix;
 mod reindex;
 mod retry;

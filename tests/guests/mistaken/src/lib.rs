@@ -136,6 +136,7 @@ impl Builder for Mistaken {
             };
             let of = |row: &&Row| matches!(row.first(), Some(Value::Integer(found)) if *found == number);
             match found.iter().find(of).and_then(|row| row.get(1)) {
+                Some(Value::Text(text)) if text == "poison" => panic!("item {number} is poison"),
                 Some(value) => outcomes.push(Outcome::Built(self.body(number, value)?)),
                 None => outcomes.push(Outcome::Absent),
             }
