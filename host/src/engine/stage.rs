@@ -295,6 +295,12 @@ impl Documents {
         parts
     }
 
+    /// Some of them.
+    pub fn only(&self, part: Range<usize>) -> Self {
+        let start = self.part.start;
+        Self { part: start + part.start..start + part.end, ..self.clone() }
+    }
+
     /// Each document with each of its targets, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Target, &Document)> {
         self.documents.get(self.part.clone()).unwrap_or_default().iter().flat_map(|document| {

@@ -11,13 +11,14 @@ use tokio::time::Instant;
 
 use crate::engine::delivery::index_targets::IndexTargets;
 use crate::engine::delivery::lane::{Entry, Work};
+use crate::engine::delivery::poison::may_be_of_one_document;
 use crate::engine::durability::quarantine::{Quarantine, RejectedDocument};
 use crate::engine::durability::visible_watermark::SinkProgress;
 use crate::engine::error::{EngineError, StageError};
 use crate::engine::observer::Observation;
 use crate::engine::retry::Retry;
 use crate::engine::run_context::RunContext;
-use crate::engine::stage::{Documents, Sink, Writer};
+use crate::engine::stage::{Documents, Flushed, Sink, Writer};
 use crate::engine::startup::open_sinks::OpenSink;
 use crate::limits;
 use crate::model::{Document, HistoryId, IndexNumber, Rejection, Version};
@@ -25,11 +26,11 @@ use crate::model::{Document, HistoryId, IndexNumber, Rejection, Version};
 /// The task of one sink.
 pub(crate) struct SinkTask {
     /// The sink's number.
-    number: usize,
+    pub(super) number: usize,
     sink: Arc<dyn Sink>,
     /// The open instance; none after an error.
     writer: Option<Box<dyn Writer>>,
-    targets: IndexTargets,
+    pub(super) targets: IndexTargets,
     quarantine: Quarantine,
     history: HistoryId,
     entries: mpsc::UnboundedReceiver<Arc<Entry>>,
@@ -47,7 +48,9 @@ pub(crate) struct SinkTask {
     visible: Option<bool>,
     /// The last entry that was flushed.
     flushed: u64,
-    context: Arc<RunContext>,
+    /// How many documents in a row ended an instance, none between them written.
+    pub(super) poison_in_a_row: usize,
+    pub(super) context: Arc<RunContext>,
 }
 
 impl SinkTask {
@@ -77,6 +80,7 @@ impl SinkTask {
             last_flush: Instant::now(),
             visible: None,
             flushed: 0,
+            poison_in_a_row: 0,
             context,
         })
     }
@@ -128,14 +132,22 @@ impl SinkTask {
         // The links that these documents were built from are on disk before any of them is written: those of many builds at
         // once. Guarded by `tests::links::links_are_stored_before_a_document_made_of_them_is_written`.
         self.context.state.apply(Vec::new()).await.map_err(EngineError::State)?;
+        let mut suspect = false;
         let (rejected, documents) = loop {
-            match self.write_and_flush(&group).await {
+            let flushed = match group.as_slice() {
+                [entry] if suspect => self.write_around_poison(entry).await,
+                _ => self.write_and_flush(&group).await,
+            };
+            match flushed {
                 Ok(flushed) => break flushed,
                 // I6: a sink that is away has not rejected anything. Guarded by
                 // `tests::i6::a_sink_that_is_away_is_tried_again_and_nothing_is_confirmed_meanwhile`.
-                Err(error) => retry.failed(error).await?,
+                Err(error) => {
+                    suspect = may_be_of_one_document(&error);
+                    retry.failed(error).await?;
+                }
             }
-            self.halve(&mut group);
+            self.halve(&mut group, suspect);
         };
         retry.succeeded();
         self.flush_threshold = self.flush_threshold.saturating_mul(2).min(self.context.options.flush_bytes);
@@ -186,16 +198,17 @@ impl SinkTask {
 
     /// After a failure the next flush holds half as much, down to one entry, and each success doubles it again: a sink may be
     /// too slow for what one flush has time for. Guarded by
-    /// `tests::i6::what_takes_a_sink_too_long_is_flushed_in_smaller_parts`.
-    fn halve(&mut self, group: &mut Vec<Arc<Entry>>) {
+    /// `tests::i6::what_takes_a_sink_too_long_is_flushed_in_smaller_parts`. Where a document is looked for, one entry at once.
+    fn halve(&mut self, group: &mut Vec<Arc<Entry>>, to_one: bool) {
         self.flush_threshold = group.iter().map(|entry| entry.bytes).sum::<usize>() / 2;
-        for entry in group.split_off(group.len().div_ceil(2)).into_iter().rev() {
+        let kept = if to_one { group.len().min(1) } else { group.len().div_ceil(2) };
+        for entry in group.split_off(kept).into_iter().rev() {
             self.pending.push_front(entry);
         }
     }
 
     /// Takes the open instance, or opens a fresh one. The caller puts it back unless a call failed.
-    async fn take_writer(&mut self) -> Result<Box<dyn Writer>, StageError> {
+    pub(super) async fn take_writer(&mut self) -> Result<Box<dyn Writer>, StageError> {
         if let Some(writer) = self.writer.take() {
             return Ok(writer);
         }
@@ -205,7 +218,10 @@ impl SinkTask {
     }
 
     /// Writes a group and flushes it; both are idempotent. Returns what the sink rejected, and how many documents were written.
-    async fn write_and_flush(&mut self, group: &[Arc<Entry>]) -> Result<(Vec<RejectedDocument>, usize), StageError> {
+    pub(super) async fn write_and_flush(
+        &mut self,
+        group: &[Arc<Entry>],
+    ) -> Result<(Vec<RejectedDocument>, usize), StageError> {
         let mut writer = self.take_writer().await?;
         let call_bytes = self.context.options.call_bytes;
         let mut documents = 0;
@@ -318,8 +334,16 @@ impl SinkTask {
         })
     }
 
+    /// Flushes what an instance was given of an entry, and keeps the instance.
+    pub(super) async fn flush_part(&mut self, mut writer: Box<dyn Writer>) -> Result<Flushed, StageError> {
+        let flushed = writer.flush(false, self.context.options.flush_deadline).await?;
+        (self.visible, self.last_flush) = (Some(flushed.visible), Instant::now());
+        self.writer = Some(writer);
+        Ok(flushed)
+    }
+
     /// Rejections by index, while the targets are still those that were written to.
-    fn rejected_documents(
+    pub(super) fn rejected_documents(
         &self,
         group: &[Arc<Entry>],
         rejections: Vec<Rejection>,
@@ -371,7 +395,7 @@ impl SinkTask {
 }
 
 /// Writes documents, in calls of about `call_bytes` (I11).
-async fn write(writer: &mut dyn Writer, documents: Documents, call_bytes: usize) -> Result<(), StageError> {
+pub(super) async fn write(writer: &mut dyn Writer, documents: Documents, call_bytes: usize) -> Result<(), StageError> {
     for part in documents.parts(call_bytes) {
         writer.write(part).await?;
     }

@@ -91,6 +91,10 @@
 //! | `poison::a_document_alone_in_its_batch_ends_no_run` | |
 //! | `poison::of_a_seeded_index_too` | |
 //! | `poison::where_the_run_is_to_stop_the_document_is_named` | |
+//! | `poison::of_what_a_sink_is_given_those_alone_that_end_it_are_put_aside` | no error is looked for in a sink |
+//! | `poison::what_an_entry_clears_is_cleared_once` | what the entry clears is not cleared |
+//! | `poison::a_sink_that_dies_of_nothing_puts_nothing_aside` | no flush of nothing |
+//! | `poison::a_sink_that_takes_nothing_any_more_ends_the_run` | no bound on documents in a row |
 //! | `poison::a_builder_that_fails_in_several_ways_puts_nothing_aside` | the second failure need not be like the first |
 //! | `poison::a_builder_that_builds_nothing_ends_the_run` | no bound on documents in a row |
 //! | `retry::a_new_opening_is_not_told_what_an_older_one_handed_out` | the epoch of a position is not looked at |

@@ -149,8 +149,8 @@ async fn the_same_violation_twice_in_a_row_is_final_and_other_failures_are_not()
         world.commit([item(1, 1, "one")]);
         world.quiet().await;
         world.assert_converged();
-        // Of a build it is found out whether it is a document's: both fail alone, and again.
-        world.script(call, times(&violation("a"), if call == "builder.build" { 6 } else { 2 }));
+        // Of a build or a flush it is found out whether it is a document's.
+        world.script(call, times(&violation("a"), if call == "builder.resolve" { 2 } else { 6 }));
         world.commit([item(2, 1, "two")]);
         match run.end().await {
             Err(EngineError::Crashed { failures, .. }) => assert_eq!(failures, 2, "{call}"),

@@ -228,7 +228,8 @@ impl World {
                 let keys = inner.store.rows[index as usize].keys();
                 let mut want: BTreeMap<String, String> =
                     keys.filter_map(|at| Some((at.to_string(), inner.store.document(index, *at)?))).collect();
-                let poison = |text: &str| ["poison", "unbuildable", "deadly"].iter().any(|word| text.contains(word));
+                let poison =
+                    |text: &str| ["poison", "unbuildable", "deadly", "lethal"].iter().any(|word| text.contains(word));
                 let refused: Vec<_> = want.iter().filter(|(_, text)| poison(text)).map(|(id, _)| id.clone()).collect();
                 for id in refused {
                     assert!(

@@ -327,6 +327,12 @@ impl Writer for Writing {
         if self.with(|sink| sink.setup.most).is_some_and(|most| buffer.len() > most) {
             return Err(StageError::transient("too much for the time there is"));
         }
+        let lethal = |document: &Document| {
+            document.body.as_ref().is_some_and(|body| String::from_utf8_lossy(body).contains("lethal"))
+        };
+        if buffer.iter().any(|one| matches!(one, Buffered::Write(_, document) if lethal(document))) {
+            return Err(StageError::Crashed("the flush trapped".to_owned()));
+        }
         let (mut rejected, mut wrong) = (Vec::new(), Vec::new());
         self.with(|sink| {
             for buffered in buffer {
