@@ -121,6 +121,30 @@ fn documents_that_end_the_builder_are_put_aside_and_the_others_are_built() {
 }
 
 #[test]
+fn documents_that_end_a_sink_are_put_aside_and_the_others_are_written() {
+    let database = Postgres::with(
+        "CREATE TABLE items (id bigint PRIMARY KEY, v text);
+         INSERT INTO items SELECT i, CASE WHEN i % 400 = 13 THEN 'poison' ELSE 'v' || i END FROM generate_series(1, 20000) i",
+    );
+    let host = Host::on(&database.url());
+    let taken = host.folder().join("out");
+    std::fs::create_dir(&taken).unwrap();
+    let config = format!(
+        "on_error = \"skip\"\n[source]\nplugin = \"pg\"\n[sinks.main]\nplugin = \"{}\"\nhow = \"poison\"\npath = \"{}\"\n",
+        plugin("tests/guests/misbehave"),
+        taken.display()
+    );
+    let config = host.file("flusso.toml", &config).display().to_string();
+    let ended = host.run(&["--config", &config, "--once"]).succeeded();
+    assert_eq!(ended.log.matches("quarantined a document").count(), 50, "{}", ended.log);
+    let ids = std::fs::read_to_string(taken.join("taken")).unwrap();
+    let ids: std::collections::BTreeSet<u64> = ids.lines().map(|id| id.parse().unwrap()).collect();
+    assert_eq!(ids.len(), 19_950);
+    assert!(ids.iter().all(|id| id % 400 != 13));
+    assert!(ended.log.contains("document 13 is poison"), "{}", ended.log);
+}
+
+#[test]
 fn a_granted_file_is_read_as_it_is_now() {
     let database = Postgres::with(ITEMS);
     let host = Host::on(&database.url());

@@ -28,6 +28,8 @@ enum How {
     Block,
     /// Sends an HTTP request, and reports the answer.
     Request,
+    /// Panics when a document says that it is poison, and notes the others.
+    Poison,
     /// Answers as it should.
     Nothing,
 }
@@ -37,6 +39,11 @@ struct Options {
     how: How,
     #[serde(default)]
     address: String,
+    #[serde(default)]
+    path: String,
+    /// What was written and not flushed.
+    #[serde(skip)]
+    buffer: Vec<Document>,
 }
 
 /// The sink.
@@ -66,7 +73,10 @@ impl Sink for Misbehave {
         Ok(())
     }
 
-    fn write(&mut self, _: Vec<Document>) -> Result<()> {
+    fn write(&mut self, documents: Vec<Document>) -> Result<()> {
+        if let How::Poison = self.0.how {
+            self.0.buffer.extend(documents);
+        }
         Ok(())
     }
 
@@ -106,6 +116,25 @@ impl Sink for Misbehave {
                     .and_then(wait)
                     .map(|_| nothing)
                     .map_err(|error| Error::fatal(format!("{error:?}")))
+            }
+            How::Poison => {
+                let documents = std::mem::take(&mut self.0.buffer);
+                let poison = |document: &&Document| {
+                    document.body.as_ref().is_some_and(|body| String::from_utf8_lossy(body).contains("poison"))
+                };
+                if let Some(document) = documents.iter().find(poison) {
+                    panic!("document {} is poison", document.id);
+                }
+                let path = std::path::Path::new(&self.0.path).join("taken");
+                let mut file = std::fs::File::options()
+                    .create(true)
+                    .append(true)
+                    .open(path)
+                    .map_err(|error| Error::fatal(error.to_string()))?;
+                let ids: String = documents.iter().map(|document| format!("{}\n", document.id)).collect();
+                std::io::Write::write_all(&mut file, ids.as_bytes())
+                    .map_err(|error| Error::fatal(error.to_string()))?;
+                Ok(nothing)
             }
             How::Lie | How::Nothing => Ok(nothing),
         }
