@@ -48,6 +48,11 @@ pub enum StageError {
 }
 
 impl StageError {
+    /// Whether halving the call can tell which document the error is of: the instance died of it, or answered wrongly.
+    pub(crate) fn may_be_of_one_document(&self) -> bool {
+        matches!(self, Self::Crashed(_) | Self::Violation(_))
+    }
+
     /// A transient error that asks for no particular wait.
     pub fn transient(message: impl Into<String>) -> Self {
         Self::Transient { message: message.into(), retry_after: None }

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use crate::engine::backfill::outstanding_reads::{OutstandingRead, OutstandingReads};
 use crate::engine::durability::records::{BackfillRecord, RangeProgress};
 use crate::engine::error::{EngineError, StageError};
-use crate::engine::live::build::build_call;
+use crate::engine::live::build_call::build_call;
 use crate::engine::live::poison::PoisonSearch;
 use crate::engine::retry::Retry;
 use crate::engine::run_context::RunContext;
@@ -114,7 +114,7 @@ impl RangeReader {
                     Ok(Delivered::RunEnds) => return Ok(()),
                     Err(error) => {
                         let deaths = if matches!(error, StageError::Crashed(_)) { instances.deaths + 1 } else { 0 };
-                        let suspect = instances.by_key && PoisonSearch::is_worth_it(&error);
+                        let suspect = instances.by_key && error.may_be_of_one_document();
                         let Instances { by_key, poison, .. } = instances;
                         instances = Instances { by_key, deaths, suspect, poison, ..Instances::default() };
                         retry.failed(error).await?;

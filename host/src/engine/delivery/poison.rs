@@ -16,11 +16,6 @@ use crate::model::{Document, Failure};
 /// The class of such documents.
 const CLASS: &str = "crash";
 
-/// Whether halving what was written can tell which document an error is of.
-pub(super) fn may_be_of_one_document(error: &StageError) -> bool {
-    matches!(error, StageError::Crashed(_) | StageError::Violation(_))
-}
-
 impl SinkTask {
     /// Writes and flushes an entry part by part. Returns what was rejected, and how many documents were written.
     ///
@@ -51,7 +46,7 @@ impl SinkTask {
                 }
                 Err(error) => error,
             };
-            if !may_be_of_one_document(&error) {
+            if !error.may_be_of_one_document() {
                 return Err(error);
             }
             if part.len() > 1 {

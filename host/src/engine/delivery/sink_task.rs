@@ -11,7 +11,6 @@ use tokio::time::Instant;
 
 use crate::engine::delivery::index_targets::IndexTargets;
 use crate::engine::delivery::lane::{Entry, Work};
-use crate::engine::delivery::poison::may_be_of_one_document;
 use crate::engine::durability::quarantine::{Quarantine, RejectedDocument};
 use crate::engine::durability::visible_watermark::SinkProgress;
 use crate::engine::error::{EngineError, StageError};
@@ -143,7 +142,7 @@ impl SinkTask {
                 // I6: a sink that is away has not rejected anything. Guarded by
                 // `tests::i6::a_sink_that_is_away_is_tried_again_and_nothing_is_confirmed_meanwhile`.
                 Err(error) => {
-                    suspect = may_be_of_one_document(&error);
+                    suspect = error.may_be_of_one_document();
                     retry.failed(error).await?;
                 }
             }

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 
 use crate::engine::durability::quarantine::{Quarantine, RejectedDocument};
 use crate::engine::error::{EngineError, StageError};
+use crate::engine::live::build_call::build_call;
 use crate::engine::live::poison::PoisonSearch;
 use crate::engine::retry::Retry;
 use crate::engine::run_context::RunContext;
@@ -95,7 +96,7 @@ impl BuildStage {
                 Ok(outcomes) => break outcomes,
                 Err(error) => {
                     // What fails a second time may be of one document.
-                    search = PoisonSearch::is_worth_it(&error);
+                    search = error.may_be_of_one_document();
                     // Bodies that are much larger than those before them may have been too many for one call.
                     if matches!(error, StageError::Crashed(_)) {
                         documents_per_call = (documents_per_call / 4).max(1);
@@ -179,16 +180,6 @@ impl BuildStage {
             affected.ids.retain(|_| first.next().unwrap_or(true));
         }
         Ok(affected)
-    }
-}
-
-/// One call of `build_many`, whose answer must have one outcome an id. Shared by live batches and backfill pages.
-pub(crate) async fn build_call(builder: &dyn Builder, ids: Slice<DocumentId>) -> Result<Vec<Outcome>, StageError> {
-    let expected = ids.len();
-    let outcomes = builder.build_many(ids).await?;
-    match outcomes.len() {
-        count if count == expected => Ok(outcomes),
-        count => Err(StageError::Violation(format!("the builder answered {count} outcomes for {expected} documents"))),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::engine::error::StageError;
-use crate::engine::live::build::build_call;
+use crate::engine::live::build_call::build_call;
 use crate::engine::options::OnError;
 use crate::engine::run_context::RunContext;
 use crate::engine::stage::{Builder, Slice};
@@ -23,11 +23,6 @@ pub(crate) struct PoisonSearch {
 }
 
 impl PoisonSearch {
-    /// Whether halving the call can tell which document an error is of.
-    pub(crate) fn is_worth_it(error: &StageError) -> bool {
-        matches!(error, StageError::Crashed(_) | StageError::Violation(_))
-    }
-
     /// A document was built.
     pub(crate) fn built_something(&mut self) {
         self.in_a_row = 0;
@@ -53,7 +48,7 @@ impl PoisonSearch {
             let mut answer = call(part.clone()).await;
             if part.len() == 1
                 && let Err(error) = &answer
-                && Self::is_worth_it(error)
+                && error.may_be_of_one_document()
             {
                 // Alone, and no accident: it does the same again.
                 let error = error.to_string();
@@ -67,7 +62,7 @@ impl PoisonSearch {
                     self.built_something();
                     outcomes.splice(part, built);
                 }
-                Err(error) if !Self::is_worth_it(&error) => return Err(error),
+                Err(error) if !error.may_be_of_one_document() => return Err(error),
                 Err(error) if part.len() > 1 => {
                     whole.get_or_insert(error);
                     let middle = part.start + part.len() / 2;
