@@ -79,6 +79,8 @@ limits! {
         RETRY_FIRST: Duration = ms(100);
         /// The longest wait after a transient failure.
         RETRY_LONGEST: Duration = s(10);
+        /// The longest wait that a stage may ask for.
+        RETRY_AFTER_LONGEST: Duration = s(300);
         /// How often in a row the instances of a stage may die before the run stops.
         CRASH_BUDGET: u32 = 5;
         /// Documents in a row that each end the builder's instance, none between them built, before the run stops.
@@ -162,6 +164,10 @@ limits! {
         POSITION_BYTES: usize = 64 << 10;
         /// Bytes of one cursor or key range.
         CURSOR_BYTES: usize = 1 << 20;
+        /// How many times as many events as it was asked for a poll may answer, because a transaction may come whole.
+        EVENTS_TIMES_ASKED: usize = 16;
+        /// Events that a poll may always answer.
+        EVENTS_AT_LEAST: usize = 65_536;
         /// Characters of the name that a source gives itself, which is that of a folder.
         FILE_NAME_BYTES: usize = 200;
         /// Characters of an index name, a history name or a mapping hash.

@@ -119,7 +119,7 @@ pub struct PluginUse {
     pub limits: Limits,
     /// What it may reach, beside what its settings imply.
     pub allow: Allow,
-    /// Whether it is the source, whose variable `DATABASE_URL` is.
+    /// Whether it is the source, or the source's own plugin as the builder: the variable `DATABASE_URL` is theirs.
     pub is_source: bool,
 }
 

@@ -81,6 +81,9 @@ impl Config {
             source.settings.set_text(*name, text);
         }
         source.is_source = true;
+        if let Some(builder) = &mut builder {
+            builder.is_source = look(builder)?.identity == look(&source)?.identity;
+        }
         if sinks.is_empty() {
             sinks.push(Sink::Stdout { name: "stdout".to_owned(), pretty: false });
         }

@@ -91,7 +91,10 @@ impl<'a> Retry<'a> {
             Reaction::RetryUntilBack | Reaction::RetryWhileHeld => {}
         }
         let wanted = match &error {
-            StageError::Transient { retry_after, .. } => retry_after.unwrap_or_default(),
+            // What a stage asks for, within reason: it must not be able to put a run to sleep.
+            StageError::Transient { retry_after, .. } => {
+                retry_after.unwrap_or_default().min(limits::engine::RETRY_AFTER_LONGEST)
+            }
             _ => Duration::ZERO,
         };
         let mut after = self.backoff.max(wanted);

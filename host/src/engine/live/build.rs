@@ -64,7 +64,15 @@ impl BuildStage {
     /// More documents that a batch touches.
     pub(crate) async fn resolve_more(&self, cursor: Vec<u8>) -> Result<Affected, EngineError> {
         let max = self.context.options.backfill_documents;
-        self.retry().run(|| async { self.validate(self.builder.resolve_more(cursor.clone(), max).await?) }).await
+        let more = || async {
+            let affected = self.validate(self.builder.resolve_more(cursor.clone(), max).await?)?;
+            if affected.more.as_ref() == Some(&cursor) {
+                // The answers of a cursor that does not move would never end.
+                return Err(StageError::Violation("the cursor of a resolve did not move".to_owned()));
+            }
+            Ok(affected)
+        };
+        self.retry().run(more).await
     }
 
     /// The documents that change because the columns of tables changed.

@@ -101,6 +101,8 @@
 //! | `retry::a_source_that_is_away_is_opened_again_where_it_was_confirmed` | a new opening is prepared for nothing |
 //! | `retry::a_source_that_is_not_ready_is_waited_for_without_a_limit` | pending is an error |
 //! | `retry::a_source_that_somebody_holds_is_waited_for_with_patience` | twice the patience (and: a hundredth) |
+//! | `retry::a_resolve_whose_cursor_stands_still_ends_the_run` | a cursor that stands still is asked on |
+//! | `retry::a_stage_cannot_put_a_run_to_sleep` | any wait is waited |
 //! | `retry::a_stage_may_ask_for_a_longer_wait` | `retry_after` is not looked at |
 //! | `retry::a_stage_that_dies_again_and_again_ends_the_run` | fifty more crashes |
 //! | `retry::a_stage_that_stays_away_ends_the_run_after_the_timeout` | three times the timeout |

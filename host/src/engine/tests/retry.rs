@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::kit::{Fault, World, item};
 use crate::engine::{EngineError, Options, StageError};
+use crate::limits;
 
 fn times(fault: &Fault, count: usize) -> impl Iterator<Item = Fault> {
     std::iter::repeat_n(fault.clone(), count)
@@ -45,6 +46,36 @@ async fn a_stage_may_ask_for_a_longer_wait() {
     world.quiet().await;
     assert!(before.elapsed() >= Duration::from_secs(7));
     run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stage_cannot_put_a_run_to_sleep() {
+    let world = World::new();
+    let run = world.start(Options::default());
+    world.quiet().await;
+    let retry_after = Some(Duration::from_secs(86_400));
+    world.script("sink.a.flush", [Fault::Fail(StageError::Transient { message: "busy".to_owned(), retry_after })]);
+    let before = Instant::now();
+    world.commit([item(1, 1, "one")]);
+    world.quiet().await;
+    assert!(
+        before.elapsed() <= limits::engine::RETRY_AFTER_LONGEST + Duration::from_secs(60),
+        "{:?}",
+        before.elapsed()
+    );
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolve_whose_cursor_stands_still_ends_the_run() {
+    let world = World::new();
+    world.lock().builder.most = 1;
+    let run = world.start(Options::default());
+    world.quiet().await;
+    world.lock().builder.stands_still = true;
+    world.commit([item(1, 1, "one"), item(2, 1, "two"), item(3, 2, "three")]);
+    let error = run.end().await.unwrap_err().to_string();
+    assert!(error.contains("the cursor of a resolve did not move"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

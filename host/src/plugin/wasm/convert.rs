@@ -142,6 +142,14 @@ pub(super) fn cursor(cursor: Option<Vec<u8>>) -> Checked<Option<Vec<u8>>> {
     cursor.map(|bytes| sized(bytes, limits::guest::CURSOR_BYTES, "cursor")).transpose()
 }
 
+/// A version, within what a sink can store: a document at the end of the numbers could never be written again.
+fn version(version: u64) -> Checked<model::Version> {
+    match version < i64::MAX.unsigned_abs() {
+        true => Ok(version),
+        false => Err(Violation::Rule(format!("the version {version}; versions end before {}", i64::MAX))),
+    }
+}
+
 /// An event about one of `tables` tables.
 pub(super) fn event(event: wit::Event, tables: usize) -> Checked<model::Event> {
     Ok(match event {
@@ -155,13 +163,13 @@ pub(super) fn event(event: wit::Event, tables: usize) -> Checked<model::Event> {
             key: key(change.key),
             before: change.before.map(row),
             after: change.after.map(row),
-            version: change.version,
+            version: version(change.version)?,
             changed: change.changed,
             extra: change.extra,
         }),
         wit::Event::Checkpoint(checkpoint) => model::Event::Checkpoint(model::Checkpoint {
             position: position(checkpoint.position)?,
-            version: checkpoint.version,
+            version: version(checkpoint.version)?,
             committed_at: checkpoint.committed_at,
         }),
         wit::Event::TableChanged(changed) => model::Event::TableChanged(model::TableChanged {
@@ -446,6 +454,12 @@ mod tests {
         for evil in ["../../home/x", "/etc", "..", ".ssh", "a/b", "a\\b", "a\0b", "", "naïve", &"a".repeat(201)] {
             assert!(identity(evil.to_owned()).is_err(), "{evil}");
         }
+    }
+
+    #[test]
+    fn a_version_leaves_room_for_later_ones() {
+        assert_eq!(version(1 << 62).ok(), Some(1 << 62));
+        assert!(version(u64::MAX).is_err() && version(1 << 63).is_err());
     }
 
     #[test]

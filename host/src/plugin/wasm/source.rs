@@ -111,7 +111,9 @@ impl Capture for GuestCapture {
         let wait_ms = u32::try_from(poll.wait.as_millis()).unwrap_or(u32::MAX);
         let (max, max_bytes) = (poll.max, poll.max_bytes);
         let check = |events| {
-            let events = convert::counted(events, limits::guest::ITEMS, "events")?;
+            let asked = usize::try_from(max).unwrap_or(usize::MAX);
+            let most = asked.saturating_mul(limits::guest::EVENTS_TIMES_ASKED).max(limits::guest::EVENTS_AT_LEAST);
+            let events = convert::counted(events, most, "events")?;
             events.into_iter().map(|event| convert::event(event, tables)).collect()
         };
         let polling = self.guest.ask(

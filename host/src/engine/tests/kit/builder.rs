@@ -32,7 +32,7 @@ pub(crate) struct BuilderSetup {
     /// The documents it was asked to build, by call.
     pub(crate) built: Vec<Vec<(u32, i64)>>,
     pub(crate) hash: String,
-    /// Its ranges answer the cursor that they were given.
+    /// Its ranges and its resolve answer the cursor that they were given.
     pub(crate) stands_still: bool,
     /// The store does not tell where a deleted or moved item was, so the builder records its links.
     pub(crate) untold: bool,
@@ -225,7 +225,10 @@ impl Builder for Builders {
     async fn resolve_more(&self, cursor: Vec<u8>, max: u32) -> Result<Affected> {
         let lost = self.world.gate(self.incarnation, "builder.more").await?;
         let most = self.world.lock().builder.most.min(max as usize);
-        let affected = paged(serde_json::from_slice(&cursor).unwrap(), most, Affected::default());
+        let mut affected = paged(serde_json::from_slice(&cursor).unwrap(), most, Affected::default());
+        if self.world.lock().builder.stands_still {
+            affected.more = Some(cursor);
+        }
         lost.map_or(Ok(affected), Err)
     }
 
