@@ -9,6 +9,8 @@
 //! A lookup is recorded before it is made; one whose values were resolved since the view of its build began is refused, and the
 //! document is built again in a new view. What a build no longer looks for is removed with the confirmation of a later batch.
 
+use std::collections::HashMap;
+
 use super::encoding;
 use super::link_buffer::LinkBuffer;
 use super::{Memory, Table, store};
@@ -74,7 +76,42 @@ fn behind(row: &[u8], prefix: usize) -> Option<(RelationNumber, Vec<u8>)> {
     Some((u16::from_be_bytes(*number), bytes.to_vec()))
 }
 
+/// The documents that builds which have not ended have recorded lookups for.
+#[derive(Default)]
+pub(super) struct OpenBuilds(HashMap<Vec<u8>, OpenBuild>);
+
+struct OpenBuild {
+    /// When the latest of them began.
+    since: u64,
+    /// There were several at the same time.
+    contested: bool,
+}
+
+impl OpenBuilds {
+    /// A build that began when the clock showed `since` has recorded lookups of a document.
+    fn recorded(&mut self, document: Vec<u8>, since: u64) {
+        let build = self.0.entry(document).or_insert(OpenBuild { since, contested: false });
+        build.contested |= build.since != since;
+        build.since = build.since.max(since);
+    }
+
+    /// A build has ended. Returns whether another was under way at the same time.
+    fn ended(&mut self, document: &[u8], since: u64) -> bool {
+        let Some(build) = self.0.get(document) else { return false };
+        let contested = build.contested || build.since != since;
+        if build.since == since {
+            self.0.remove(document);
+        }
+        contested
+    }
+}
+
 impl Table {
+    /// A build begins: what is resolved from now on is later, and so is every build that begins after it.
+    pub(in crate::plugin) fn begin_build(&self) -> u64 {
+        self.tick()
+    }
+
     /// The number of a relation or an index by its name; stays as long as it is recorded.
     pub(in crate::plugin) fn number(&self, name: &str) -> Result<RelationNumber, StateError> {
         self.lock().relations.number(name)
@@ -90,6 +127,7 @@ impl Table {
         let mut memory = self.lock();
         let (mut late, mut adding) = (Vec::new(), LinkBuffer::default());
         for (place, (lookup, document)) in lookups.iter().enumerate() {
+            memory.open_builds.recorded(document.prefix(), since);
             if memory.lookups.is_after(&lookup.prefix(), since) {
                 late.push(place);
                 continue;
@@ -126,7 +164,7 @@ impl Table {
 
     /// A build of a document has ended that began when the clock showed `since` and looked for these and nothing else: other
     /// lookups of the document go with the confirmation of a later batch. Unless a build that began later has ended already:
-    /// the sinks have what that one made.
+    /// the sinks have what that one made. Or unless another one is under way: what is not among these may be its own.
     pub(in crate::plugin) fn replace_lookups(
         &self,
         since: u64,
@@ -139,6 +177,9 @@ impl Table {
                 continue;
             }
             memory.builds.record(&prefix, since);
+            if memory.open_builds.ended(&prefix, since) {
+                continue;
+            }
             for row in self.scan(&memory, &prefix, &prefix, limits::state::LOOKUPS_OF_DOCUMENT)? {
                 let Some((relation, values)) = behind(&row, prefix.len()) else { continue };
                 let lookup = Lookup { relation, values };

@@ -49,6 +49,7 @@ use super::state::StateError;
 use crate::limits;
 pub(in crate::plugin) use encoding::packed;
 use link_buffer::LinkBuffer;
+use lookups::OpenBuilds;
 use memtable::Memtable;
 use pending_removals::PendingRemovals;
 use recent_lookups::RecentLookups;
@@ -128,6 +129,7 @@ pub(super) struct Memory {
     lookups: RecentLookups,
     /// When the latest build of each document began, of those that ended lately.
     builds: RecentLookups,
+    open_builds: OpenBuilds,
     removals: PendingRemovals,
     memtable: Memtable,
 }

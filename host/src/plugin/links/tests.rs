@@ -321,6 +321,48 @@ fn what_a_rebuild_no_longer_looks_for_goes_with_a_confirmation_and_not_before() 
     assert_eq!((kept.woken("a."), kept.woken("b.")), (vec![], vec!["d1".to_owned()]));
 }
 
+/// Two builds of one document at the same time, as of a seed and of a change: whichever ends first, what the other looks for is its
+/// own, and stays.
+#[test]
+fn a_build_removes_nothing_that_another_one_under_way_looks_for() {
+    for first_ends_the_older in [true, false] {
+        let kept = Kept::new();
+        let (relation, index) = (kept.table.number("r").unwrap(), kept.table.number("docs").unwrap());
+        assert!(kept.built(0, "d1", &["a."]));
+        kept.store();
+        let (older, newer) = (kept.table.begin_build(), kept.table.begin_build());
+        let of = document(index, "d1");
+        let begin = |since, values: &str| {
+            let adding = [(lookup(relation, values), of.clone())];
+            assert!(kept.table.add_lookups(since, &adding).unwrap().is_empty());
+        };
+        let end = |since, values: &str| {
+            kept.table.replace_lookups(since, &[(of.clone(), vec![lookup(relation, values)])]).unwrap();
+            let ticket = kept.end("other", &[]);
+            kept.confirm(&[ticket]);
+        };
+        begin(newer, "new.");
+        begin(older, "old.");
+        match first_ends_the_older {
+            true => {
+                end(older, "old.");
+                end(newer, "new.");
+            }
+            false => {
+                end(newer, "new.");
+                end(older, "old.");
+            }
+        }
+        assert_eq!(kept.woken("new."), ["d1"], "older first: {first_ends_the_older}");
+        // Alone again, a build removes what it does not look for.
+        assert!(kept.built(kept.table.begin_build(), "d1", &["new."]));
+        let ticket = kept.end("other", &[]);
+        kept.confirm(&[ticket]);
+        assert_eq!((kept.woken("old."), kept.woken("a.")), (vec![], vec![]), "older first: {first_ends_the_older}");
+        assert_eq!(kept.woken("new."), ["d1"]);
+    }
+}
+
 #[test]
 fn an_older_build_that_ends_later_removes_nothing() {
     let kept = Kept::new();

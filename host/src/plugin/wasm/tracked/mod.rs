@@ -186,7 +186,7 @@ impl TrackedBuilder {
         let place = index as usize;
         let offer = plan.offers.get(place).ok_or_else(|| StageError::Fatal(self.said("has no such index")))?;
         // Before the view begins: what is resolved from now on is not in it, or overtakes it.
-        let since = links.clock();
+        let since = links.begin_build();
         instance.reader.begin().await.map_err(|error| self.unread("reader.begin", error))?;
         let mut rows = self.roots(instance, &plan, offer, &keys).await?;
         let index_number = links.number(&plan::documents_name(&offer.mapping.index)).map_err(fatal)?;
