@@ -54,7 +54,8 @@ fields:
     table: Post
     foreign_key: authorId
 ",
-        oracle: r#"SELECT u.id, json_build_object('id', u.id, 'email', u.email, 'fullName', u."fullName", 'role', u.role, 'createdAt', u."createdAt",
+        oracle: r#"SELECT u.id, json_build_object('id', u.id, 'email', u.email, 'fullName', u."fullName", 'role', u.role, 'createdAt', to_char(u."createdAt", 'YYYY-MM-DD"T"HH24:MI:SS')
+            || CASE WHEN u."createdAt" = date_trunc('second', u."createdAt") THEN '' ELSE to_char(u."createdAt", '.MS') END,
             'profile', (SELECT json_build_object('bio', f.bio) FROM user_profiles f WHERE f."userId" = u.id),
             'posts', (SELECT coalesce(json_agg(json_build_object('id', p.id, 'title', p.title, 'viewCount', p."viewCount", 'categories',
                 (SELECT coalesce(json_agg(json_build_object('name', c.name) ORDER BY c.id), '[]') FROM "_CategoryToPost" j JOIN "Category" c ON c.id = j."A" WHERE j."B" = p.id)
