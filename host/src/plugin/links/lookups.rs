@@ -173,11 +173,12 @@ impl Table {
         let mut memory = self.lock();
         for (document, made) in built {
             let prefix = document.prefix();
+            let contested = memory.open_builds.ended(&prefix, since);
             if memory.builds.is_after(&prefix, since) {
                 continue;
             }
             memory.builds.record(&prefix, since);
-            if memory.open_builds.ended(&prefix, since) {
+            if contested {
                 continue;
             }
             for row in self.scan(&memory, &prefix, &prefix, limits::state::LOOKUPS_OF_DOCUMENT)? {
