@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file that the configuration needs cannot be read.
-    #[error("cannot read {what} {}: {source}", path.display())]
+    #[error("cannot read {what} {}: {source}; correct its path, or who may read it", path.display())]
     Unreadable {
         /// What the file is, such as `the configuration file`.
         what: &'static str,
