@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::Failure;
+
 /// Why a stage did not answer with a result. Each variant is one reaction of the engine.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StageError {
@@ -48,6 +50,11 @@ pub enum StageError {
 }
 
 impl StageError {
+    /// What becomes of the one document that it is of.
+    pub(crate) fn of_document(&self) -> Failure {
+        Failure { class: "crash".to_owned(), reason: self.to_string() }
+    }
+
     /// Whether halving the call can tell which document the error is of: the instance died of it, or answered wrongly.
     pub(crate) fn may_be_of_one_document(&self) -> bool {
         matches!(self, Self::Crashed(_) | Self::Violation(_))

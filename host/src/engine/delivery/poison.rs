@@ -11,10 +11,7 @@ use crate::engine::durability::quarantine::RejectedDocument;
 use crate::engine::error::StageError;
 use crate::engine::stage::{Documents, Flushed};
 use crate::limits;
-use crate::model::{Document, Failure};
-
-/// The class of such documents.
-const CLASS: &str = "crash";
+use crate::model::Document;
 
 impl SinkTask {
     /// Writes and flushes an entry part by part. Returns what was rejected, and how many documents were written.
@@ -104,6 +101,6 @@ impl SinkTask {
 }
 
 fn poison(document: &Document, error: &StageError) -> RejectedDocument {
-    let failure = Failure { class: CLASS.to_owned(), reason: error.to_string() };
-    RejectedDocument { index: document.index, id: document.id.clone(), version: document.version, failure }
+    let (index, id, version) = (document.index, document.id.clone(), document.version);
+    RejectedDocument { index, id, version, failure: error.of_document() }
 }

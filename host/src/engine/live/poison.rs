@@ -10,10 +10,7 @@ use crate::engine::options::OnError;
 use crate::engine::run_context::RunContext;
 use crate::engine::stage::{Builder, Slice};
 use crate::limits;
-use crate::model::{DocumentId, Failure, Outcome};
-
-/// The class of such documents.
-const CLASS: &str = "crash";
+use crate::model::{DocumentId, Outcome};
 
 /// Finds them. Kept over calls, to tell a document that cannot be built from a builder that builds nothing any more.
 #[derive(Default)]
@@ -70,8 +67,7 @@ impl PoisonSearch {
                 }
                 Err(error) => {
                     (self.in_a_row, found) = (self.in_a_row + 1, found + 1);
-                    let failure = Failure { class: CLASS.to_owned(), reason: error.to_string() };
-                    outcomes.splice(part, [Outcome::Failed(failure)]);
+                    outcomes.splice(part, [Outcome::Failed(error.of_document())]);
                     if self.in_a_row > limits::engine::POISON_IN_A_ROW {
                         return Err(whole.unwrap_or(error));
                     }
