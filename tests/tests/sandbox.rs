@@ -51,6 +51,8 @@ fn a_manifest_names_no_variable_that_its_plugin_is_given() {
 fn the_operator_gives_a_plugin_variables_by_name() {
     let database = Postgres::with(TABLES);
     let host = Host::on(&database.url()).with("FLUSSO_BUILDER_TOKEN", "given");
+    // Read as the setting's type: this one is a boolean.
+    let host = host.with("FLUSSO_SOURCE_MANAGE_PUBLICATION", "true");
     assert_eq!(shown(&host, "token", &guest()).0, json!("given"));
     // What stands on the command line is meant as such.
     assert_eq!(shown(&host, "token", &format!("{},token=written", guest())).0, json!("written"));

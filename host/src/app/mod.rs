@@ -104,10 +104,13 @@ pub async fn run(
     loop {
         let mut shutdown = engine::Shutdown::from(asked.clone());
         let connected = tokio::select! {
-            connected = deployment.connect(&config, Arc::clone(&observer), options.clone()) => connected?,
+            connected = deployment.connect(&config, Arc::clone(&observer), options.clone()) => connected,
             // Nothing is in flight yet.
             () = shutdown.asked() => return Ok(Finished::Drained),
         };
+        // Also before an error, which they may explain.
+        deployment.say_notes();
+        let connected = connected?;
         let folder = state_folder(&config, folders, connected.identity())?;
         let state = match held.take() {
             Some((same, state)) if same == folder => state,
@@ -120,10 +123,11 @@ pub async fn run(
         }
         deployment.remember_in(&state)?;
         deployment.note_code(&state, connected.description())?;
-        let sinks = deployment.sinks(&state).await?;
+        let sinks = deployment.sinks(&state).await;
+        deployment.say_notes();
+        let sinks = sinks?;
         let limit = deployment.assigned.builder.as_ref().unwrap_or(&deployment.assigned.source).limits.links.0;
         let links = state.links(&deployment.links, limit)?;
-        deployment.say_notes();
         let round = Instant::now();
         let ended = connected.run(sinks, Arc::new(state.engine(&links)), shutdown, &registry).await;
         held = Some((folder, state));
@@ -249,7 +253,7 @@ impl Deployment {
 
     /// Says what was found about the settings of plugins, once a run.
     fn say_notes(&mut self) {
-        for note in self.plugins.take_notes() {
+        for note in self.plugins.notes() {
             tracing::warn!("{note}");
         }
     }

@@ -75,13 +75,8 @@ impl Plugins {
         std::mem::take(&mut self.shadows)
     }
 
-    /// What was found about settings that were filled in; each once.
-    pub(super) fn notes(&self) -> &[String] {
-        &self.notes
-    }
-
-    /// Those of [`Plugins::notes`] that were not taken yet.
-    pub(super) fn take_notes(&mut self) -> Vec<String> {
+    /// What was found about settings that were filled in since this was asked last; each once.
+    pub(super) fn notes(&mut self) -> Vec<String> {
         let new = self.notes.get(self.said..).unwrap_or_default().to_vec();
         self.said = self.notes.len();
         new
@@ -192,11 +187,13 @@ impl Plugins {
             }
         }
         schema.keep_variables(|setting| variables::refused(plugin, setting).is_none());
-        self.variables.insert(part.to_owned(), written.variables());
+        let taken = written.variables();
         let mut settings = match written.resolve(variable)?.into_exposed() {
             Value::Object(settings) => settings,
             _ => serde_json::Map::new(),
         };
+        schema.read_texts(&mut settings, taken.iter().map(|(key, _)| key.as_str()));
+        self.variables.insert(part.to_owned(), taken);
         let secrets = take_secrets(&mut settings);
         for described in schema.described().iter().filter(|it| it.grant.as_deref().is_some_and(is_path)) {
             if let Some(Value::String(path)) = settings.get_mut(&described.key)

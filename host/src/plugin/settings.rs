@@ -82,6 +82,21 @@ impl Schema {
         }
     }
 
+    /// Reads the texts of variables as their settings' types: JSON where a setting takes no text.
+    pub fn read_texts<'a>(&self, settings: &mut Map<String, Value>, keys: impl Iterator<Item = &'a str>) {
+        for key in keys {
+            let takes_text =
+                |setting: &Described| setting.kind.split('|').any(|kind| kind == "string" || kind == "any");
+            if let Some(setting) = self.described.iter().find(|setting| setting.key == key)
+                && !takes_text(setting)
+                && let Some(value) = settings.get_mut(key)
+                && let Some(read) = value.as_str().and_then(|text| serde_json::from_str(text).ok())
+            {
+                *value = read;
+            }
+        }
+    }
+
     /// The names of settings that are never shown.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.described.iter().filter(|setting| setting.secret).map(|setting| setting.key.as_str())
@@ -385,6 +400,16 @@ mod tests {
         assert!(!secret.is_empty() && secret.iter().all(|text| !text.contains("hunter2")), "{secret:?}");
         let shown = schema().redacted(&object(json!({ "connection_url": "postgres://me:hunter2@db", "port": 1 })));
         assert_eq!(Value::Object(shown), json!({ "connection_url": "…", "port": 1 }));
+    }
+
+    #[test]
+    fn the_text_of_a_variable_is_read_as_its_settings_type() {
+        let mut settings = object(json!({ "connection_url": "5", "port": "6000", "path": "true" }));
+        schema().read_texts(&mut settings, ["connection_url", "port", "path", "unknown"].into_iter());
+        assert_eq!(Value::Object(settings), json!({ "connection_url": "5", "port": 6000, "path": "true" }));
+        let mut wrong = object(json!({ "port": "many" }));
+        schema().read_texts(&mut wrong, ["port"].into_iter());
+        assert_eq!(Value::Object(wrong), json!({ "port": "many" }));
     }
 
     #[test]
