@@ -7,12 +7,13 @@ use super::{AppError, Deployment, Folders, RunOptions, opened_builder, options, 
 use crate::config::{Config, PluginUse, Sink};
 use crate::engine::{EngineError, Silent, StageError};
 use crate::limits;
+use crate::model::Mapping;
 use crate::plugin::finding::{Finding, Level, UNREACHABLE};
 use crate::plugin::links::LinkTable;
 use crate::plugin::locate::Places;
 use crate::plugin::manifest::Role;
 use crate::plugin::state::LateScope;
-use crate::plugin::wasm::{Plugin, Runtime, TrackedBuilder, examine};
+use crate::plugin::wasm::{Plugin, Runtime, TrackedBuilder, examine, examine_sink};
 
 /// Looks at everything: plugins, settings, grants, and what the plugins find; with `online` also at the source, as a start
 /// would find it. Changes nothing.
@@ -58,16 +59,28 @@ pub async fn check(config: Config, folders: &Folders, online: bool) -> Result<Ve
     let (remembered, links) = (LateScope::default(), LinkTable::default());
     let mut deployment = Deployment { plugins, runtime, assigned, remembered, links };
     findings.extend(diagnose(&config, &mut deployment, online).await?);
+    if !online {
+        return Ok(findings);
+    }
     // What a start would stumble over was said by the plugins, and more of it than a start would say.
-    if online && findings.iter().all(|finding| finding.level != Level::Error) {
+    let mut mappings = Vec::new();
+    if findings.iter().all(|finding| finding.level != Level::Error) {
         match ask(&config, folders, &mut deployment).await {
-            Ok(said) => findings.extend(said),
+            Ok((said, offered)) => {
+                findings.extend(said);
+                mappings = offered;
+            }
             Err(error) => {
                 let away = matches!(&error, AppError::Engine(EngineError::Unreachable { .. }));
                 let code = if away { UNREACHABLE } else { "not-opened" };
                 findings.push(Finding::new(Level::Error, code, "source", error.to_string()));
             }
         }
+    }
+    for sink in deployment.assigned.sinks.clone() {
+        let Sink::Plugin(used) = &sink else { continue };
+        let sink = plugin(&mut deployment, used).await?;
+        findings.extend(found(examine_sink(&sink, &mappings).await, &used.settings.part().to_string()));
     }
     Ok(findings)
 }
@@ -126,10 +139,14 @@ async fn look(plugins: &mut Plugins, runtime: &Runtime, plugin: &PluginUse) -> R
     Ok(format!("{} {}; granted: {granted}{variables}", manifest.name, manifest.version))
 }
 
-/// Opens builder and source, and asks what they find.
-async fn ask(config: &Config, folders: &Folders, deployment: &mut Deployment) -> Result<Vec<Finding>, AppError> {
-    let run = RunOptions::looking(Some(limits::program::CHECK_TIMEOUT));
-    let connected = deployment.connect(config, Arc::new(Silent), options(config, run)).await?;
+/// Opens builder and source, and asks what they find. Also the mappings, as the sinks get them.
+async fn ask(
+    config: &Config,
+    folders: &Folders,
+    deployment: &mut Deployment,
+) -> Result<(Vec<Finding>, Vec<Mapping>), AppError> {
+    let options = options(config, RunOptions::looking(Some(limits::program::CHECK_TIMEOUT)));
+    let connected = deployment.connect(config, Arc::new(Silent), options.clone()).await?;
     let state = state_folder(config, folders, connected.identity())?;
     let answers = format!("{} answers; progress is remembered in {}", connected.identity(), state.display());
     let mut findings = vec![Finding::new(Level::Ok, "source", "source", answers)];
@@ -146,5 +163,6 @@ async fn ask(config: &Config, folders: &Folders, deployment: &mut Deployment) ->
         let message = "no table can be read as an index: the role sees none with a primary key";
         findings.push(Finding::new(Level::Warning, "no-index", "indexes", message));
     }
-    Ok(findings)
+    let mappings = description.mappings.iter().map(|mapping| options.at_sinks(mapping)).collect();
+    Ok((findings, mappings))
 }

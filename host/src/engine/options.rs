@@ -136,7 +136,7 @@ impl Options {
 
     /// A mapping as the sinks get it: with the prefix, which it also says apart, for names that a sink makes up for itself.
     /// Guarded by `tests::prefix::a_sink_is_told_the_prefix_that_stands_before_an_index`.
-    pub(crate) fn at_sinks(&self, mapping: &Mapping) -> Mapping {
+    pub fn at_sinks(&self, mapping: &Mapping) -> Mapping {
         if self.prefix.is_empty() {
             return mapping.clone();
         }

@@ -22,6 +22,8 @@ pub(crate) struct Found {
     pub(crate) aliases: BTreeMap<String, Value>,
     /// Whether it was closed.
     pub(crate) closed: bool,
+    /// Its blocks, as `index.blocks` names them: `write`, `read_only_allow_delete`.
+    pub(crate) blocks: Vec<String>,
     pub(crate) shards: u32,
     /// Whether refreshing is off, as while seeding.
     pub(crate) sleeps: bool,
@@ -156,7 +158,8 @@ fn look(client: &mut Client, list: &str) -> Result<BTreeMap<String, Found>> {
         #[serde(default)]
         mappings: Value,
     }
-    let keys = ["uuid", "history", "refresh_interval", "creation_date", "number_of_shards", "verified_before_close"];
+    let keys =
+        ["uuid", "history", "refresh_interval", "creation_date", "number_of_shards", "verified_before_close", "blocks"];
     let keys = keys.map(|key| format!("*.settings.index.{key}")).join(",");
     let fields = format!("*.aliases,*.mappings._meta.flusso,{keys}");
     let target = format!("/{list}?ignore_unavailable=true&expand_wildcards=open,closed&filter_path={fields}");
@@ -180,6 +183,7 @@ fn look(client: &mut Client, list: &str) -> Result<BTreeMap<String, Found>> {
             token,
             aliases,
             closed: text("/index/verified_before_close") == "true",
+            blocks: set_blocks(settings.pointer("/index/blocks")),
             shards: text("/index/number_of_shards").parse().unwrap_or(1),
             sleeps: text("/index/refresh_interval") == "-1",
             made: text("/index/creation_date").parse().unwrap_or(0),
@@ -187,6 +191,32 @@ fn look(client: &mut Client, list: &str) -> Result<BTreeMap<String, Found>> {
         }
     };
     Ok(entries.into_iter().map(|(name, entry)| (name, found(entry))).collect())
+}
+
+/// The blocks that are set, from the object that holds them.
+fn set_blocks(blocks: Option<&Value>) -> Vec<String> {
+    let is_set = |value: &Value| value == "true" || *value == Value::Bool(true);
+    let all = blocks.and_then(Value::as_object).into_iter().flatten();
+    all.filter(|(_, value)| is_set(value)).map(|(name, _)| name.clone()).collect()
+}
+
+/// The blocks of the whole cluster: `read_only`, `create_index`. None where it does not say.
+pub(crate) fn blocks(client: &mut Client) -> Result<Vec<String>> {
+    let answer = client.ask("GET", "/_cluster/settings?filter_path=*.cluster.blocks", None)?;
+    if !is_fine(&answer) {
+        return Ok(Vec::new());
+    }
+    let all: BTreeMap<String, Value> = read(client, &answer, "looking at the cluster's settings")?;
+    let mut blocks: Vec<String> = all.values().flat_map(|one| set_blocks(one.pointer("/cluster/blocks"))).collect();
+    blocks.sort();
+    blocks.dedup();
+    Ok(blocks)
+}
+
+/// Whether the cluster has the plugin analysis-icu; also where it does not say.
+pub(crate) fn has_icu(client: &mut Client) -> Result<bool> {
+    let body = json!({ "tokenizer": "icu_tokenizer", "text": "a" });
+    Ok(client.ask("POST", "/_analyze", Some(&body))?.status != 400)
 }
 
 /// The indexes behind an alias, or an index of that name itself.

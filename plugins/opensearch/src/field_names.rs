@@ -85,6 +85,12 @@ struct Parent {
 }
 
 impl FieldNames {
+    /// What is to be said of fields that have another name in the cluster.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = String> {
+        let renamed = self.renamed.iter();
+        renamed.map(|(own, there)| format!("the cluster takes no field {own:?}: it is called {there:?} there"))
+    }
+
     pub(crate) fn of(fields: &[Field]) -> Self {
         let (parents, keys) = objects(fields);
         let mut names: Vec<Option<String>> = vec![None; fields.len()];

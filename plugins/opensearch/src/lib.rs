@@ -17,6 +17,7 @@
 //! | `cluster` | one function for each request beside bulk requests |
 //! | `indexes` | which generation of an index serves searches, which is being filled, which are marked seeded; what others changed of them |
 //! | `bulk`, `clear` | writing and removing documents |
+//! | `diagnosis` | what `flusso-host check` reports of the cluster and its indexes |
 //! | `inventory` | what the cluster holds for a deployment, for `flusso-host indexes` |
 //!
 //! What must survive is in the cluster: aliases say which generation serves, the meta index which is seeded. An instance keeps
@@ -28,6 +29,7 @@ mod clear;
 mod client;
 mod cluster;
 mod cluster_error;
+mod diagnosis;
 mod document_id;
 mod field_names;
 mod http;
@@ -93,19 +95,24 @@ impl OpenSearch {
     }
 }
 
+/// What the settings leave open to others on the network, each with its code.
+fn warnings(settings: &Settings, client: &Client) -> Vec<(&'static str, &'static str)> {
+    let unchecked = "tls_verify = false: the cluster's certificate is not checked, so another machine could take its place and read everything";
+    let open = "credentials go to another machine over http://, readable on the way; use https://";
+    let all = [
+        (!settings.tls_verify, "certificate-unchecked", unchecked),
+        (client.shows_credentials(), "credentials-in-the-open", open),
+    ];
+    all.into_iter().filter(|(is_so, ..)| *is_so).map(|(_, code, message)| (code, message)).collect()
+}
+
 impl Sink for OpenSearch {
     fn open(settings: flusso_plugin::Settings) -> Result<Self> {
         let settings: Settings = settings.parse()?;
         settings.check_languages()?;
         let mut client = Client::new(&settings)?;
-        if !settings.tls_verify {
-            log::warn(
-                "tls_verify = false: the cluster's certificate is not checked, so another machine could take its place and read everything",
-                &[],
-            );
-        }
-        if client.shows_credentials() {
-            log::warn("credentials go to another machine over http://, readable on the way; use https://", &[]);
+        for (_, message) in warnings(&settings, &client) {
+            log::warn(message, &[]);
         }
         client.within(CALL_LIMIT);
         let version = cluster::version(&mut client)?;
@@ -189,4 +196,4 @@ impl Sink for OpenSearch {
     }
 }
 
-flusso_plugin::plugin! { manifest: include_str!("../manifest.json"), sink: OpenSearch, inventory: OpenSearch }
+flusso_plugin::plugin! { manifest: include_str!("../manifest.json"), sink: OpenSearch, sink_diagnosis: OpenSearch, inventory: OpenSearch }

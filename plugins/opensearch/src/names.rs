@@ -44,6 +44,17 @@ impl Names {
         Self { alias: format!("{index}_{}", short(hash)), index, meta: meta("") }
     }
 
+    /// What is to be said where the cluster has another name for an index.
+    pub(crate) fn renamed(&self, index: &str) -> Option<String> {
+        let there = &self.index;
+        let message = || {
+            format!(
+                "the cluster takes no index {index:?}: it is called {there:?} there; another `name` under [[index]] gives it another"
+            )
+        };
+        (there != index).then(message)
+    }
+
     /// A generation's name.
     pub(crate) fn generation(&self, number: u64) -> String {
         format!("{}_{number}", self.alias)

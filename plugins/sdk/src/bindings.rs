@@ -92,6 +92,11 @@ pub mod diagnosis {
     role!("diagnosis-role", "export_diagnosis_bindings", "flusso_plugin::bindings::diagnosis", {});
 }
 
+/// The ability `sink-diagnosis`.
+pub mod sink_diagnosis {
+    role!("sink-diagnosis-role", "export_sink_diagnosis_bindings", "flusso_plugin::bindings::sink_diagnosis", {});
+}
+
 /// The ability `inventory`.
 pub mod inventory {
     role!("inventory-role", "export_inventory_bindings", "flusso_plugin::bindings::inventory", {});

@@ -9,8 +9,8 @@ use crate::{
     Affected, BatchReader, Builder, Change, Cursor, Diagnosis, Division, Document, DocumentId, Ensured, Error, Event,
     Examination, Finding, HistoryId, IndexNumber, IndexRequest, Inspection, Inventory, Key, Mapping, OfferedIndex,
     Outcome, Page, PollRequest, Position, Preparation, Range, RangeBuilder, RangedPage, Reader, Relation, Report,
-    Result, Row, Scope, Settings, Sink, Snapshot, Source, StoredIndex, TableDescription, TableInterest, TableName,
-    TableNumber, Target, TrackedBuilder, Version,
+    Result, Row, Scope, Settings, Sink, SinkDiagnosis, Snapshot, Source, StoredIndex, TableDescription, TableInterest,
+    TableName, TableNumber, Target, TrackedBuilder, Version,
 };
 
 /// A type whose one opened value lives in this component instance. Implemented by [`crate::plugin!`].
@@ -149,6 +149,13 @@ impl<T: Diagnosis> b::diagnosis::exports::flusso::connector::diagnosis::Guest fo
     }
 }
 
+impl<T: SinkDiagnosis> b::sink_diagnosis::exports::flusso::connector::sink_diagnosis::Guest for Exported<T> {
+    fn examine(settings: String, mappings: Vec<Mapping>, _extra: Option<String>) -> Result<Vec<Finding>> {
+        log_to_host();
+        T::examine(Settings::from_json(settings), mappings)
+    }
+}
+
 impl<T: Inventory> b::inventory::exports::flusso::connector::inventory::Guest for Exported<T> {
     fn list(settings: String, prefix: String, _extra: Option<String>) -> Result<Vec<StoredIndex>> {
         log_to_host();
@@ -194,8 +201,8 @@ pub const fn manifest_bytes<const N: usize>(manifest: &str) -> [u8; N] {
 ///
 /// `manifest` is a string constant (`include_str!("../manifest.json")`). Then any of `source` and `snapshot` (together),
 /// `reader`, `batch_reader` (the reader's own type), `builder`, `range_builder` (the builder's own type), `tracked_builder`, `sink`, `diagnosis`,
-/// `inventory`, each with its type; apart from `batch_reader`, `range_builder`, `diagnosis` and `inventory`, no type serves two
-/// roles. A builder that reads schema files may give their JSON Schema after the manifest, as
+/// `sink_diagnosis`, `inventory`, each with its type; apart from `batch_reader`, `range_builder` and the last three, no type
+/// serves two roles. A builder that reads schema files may give their JSON Schema after the manifest, as
 /// `index_schema`, for editors. Outside a WebAssembly target the macro makes nothing but a check that the types fit.
 #[macro_export]
 macro_rules! plugin {
@@ -284,6 +291,11 @@ macro_rules! __role {
         type ExportedDiagnosis = $crate::Exported<$type>;
         #[cfg(target_family = "wasm")]
         $crate::bindings::diagnosis::export_diagnosis_bindings!(ExportedDiagnosis);
+    };
+    (sink_diagnosis: $type:ty) => {
+        type ExportedSinkDiagnosis = $crate::Exported<$type>;
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::sink_diagnosis::export_sink_diagnosis_bindings!(ExportedSinkDiagnosis);
     };
     (inventory: $type:ty) => {
         type ExportedInventory = $crate::Exported<$type>;

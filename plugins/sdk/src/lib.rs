@@ -44,12 +44,12 @@ pub mod testing;
 
 pub use bindings::batch_reader::exports::flusso::connector::batch_reader::TableDescription;
 pub use bindings::builder::exports::flusso::connector::builder::{Affected, IndexRequest, Scope};
-pub use bindings::diagnosis::exports::flusso::connector::diagnosis::{Finding, Severity};
 pub use bindings::host::flusso::connector::secrets::get as secret;
 pub use bindings::host::flusso::connector::types::{
     Change, Checkpoint, Comparison, Condition, ConfigurationError, Cursor, DocumentId, Error, Event, Failure, Field,
-    Filter, HistoryId, IndexNumber, Key, Mapping, Op, Ordering, OtherError, Outcome, Position, Range, Relation, Row,
-    RowLinks, TableChanged, TableInterest, TableName, TableNumber, Target, Transient, Value, Version,
+    Filter, Finding, HistoryId, IndexNumber, Key, Mapping, Op, Ordering, OtherError, Outcome, Position, Range,
+    Relation, Row, RowLinks, Severity, TableChanged, TableInterest, TableName, TableNumber, Target, Transient, Value,
+    Version,
 };
 pub use bindings::inventory::exports::flusso::connector::inventory::{IndexState, StoredIndex};
 pub use bindings::range_builder::exports::flusso::connector::range_builder::{Ranged, RangedPage};
@@ -62,8 +62,8 @@ pub use bindings::tracked_builder::exports::flusso::connector::tracked_builder::
 #[doc(hidden)]
 pub use export::{Exported, Instance, manifest_bytes};
 pub use roles::{
-    BatchReader, Builder, Diagnosis, Examination, Inventory, RangeBuilder, Reader, Sink, Snapshot, Source,
-    TrackedBuilder, affected,
+    BatchReader, Builder, Diagnosis, Examination, Inventory, RangeBuilder, Reader, Sink, SinkDiagnosis, Snapshot,
+    Source, TrackedBuilder, affected,
 };
 pub use settings::Settings;
 pub use tracing;

@@ -157,6 +157,12 @@ pub trait Diagnosis: 'static {
     fn examine(settings: Settings, of: Examination) -> Result<Vec<Finding>>;
 }
 
+/// Looks at the store that a sink would write to, without starting. A sink need not have one. See `wit/sink-diagnosis.wit`.
+pub trait SinkDiagnosis: 'static {
+    /// Everything that is found about the store and about the indexes of these mappings. Changes nothing.
+    fn examine(settings: Settings, mappings: Vec<Mapping>) -> Result<Vec<Finding>>;
+}
+
 /// Says what a sink holds, and removes it. A sink need not have one. See `wit/inventory.wit`.
 pub trait Inventory: 'static {
     /// Everything that is held for a deployment. Changes nothing.

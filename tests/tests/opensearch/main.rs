@@ -4,6 +4,7 @@
 
 mod applications;
 mod changes;
+mod check;
 mod refused;
 mod reindex;
 mod shop;

@@ -1,13 +1,14 @@
 //! Asking a plugin to look at what it would work with, where it can.
 
-use super::bindings::exports::flusso::connector::diagnosis as wit;
+use super::bindings::flusso::connector::types as wit;
 use super::builder::Request;
 use super::convert;
+use super::fault::Checked;
 use super::limiter::plain;
 use super::plugin::Plugin;
 use crate::engine::StageError;
 use crate::limits;
-use crate::model::TableInterest;
+use crate::model::{Mapping, TableInterest};
 use crate::plugin::finding::{Finding, Level};
 
 /// What a plugin finds; `None` where it has no such ability. `indexes`: what it would build, `None` where another plugin
@@ -39,11 +40,39 @@ pub async fn examine(
                 diagnosis.call_examine(&mut live.store, &settings, indexes.as_deref(), &tables, online, None).await
             })
         },
-        |findings| {
-            Ok(convert::counted(findings, limits::guest::FINDINGS, "findings")?.into_iter().map(finding).collect())
-        },
+        findings,
     );
     examining.await.map(Some)
+}
+
+/// What a sink finds in the store that it would write to; `None` where it has no such ability. `mappings`: as the engine would
+/// give them to it, none where they are not known.
+///
+/// # Errors
+///
+/// When it could not look at all.
+pub async fn examine_sink(plugin: &Plugin, mappings: &[Mapping]) -> Result<Option<Vec<Finding>>, StageError> {
+    if plugin.prepared().roles().sink_diagnosis.is_none() {
+        return Ok(None);
+    }
+    let guest = plugin.spawn(None).await?;
+    let settings = plugin.settings();
+    let mappings: Vec<_> = mappings.iter().map(convert::to_mapping).collect();
+    let examining = guest.ask(
+        "sink-diagnosis.examine",
+        move |live| {
+            Box::pin(async move {
+                let mappings: Vec<_> = mappings.iter().collect();
+                live.exports.sink_diagnosis()?.call_examine(&mut live.store, &settings, &mappings, None).await
+            })
+        },
+        findings,
+    );
+    examining.await.map(Some)
+}
+
+fn findings(found: Vec<wit::Finding>) -> Checked<Vec<Finding>> {
+    Ok(convert::counted(found, limits::guest::FINDINGS, "findings")?.into_iter().map(finding).collect())
 }
 
 /// What a guest says is shown to a person: cut, and without control characters but for the ends of a remedy's lines.

@@ -55,7 +55,7 @@ mod untold_links;
 pub use artifact::{Checked, Digest};
 pub use builder::{GuestBuilder, Request};
 pub use context::Setup;
-pub use diagnosis::examine;
+pub use diagnosis::{examine, examine_sink};
 pub use fault::{Fault, GuestError, Origin};
 pub use guest::Guest;
 pub use inventory::{remove, stored_indexes};

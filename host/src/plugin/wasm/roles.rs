@@ -83,6 +83,7 @@ roles! {
     tracked_builder: tracked_builder, Presence::Role(Role::TrackedBuilder);
     sink: sink, Presence::Role(Role::Sink);
     diagnosis: diagnosis, Presence::Export("diagnosis");
+    sink_diagnosis: sink_diagnosis, Presence::Export("sink-diagnosis");
     inventory: inventory, Presence::Export("inventory");
     batch_reader: batch_reader, Presence::Export("batch-reader");
 }

@@ -25,6 +25,7 @@ use crate::mapping;
 use crate::names::{Names, fold, write_alias};
 use crate::settings::Settings;
 use left_out::LeftOut;
+pub(crate) use repairs::stray_aliases;
 
 /// One generation that this instance has seen.
 #[derive(Clone, Debug)]
@@ -126,11 +127,7 @@ impl Indexes {
                 live
             }
         };
-        if names.index != mapping.index {
-            let message = format!(
-                "the cluster takes no index {:?}: it is called {:?} there; another `name` under [[index]] gives it another",
-                mapping.index, names.index
-            );
+        if let Some(message) = names.renamed(&mapping.index) {
             log::warn(&message, &[("index", &mapping.index)]);
         }
         let empty = cluster::is_empty(client, &live.name)?;
@@ -140,8 +137,7 @@ impl Indexes {
     /// Learns what fields are called in the cluster, and says which are called something else.
     fn name_fields(&mut self, mapping: &Mapping, names: &Names, say: bool) {
         let fields = FieldNames::of(&mapping.fields);
-        for (own, there) in fields.renamed.iter().filter(|_| say) {
-            let message = format!("the cluster takes no field {own:?}: it is called {there:?} there");
+        for message in fields.messages().filter(|_| say) {
             log::warn(&message, &[("index", &mapping.index)]);
         }
         self.field_names.insert(names.alias.clone(), Rc::new(fields));

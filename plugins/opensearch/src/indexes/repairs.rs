@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Generation;
 use crate::cluster::Found;
-use crate::names::Names;
+use crate::names::{Names, write_alias};
 
 /// Something that differs from what this plugin left behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,46 @@ pub(super) fn repairs(
         repairs.extend(plain(names, &live.name, live.seeded, found));
     }
     repairs
+}
+
+/// What a start would find changed of the aliases of one mapping, each with a code, for `check`. The generation behind the
+/// alias with the hash is the one that serves; of several, or none, only the plain name is looked at.
+pub(crate) fn stray_aliases(
+    names: &Names,
+    found: &BTreeMap<String, Found>,
+    write_aliases: bool,
+) -> Vec<(&'static str, String)> {
+    let behind: Vec<_> = found.iter().filter(|(_, index)| index.aliases.contains_key(&names.alias)).collect();
+    let made = |(name, index): &&(&String, &Found)| index.origin.is_some() && names.number(name).is_some();
+    let ours: Vec<_> = behind.iter().filter(made).collect();
+    let [one] = ours.as_slice() else {
+        if let ([], Some((other, _))) = (ours.as_slice(), behind.first()) {
+            let message = format!("the alias {} belongs to index {other}, which is not of flusso", names.alias);
+            return vec![("alias-changed", message)];
+        }
+        let plain = plain(names, "", false, found).filter(|repair| matches!(repair, Repair::Leave { .. }));
+        return plain.iter().filter_map(said).collect();
+    };
+    let mut all = Vec::new();
+    if write_aliases && !one.1.closed {
+        all.extend(restore(&write_alias(one.0), one.0, found));
+    }
+    all.extend(restore(&names.alias, one.0, found));
+    all.extend(plain(names, one.0, false, found));
+    all.iter().filter_map(said).collect()
+}
+
+fn said(repair: &Repair) -> Option<(&'static str, String)> {
+    match repair {
+        Repair::Restore { alias, index, change, .. } => {
+            Some(("alias-changed", format!("the alias {alias} {change}; the start puts it before index {index} alone")))
+        }
+        Repair::Leave { alias, change } => Some((
+            "plain-name-taken",
+            format!("the name {alias} {change}; it is left so: search the alias with the mapping's hash instead"),
+        )),
+        Repair::Lost { .. } | Repair::Closed { .. } | Repair::Renew { .. } => None,
+    }
 }
 
 fn unusable(one: &Generation, found: &BTreeMap<String, Found>) -> Option<Repair> {
@@ -127,7 +167,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::names::write_alias;
 
     const ONE: &str = "users_aaaaaaaa_1";
     const TWO: &str = "users_aaaaaaaa_2";
