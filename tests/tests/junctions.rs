@@ -232,3 +232,51 @@ fn what_a_junction_cannot_have_is_said_with_its_place() {
     refused("order_by: [{ column: positon }]", &["positon", "label_links"]);
     refused("fields: [{ count: n, table: labels, foreign_key: id }]", &["docs.schema.yml", "reads another table"]);
 }
+
+/// Prisma before 6.0 made the tables of its implicit relations with a unique index and no primary key.
+#[test]
+fn a_junction_of_an_older_prisma_has_no_key_and_is_followed_once_its_whole_rows_are_told() {
+    let database = Postgres::with(
+        r#"CREATE TABLE "Post" (id int PRIMARY KEY, title text); CREATE TABLE "Tag" (id int PRIMARY KEY, name text);
+           CREATE TABLE "_PostToTag" ("A" int NOT NULL REFERENCES "Post", "B" int NOT NULL REFERENCES "Tag");
+           CREATE UNIQUE INDEX "_PostToTag_AB_unique" ON "_PostToTag" ("A", "B"); CREATE INDEX ON "_PostToTag" ("B");
+           INSERT INTO "Post" SELECT g, 'post ' || g FROM generate_series(1, 5) g; INSERT INTO "Tag" SELECT g, 'tag ' || g FROM generate_series(1, 3) g;
+           INSERT INTO "_PostToTag" SELECT a, b FROM generate_series(1, 5) a, generate_series(1, 3) b WHERE (a + b) % 2 = 0"#,
+    );
+    let host = Host::on(&database.url());
+    host.file(
+        "docs.schema.yml",
+        "version: 1\ntable: Post\nfields:\n  - integer: id\n  - many_to_many: tags\n    table: Tag\n    primary_key: id\n    through: { table: _PostToTag, left_key: A, right_key: B }\n    order_by: [{ column: id }]\n    fields:\n      - keyword: name\n",
+    );
+    let source = "[source]\nplugin = \"pg\"\nconnection_url = { env = \"DATABASE_URL\" }\n";
+    host.file("flusso.toml", &format!("{source}[[index]]\nname = \"docs\"\nschema = \"docs.schema.yml\"\n"));
+    let helps = r#"ALTER TABLE "public"."_PostToTag" REPLICA IDENTITY FULL"#;
+    let refused = host.run(&["--once"]);
+    assert!(refused.code == Some(2) && refused.log.contains(helps), "{}", refused.log);
+    let refused = host.run(&["check"]);
+    assert!(refused.code == Some(2) && refused.lines.join("\n").contains(helps), "{:#?}", refused.lines);
+    database.sql(helps);
+    let mut found = BTreeMap::new();
+    for statement in [
+        "",
+        r#"DELETE FROM "_PostToTag" WHERE "A" = 1 AND "B" = 3"#,
+        r#"UPDATE "_PostToTag" SET "B" = 2 WHERE "A" = 3 AND "B" = 1"#,
+        r#"UPDATE "_PostToTag" SET "A" = 4 WHERE "A" = 5 AND "B" = 3"#,
+        r#"UPDATE "Tag" SET name = 'renamed' WHERE id = 2"#,
+    ] {
+        database.sql(statement);
+        let ended = host.run(&["--once"]).succeeded();
+        assert!(!ended.log.contains("is read as"), "the database has these names as they are written\n{}", ended.log);
+        take(ended.documents(), &mut found);
+        let wanted = database.sql(
+            r#"SELECT json_build_object('id', p.id, 'tags', coalesce((SELECT json_agg(json_build_object('name', t.name) ORDER BY t.id)
+               FROM "_PostToTag" j JOIN "Tag" t ON t.id = j."B" WHERE j."A" = p.id), '[]')) FROM "Post" p"#,
+        );
+        let wanted: BTreeMap<String, Value> = wanted
+            .lines()
+            .map(|row| serde_json::from_str::<Value>(row).unwrap())
+            .map(|row| (row["id"].to_string(), row))
+            .collect();
+        assert_eq!(found, wanted, "after {statement:?}");
+    }
+}

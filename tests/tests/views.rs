@@ -157,3 +157,20 @@ fn a_view_without_a_key_is_left_out_or_refused_with_what_helps() {
         refused.log
     );
 }
+
+#[test]
+fn rows_of_a_view_that_share_a_key_are_said() {
+    let database = Postgres::with(
+        "CREATE TABLE t (id int PRIMARY KEY, name text); INSERT INTO t SELECT g, 'a' FROM generate_series(1, 50) g;
+         CREATE VIEW v AS SELECT id, name FROM t UNION ALL SELECT id, 'b' FROM t WHERE id = 7",
+    );
+    let host = host(&database, "table: v\nprimary_key: id\nfields:\n  - text: name\n");
+    let ended = host.run(&["--once"]).succeeded();
+    let said: Vec<&str> = ended.log.lines().filter(|line| line.contains("several rows of public.v")).collect();
+    assert!(
+        matches!(said.as_slice(), [one] if one.contains("have the key 7:") && one.contains("WARN")),
+        "{}",
+        ended.log
+    );
+    assert_eq!(documents(&ended.documents()).len(), 50);
+}

@@ -23,6 +23,8 @@ pub struct Problem {
     pub key: String,
     /// What is wrong and what would be right.
     pub message: String,
+    /// Of a note about a name that the database decides: the name as the file has it; see [`crate::Schema::folded_names`].
+    pub name: Option<String>,
 }
 
 /// Everything that is wrong with a file, in the order of the file. Never empty. Prints one problem a line.
@@ -84,8 +86,15 @@ impl Report {
         self.notes.push(note);
     }
 
+    /// Notes that a name is read folded, unless the database has it as it is written.
+    pub(crate) fn note_folded(&mut self, at: Mark, key: &str, written: &str, folded: &str) {
+        let message = format!("`{}` is read as `{folded}`, unless the database has exactly this name", shown(written));
+        let note = Problem { name: Some(written.trim().to_owned()), ..self.problem(at, key, message) };
+        self.notes.push(note);
+    }
+
     fn problem(&self, at: Mark, key: &str, message: String) -> Problem {
-        Problem { origin: self.origin.clone(), line: at.line, column: at.column, key: shown(key), message }
+        Problem { origin: self.origin.clone(), line: at.line, column: at.column, key: shown(key), message, name: None }
     }
 
     /// The value and the notes, if nothing was found wrong on the way to it.

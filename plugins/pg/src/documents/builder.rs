@@ -64,6 +64,8 @@ pub(crate) struct Index {
     /// The same, with the links that are read beside it.
     pub(crate) plan: Plan,
     pub(crate) queries: Queries,
+    /// Several root rows with one key were seen, and that was said.
+    pub(crate) repeated_keys: bool,
 }
 
 /// What documents are made of.

@@ -9,10 +9,11 @@ use crate::documents::executor::{Executor, push};
 use crate::error::Result;
 use crate::links::{LinkRecorder, LinkRelation};
 use crate::protocol::session::{CALL_LIMIT, Session};
+use crate::protocol::{codec, sql};
 use crate::snapshot::range_scan::RangeScan;
 use flusso_documents::{Assembly, CHUNK, Chunk, Rows, build};
 use flusso_plugin as contract;
-use flusso_plugin::{Cursor, DocumentId, IndexNumber, Outcome, RangeBuilder, Ranged, RangedPage};
+use flusso_plugin::{Cursor, DocumentId, IndexNumber, Outcome, RangeBuilder, Ranged, RangedPage, log};
 use std::ops::Range;
 
 /// Root rows of a first page: nothing is known yet of how large documents are.
@@ -56,6 +57,7 @@ impl RangeBuilder for DocumentBuilder {
         })?;
         let (rows, cursor) = (page.used as u64, scan.cursor());
         self.scan = Some((index, scan));
+        self.say_repeated_keys(index, &page.documents);
         let Page { mut documents, recorder, places, .. } = page;
         let overtaken: Vec<usize> = self
             .record_links(since, recorder)?
@@ -73,6 +75,26 @@ impl RangeBuilder for DocumentBuilder {
             }
         }
         Ok(RangedPage { documents, rows, cursor, extra: None })
+    }
+}
+
+impl DocumentBuilder {
+    /// The key of a view is what its schema file says. Where several rows have the same, one becomes the document; said once an
+    /// index.
+    fn say_repeated_keys(&mut self, index: IndexNumber, documents: &[Ranged]) {
+        let repeated = documents.windows(2).find(|pair| matches!(pair, [one, next] if one.key == next.key));
+        let Some([document, _]) = repeated else { return };
+        let index = usize::try_from(index).ok().and_then(|number| self.indexes.get_mut(number));
+        let Some(index) = index.filter(|index| !index.repeated_keys) else { return };
+        index.repeated_keys = true;
+        let key: Vec<String> = document.key.iter().filter_map(codec::encode).collect();
+        let label = index.plan.nodes.first().map(|root| sql::label(&root.table.schema, &root.table.name));
+        let label = label.unwrap_or_default();
+        let message = format!(
+            "several rows of {label} have the key {}: one of them becomes the document, and which one changes from time to time; declare a `primary_key` that no two rows share",
+            key.join(", ")
+        );
+        log::warn(&message, &[("index", &index.name)]);
     }
 }
 

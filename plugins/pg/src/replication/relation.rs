@@ -199,6 +199,12 @@ impl FollowedTable {
         if self.interest.key.is_empty() && self.table.identity == "f" {
             return self.table.unreadable();
         }
+        if self.interest.key.is_empty() && self.table.key.is_empty() {
+            return self.table.unreadable().or_else(|| Some(format!(
+                "it has no primary key, and without one the server tells nothing of rows that go or move; ALTER TABLE {} REPLICA IDENTITY FULL helps",
+                self.table.sql()
+            )));
+        }
         if self.by_primary_key || self.interest.key.is_empty() {
             return self.table.obstacle();
         }

@@ -1,6 +1,9 @@
 //! Names with capitals: a database that was made with quoted names (Prisma, Entity Framework) has them, one that folds names
 //! does not. The catalogue decides: the exact name goes first, the folded one second.
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+
 use crate::model::{
     Aggregate, AggregateLink, AggregateOp, Field, FieldKind, Filter, Geo, Identifier, Join, Key, Link, Schema,
     SoftDelete, TableName, Through,
@@ -18,14 +21,22 @@ impl Schema {
     /// Whether any name was written with capitals, so that a catalogue has to be asked.
     pub fn has_written_names(&self) -> bool {
         let mut copy = self.clone();
-        let seen = std::cell::Cell::new(false);
+        let seen = Cell::new(false);
         copy.resolve_names(&Seen(&seen));
         seen.get()
     }
 
+    /// The names that the file has in capitals and that are read folded. After [`Self::resolve_names`]: those that the database
+    /// does not have as they are written.
+    pub fn folded_names(&self) -> BTreeSet<String> {
+        let written = Written(RefCell::default());
+        self.clone().resolve_names(&written);
+        written.0.into_inner()
+    }
+
     /// The tables that its names may mean, each by schema and name: exact and folded.
     pub fn possible_tables(&self) -> Vec<(String, String)> {
-        let asked = Asked(std::cell::RefCell::default());
+        let asked = Asked(RefCell::default());
         self.clone().resolve_names(&asked);
         let mut tables = asked.0.into_inner();
         tables.extend(
@@ -53,7 +64,7 @@ impl Schema {
 }
 
 /// Notes whether there is anything to resolve.
-struct Seen<'a>(&'a std::cell::Cell<bool>);
+struct Seen<'a>(&'a Cell<bool>);
 
 impl Names for Seen<'_> {
     fn has_table(&self, _: &str, _: &str) -> bool {
@@ -67,8 +78,23 @@ impl Names for Seen<'_> {
     }
 }
 
+/// Notes every name that is asked for.
+struct Written(RefCell<BTreeSet<String>>);
+
+impl Names for Written {
+    fn has_table(&self, schema: &str, table: &str) -> bool {
+        self.0.borrow_mut().extend([schema.to_owned(), table.to_owned()]);
+        false
+    }
+
+    fn has_column(&self, _: &TableName, column: &str) -> bool {
+        self.0.borrow_mut().insert(column.to_owned());
+        false
+    }
+}
+
 /// Notes the tables that are asked for.
-struct Asked(std::cell::RefCell<Vec<(String, String)>>);
+struct Asked(RefCell<Vec<(String, String)>>);
 
 impl Names for Asked {
     fn has_table(&self, schema: &str, table: &str) -> bool {

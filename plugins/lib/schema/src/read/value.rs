@@ -36,11 +36,7 @@ impl Rules<'_> {
         let shown = crate::problem::shown(text);
         match &folded {
             Some(name) => {
-                self.report.note(
-                    node.at,
-                    key,
-                    format!("`{shown}` is read as `{name}`, unless the database has exactly this name"),
-                );
+                self.report.note_folded(node.at, key, text, name.as_str());
             }
             None => {
                 let rule = "names are lower case letters, digits and `_`, not beginning with a digit, at most 63";

@@ -35,7 +35,7 @@ impl Index {
         let mut catalog = TableCatalog::default();
         catalog.add(table);
         let queries = Queries::of(&plan, &catalog)?;
-        Ok(Self { name, origin_of_documents, catalog, bare: plan.clone(), plan, queries })
+        Ok(Self { name, origin_of_documents, catalog, bare: plan.clone(), plan, queries, repeated_keys: false })
     }
 
     fn of_schema(session: &mut Session, request: &IndexRequest, text: &str) -> Result<Self> {
@@ -43,17 +43,27 @@ impl Index {
         let origin = request.origin.clone().unwrap_or_else(|| format!("the schema of {}", request.name));
         let (mut schema, notes) = flusso_schema::parse_with_notes(text, &origin)
             .map_err(|problems| Error::configuration(&setting, problems.to_string()))?;
-        for note in notes {
+        let catalog = TableCatalog::of_schema(session, &mut schema)?;
+        // A name that the database has as it is written is read as it is written.
+        let folded = schema.folded_names();
+        for note in notes.iter().filter(|note| note.name.as_ref().is_none_or(|name| folded.contains(name))) {
             log::warn(&note.to_string(), &[("index", &request.name)]);
         }
-        let catalog = TableCatalog::of_schema(session, &mut schema)?;
         let (plan, queries) = planned(&setting, &origin, &schema, &catalog)?;
         try_out(session, &setting, &origin, &plan, &queries)?;
         for note in views::unfollowed(session, &request.name, &schema, &catalog)? {
             log::warn(&note, &[("index", &request.name)]);
         }
         let origin_of_documents = DocumentOrigin::Schema { schema: Box::new(schema), origin };
-        Ok(Self { name: request.name.clone(), origin_of_documents, catalog, bare: plan.clone(), plan, queries })
+        Ok(Self {
+            name: request.name.clone(),
+            origin_of_documents,
+            catalog,
+            bare: plan.clone(),
+            plan,
+            queries,
+            repeated_keys: false,
+        })
     }
 
     /// Reads the links of these relations beside the documents from now on, and of no others.
@@ -83,7 +93,15 @@ impl Index {
                 let (plan, queries) = planned(&setting, origin, &schema, &catalog)?;
                 try_out(session, &setting, origin, &plan, &queries)?;
                 let origin_of_documents = DocumentOrigin::Schema { schema, origin: origin.clone() };
-                Self { name: self.name.clone(), origin_of_documents, catalog, bare: plan.clone(), plan, queries }
+                Self {
+                    name: self.name.clone(),
+                    origin_of_documents,
+                    catalog,
+                    bare: plan.clone(),
+                    plan,
+                    queries,
+                    repeated_keys: self.repeated_keys,
+                }
             }
         };
         *self = fresh;
