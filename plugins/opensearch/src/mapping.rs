@@ -17,6 +17,9 @@ use crate::words;
 const IGNORE_ABOVE: u32 = 256;
 /// A longer keyword is kept and not indexed: a term has at most 32 766 bytes, a character up to four of them.
 const KEYWORD_IGNORE_ABOVE: u32 = 8_191;
+/// Longer texts are found by their words and not as a whole: names and titles are shorter, and prose as two terms of its own
+/// length would make an index more than twice as large.
+const TEXT_IGNORE_ABOVE: u32 = 512;
 /// Nested objects that one document may have, beside the cluster's 10 000.
 const NESTED_OBJECTS: u32 = 1_000_000;
 /// Fields that an index may have by the cluster's default; sub-fields count.
@@ -106,8 +109,12 @@ fn property(
     let mut options = object(&field.options)?;
     let language = own_language(&mut options, settings)?.unwrap_or(language);
     let with_words = settings.text_analysis == TextAnalysis::Words;
-    let above = if with_words { KEYWORD_IGNORE_ABOVE } else { IGNORE_ABOVE };
     let word = field.type_.as_str();
+    let above = match type_of(word) {
+        _ if !with_words => IGNORE_ABOVE,
+        "text" => TEXT_IGNORE_ABOVE,
+        _ => KEYWORD_IGNORE_ABOVE,
+    };
     let mut property = Map::new();
     property.insert("type".to_owned(), json!(type_of(word)));
     if !settings.strict {
@@ -300,7 +307,9 @@ mod tests {
     #[test]
     fn texts_and_keywords_have_sub_fields_unless_told_not_to() {
         // The analysis of flusso 0.15, and the default: longer exact values, and an analyser of queries.
-        for (text_analysis, above) in [(TextAnalysis::Builtin, 256), (TextAnalysis::Words, 8_191)] {
+        for (text_analysis, of_text, of_keyword) in
+            [(TextAnalysis::Builtin, 256, 256), (TextAnalysis::Words, 512, 8_191)]
+        {
             let settings = Settings { text_analysis, ..strict() };
             let one =
                 |word| made(vec![field("a", word, "{}", None)], &settings).pointer("/mappings/properties/a").cloned();
@@ -310,14 +319,13 @@ mod tests {
                 }
                 _ => json!({ "type": "text", "analyzer": name }),
             };
-            let exact = json!({ "type": "keyword", "ignore_above": above });
-            let folded = json!({ "type": "keyword", "normalizer": "flusso_lowercase", "ignore_above": above });
+            let folded = |above| json!({ "type": "keyword", "normalizer": "flusso_lowercase", "ignore_above": above });
             for (word, analyzer) in [("text", "flusso_text"), ("identifier", "flusso_code")] {
                 let mut text = analysed(analyzer);
-                text["fields"] = json!({ "keyword": exact, "keyword_lowercase": folded });
+                text["fields"] = json!({ "keyword": { "type": "keyword", "ignore_above": of_text }, "keyword_lowercase": folded(of_text) });
                 assert_eq!(one(word), Some(text), "{word}");
             }
-            let fields = json!({ "text": analysed("flusso_code"), "keyword_lowercase": folded });
+            let fields = json!({ "text": analysed("flusso_code"), "keyword_lowercase": folded(of_keyword) });
             for word in ["keyword", "uuid", "enum"] {
                 assert_eq!(one(word), Some(json!({ "type": "keyword", "fields": fields })), "{word}");
             }
