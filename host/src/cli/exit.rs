@@ -15,7 +15,8 @@ pub enum Exit {
     Failed = 1,
     /// The command line or the configuration is wrong.
     Usage = 2,
-    /// A plugin cannot be used: not found, not a plugin, of another contract, or it crashed again and again.
+    /// A plugin cannot be used: not found, not a plugin, of another contract, against the contract or its own declaration, or it
+    /// crashed again and again.
     Plugin = 3,
     /// A source or sink was not reachable within `--timeout`.
     Unreachable = 4,
@@ -36,7 +37,7 @@ Exit codes:
   0    done; also after SIGINT or SIGTERM, once everything in flight was written
   1    something failed that no other code names
   2    the command line or the configuration is wrong; `check` found an error
-  3    a plugin cannot be used
+  3    a plugin cannot be used: not found, of another contract, against its declaration, or crashing
   4    a source or sink was not reachable within --timeout; `check` could not look at the database
   5    what the source needs is in use by another client (a replication slot)
   6    the source cannot go on where the host left off (its history is lost)

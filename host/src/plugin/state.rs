@@ -276,7 +276,7 @@ impl Scope {
         let Some(links) = &self.links else { return self.apply(mutations) };
         // Held until it is done: a link that a build remembers meanwhile comes before or after.
         let mut memory = links.lock();
-        if mutations.is_empty() && ended.is_empty() && retained.is_none() && !memory.has_unwritten_links() {
+        if mutations.is_empty() && ended.is_empty() && retained.is_none() && !memory.is_unwritten() {
             return Ok(());
         }
         let writing = self.database.begin_write()?;

@@ -136,9 +136,14 @@ pub(super) fn subtract(record: &[u8], fewer: &[Entry<'_>]) -> Vec<u8> {
 /// A packed list, as [`unpack`] reads it.
 pub(in crate::plugin) fn packed<'a>(links: impl IntoIterator<Item = Link<'a>>) -> Vec<u8> {
     let mut out = Vec::new();
-    for piece in links.into_iter().flat_map(|(row, link)| [row, link]) {
-        put_length(piece.len(), &mut out);
+    links.into_iter().for_each(|link| put_link(link, &mut out));
+    out
+}
+
+/// Appends a link to a packed list.
+pub(in crate::plugin) fn put_link((row, link): Link<'_>, out: &mut Vec<u8>) {
+    for piece in [row, link] {
+        put_length(piece.len(), out);
         out.extend_from_slice(piece);
     }
-    out
 }

@@ -6,6 +6,9 @@
 //! index     document  relation  values     found when the document is built again
 //! ```
 //!
+//! Where the values are the key of the document itself (the items of an order, looked up by the order's number), they lead to it
+//! without a record; only that it is so, of a relation and an index, is kept.
+//!
 //! A lookup is recorded before it is made; one whose values were resolved since the view of its build began is refused, and the
 //! document is built again in a new view. What a build no longer looks for is removed with the confirmation of a later batch.
 
@@ -36,6 +39,17 @@ pub(in crate::plugin) struct DocumentKey {
     pub(in crate::plugin) index: RelationNumber,
     /// The key, encoded so that none is the beginning of another.
     pub(in crate::plugin) key: Vec<u8>,
+}
+
+/// A lookup of a build.
+#[derive(Clone, Debug)]
+pub(in crate::plugin) struct Made {
+    /// What it looks for.
+    pub(in crate::plugin) lookup: Lookup,
+    /// For which document.
+    pub(in crate::plugin) document: DocumentKey,
+    /// The values are the document's own key: they lead to it without a record.
+    pub(in crate::plugin) by_own_key: bool,
 }
 
 /// Some of the documents that looked for something.
@@ -119,17 +133,20 @@ impl Table {
 
     /// Records lookups that are about to be made. Returns the places of those that came too late: their values were resolved since
     /// the clock showed `since`, so their documents are to be built in a new view.
-    pub(in crate::plugin) fn add_lookups(
-        &self,
-        since: u64,
-        lookups: &[(Lookup, DocumentKey)],
-    ) -> Result<Vec<usize>, StateError> {
+    pub(in crate::plugin) fn add_lookups(&self, since: u64, lookups: &[Made]) -> Result<Vec<usize>, StateError> {
         let mut memory = self.lock();
         let (mut late, mut adding) = (Vec::new(), LinkBuffer::default());
-        for (place, (lookup, document)) in lookups.iter().enumerate() {
-            memory.open_builds.recorded(document.prefix(), since);
+        for (place, Made { lookup, document, by_own_key }) in lookups.iter().enumerate() {
+            if *by_own_key {
+                memory.relations.set_by_own_key(lookup.relation, document.index)?;
+            } else {
+                memory.open_builds.recorded(document.prefix(), since);
+            }
             if memory.lookups.is_after(&lookup.prefix(), since) {
                 late.push(place);
+                continue;
+            }
+            if *by_own_key {
                 continue;
             }
             for record in records(lookup, document) {
@@ -156,7 +173,7 @@ impl Table {
             memory.lookups.record(&prefix, now);
         }
         let start = from.map_or_else(|| prefix.clone(), |from| [prefix.clone(), from.prefix()].concat());
-        let mut rows = self.scan(&memory, &prefix, &start, max.saturating_add(1))?;
+        let mut rows = scan(&store::Reading::begin(&self.database)?, &memory, &prefix, &start, max.saturating_add(1))?;
         let document = |row: &Vec<u8>| behind(row, prefix.len()).map(|(index, key)| DocumentKey { index, key });
         let more = if rows.len() > max { rows.pop().as_ref().and_then(document) } else { None };
         Ok(Found { documents: rows.iter().filter_map(document).collect(), more })
@@ -171,6 +188,7 @@ impl Table {
         built: &[(DocumentKey, Vec<Lookup>)],
     ) -> Result<(), StateError> {
         let mut memory = self.lock();
+        let reading = store::Reading::begin(&self.database)?;
         for (document, made) in built {
             let prefix = document.prefix();
             let contested = memory.open_builds.ended(&prefix, since);
@@ -181,7 +199,7 @@ impl Table {
             if contested {
                 continue;
             }
-            for row in self.scan(&memory, &prefix, &prefix, limits::state::LOOKUPS_OF_DOCUMENT)? {
+            for row in scan(&reading, &memory, &prefix, &prefix, limits::state::LOOKUPS_OF_DOCUMENT)? {
                 let Some((relation, values)) = behind(&row, prefix.len()) else { continue };
                 let lookup = Lookup { relation, values };
                 if !made.contains(&lookup) {
@@ -192,16 +210,28 @@ impl Table {
         Ok(())
     }
 
-    /// The rows that begin with a prefix, from one on, in order: at most `max`. Each is longer than the prefix.
-    fn scan(&self, memory: &Memory, prefix: &[u8], start: &[u8], max: usize) -> Result<Vec<Vec<u8>>, StateError> {
-        let mut rows = store::scan(&self.database, prefix, start, max)?;
-        let unwritten = memory.memtable.scan(prefix, start, max);
-        if !unwritten.is_empty() {
-            rows.extend(unwritten);
-            rows.sort_unstable_by(|a, b| encoding::record_key(a).cmp(&encoding::record_key(b)));
-            rows.dedup();
-            rows.truncate(max);
-        }
-        Ok(rows)
+    /// Whether documents of an index are looked up by their own keys in a relation: a value of it leads to one more document than
+    /// are recorded.
+    pub(in crate::plugin) fn goes_by_own_key(&self, relation: RelationNumber, index: RelationNumber) -> bool {
+        self.lock().relations.goes_by_own_key(relation, index)
     }
+}
+
+/// The rows that begin with a prefix, from one on, in order: at most `max`. Each is longer than the prefix.
+fn scan(
+    reading: &store::Reading,
+    memory: &Memory,
+    prefix: &[u8],
+    start: &[u8],
+    max: usize,
+) -> Result<Vec<Vec<u8>>, StateError> {
+    let mut rows = reading.scan(prefix, start, max)?;
+    let unwritten = memory.memtable.scan(prefix, start, max);
+    if !unwritten.is_empty() {
+        rows.extend(unwritten);
+        rows.sort_unstable_by(|a, b| encoding::record_key(a).cmp(&encoding::record_key(b)));
+        rows.dedup();
+        rows.truncate(max);
+    }
+    Ok(rows)
 }

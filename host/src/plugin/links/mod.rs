@@ -47,7 +47,7 @@ use redb::{Database, WriteTransaction};
 use super::damage::guarded;
 use super::state::StateError;
 use crate::limits;
-pub(in crate::plugin) use encoding::packed;
+pub(in crate::plugin) use encoding::{packed, put_link};
 use link_buffer::LinkBuffer;
 use lookups::OpenBuilds;
 use memtable::Memtable;
@@ -105,9 +105,9 @@ impl LinkTable {
 }
 
 impl Memory {
-    /// Whether the memtable holds links.
-    pub(super) fn has_unwritten_links(&self) -> bool {
-        self.memtable.len() > 0
+    /// Whether anything is to be written.
+    pub(super) fn is_unwritten(&self) -> bool {
+        self.memtable.len() > 0 || self.relations.has_unwritten_own_keys()
     }
 }
 
@@ -230,7 +230,11 @@ impl Table {
     /// Writes the memtable within a transaction of the state.
     pub(super) fn flush(&self, writing: &WriteTransaction, memory: &mut Memory) -> Result<(), StateError> {
         let links = memory.memtable.drain();
-        if links.is_empty() { Ok(()) } else { store::add(writing, &mut memory.relations, &links, self.limit) }
+        if links.is_empty() && !memory.relations.has_unwritten_own_keys() {
+            Ok(())
+        } else {
+            store::add(writing, &mut memory.relations, &links, self.limit)
+        }
     }
 
     /// Within the transaction that stores a confirmation: removes what these batches ended, except links recorded since.

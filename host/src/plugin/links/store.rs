@@ -1,8 +1,10 @@
 //! The records of the link table in the state folder's database.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
+use redb::{
+    Database, ReadOnlyTable, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction,
+};
 
 use super::encoding::{self, Row};
 use super::link_buffer::LinkBuffer;
@@ -20,6 +22,20 @@ const SIZE: TableDefinition<'_, (), u64> = TableDefinition::new("link size");
 pub(super) struct Relations {
     numbers: HashMap<String, u16>,
     unwritten: Vec<String>,
+    /// The relations by which documents of an index are looked up by their own keys, each with the index. Kept among the names.
+    by_own_key: HashSet<(u16, u16)>,
+}
+
+/// Stands before the names that say of a relation and an index, by their numbers, that documents are looked up by their own keys.
+const BY_OWN_KEY: &str = "by own key ";
+
+fn own_key_name(relation: u16, index: u16) -> String {
+    format!("{BY_OWN_KEY}{relation} {index}")
+}
+
+fn own_key_numbers(name: &str) -> Option<(u16, u16)> {
+    let (relation, index) = name.strip_prefix(BY_OWN_KEY)?.split_once(' ')?;
+    Some((relation.parse().ok()?, index.parse().ok()?))
 }
 
 impl Relations {
@@ -35,15 +51,41 @@ impl Relations {
         Ok(number)
     }
 
+    /// Whether it is to be written that documents are looked up by their own keys; numbers are written with the first links.
+    pub(super) fn has_unwritten_own_keys(&self) -> bool {
+        self.unwritten.iter().any(|name| own_key_numbers(name).is_some())
+    }
+
+    /// Whether documents of an index are looked up by their own keys in a relation.
+    pub(super) fn goes_by_own_key(&self, relation: u16, index: u16) -> bool {
+        self.by_own_key.contains(&(relation, index))
+    }
+
+    /// Documents of an index are looked up by their own keys in a relation, from now on.
+    pub(super) fn set_by_own_key(&mut self, relation: u16, index: u16) -> Result<(), StateError> {
+        if self.by_own_key.insert((relation, index)) {
+            self.number(&own_key_name(relation, index))?;
+        }
+        Ok(())
+    }
+
     /// The relations that are not among these.
     pub(super) fn others(&self, names: &[String]) -> Vec<(String, u16)> {
-        let others = self.numbers.iter().filter(|(name, _)| !names.contains(name));
+        let kept: Vec<u16> = names.iter().filter_map(|name| self.numbers.get(name).copied()).collect();
+        let is_other = |name: &String| match own_key_numbers(name) {
+            Some((relation, index)) => !kept.contains(&relation) || !kept.contains(&index),
+            None => !names.contains(name),
+        };
+        let others = self.numbers.iter().filter(|(name, _)| is_other(name));
         others.map(|(name, number)| (name.clone(), *number)).collect()
     }
 
     /// Forgets one.
     pub(super) fn forget(&mut self, name: &str) {
         self.numbers.remove(name);
+        if let Some(numbers) = own_key_numbers(name) {
+            self.by_own_key.remove(&numbers);
+        }
         self.unwritten.retain(|unwritten| unwritten != name);
     }
 }
@@ -55,6 +97,7 @@ pub(super) fn relations(database: &Database) -> Result<Relations, StateError> {
         Ok(table) => {
             for entry in table.iter()? {
                 let (name, number) = entry?;
+                relations.by_own_key.extend(own_key_numbers(name.value()));
                 relations.numbers.insert(name.value().to_owned(), number.value());
             }
         }
@@ -91,31 +134,39 @@ pub(super) fn find(database: &Database, rows: &[Row]) -> Result<Vec<Vec<Vec<u8>>
     rows.iter().map(links).collect()
 }
 
-/// The rows that begin with a prefix, from one on, in order: at most `max`. Each is longer than the prefix.
-pub(super) fn scan(database: &Database, prefix: &[u8], start: &[u8], max: usize) -> Result<Vec<Row>, StateError> {
-    let reading = database.begin_read()?;
-    let table = match reading.open_table(LINKS) {
-        Ok(table) => table,
-        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let (from, first) = encoding::first_record(prefix, start);
-    let mut rows: Vec<Row> = Vec::new();
-    for record in table.range(from..)? {
-        let (key, record) = record?;
-        let key = key.value();
-        if rows.len() >= max || !key.starts_with(prefix) {
-            break;
-        }
-        let mut before = None;
-        for (last, _) in encoding::entries(record.value()) {
-            if before != Some(last) && (key != from || last >= first) && rows.len() < max {
-                rows.push([key, &[last]].concat());
-            }
-            before = Some(last);
+/// What is on disk, as it is now.
+pub(super) struct Reading(Option<ReadOnlyTable<&'static [u8], &'static [u8]>>);
+
+impl Reading {
+    pub(super) fn begin(database: &Database) -> Result<Self, StateError> {
+        match database.begin_read()?.open_table(LINKS) {
+            Ok(table) => Ok(Self(Some(table))),
+            Err(TableError::TableDoesNotExist(_)) => Ok(Self(None)),
+            Err(error) => Err(error.into()),
         }
     }
-    Ok(rows)
+
+    /// The rows that begin with a prefix, from one on, in order: at most `max`. Each is longer than the prefix.
+    pub(super) fn scan(&self, prefix: &[u8], start: &[u8], max: usize) -> Result<Vec<Row>, StateError> {
+        let Some(table) = &self.0 else { return Ok(Vec::new()) };
+        let (from, first) = encoding::first_record(prefix, start);
+        let mut rows: Vec<Row> = Vec::new();
+        for record in table.range(from..)? {
+            let (key, record) = record?;
+            let key = key.value();
+            if rows.len() >= max || !key.starts_with(prefix) {
+                break;
+            }
+            let mut before = None;
+            for (last, _) in encoding::entries(record.value()) {
+                if before != Some(last) && (key != from || last >= first) && rows.len() < max {
+                    rows.push([key, &[last]].concat());
+                }
+                before = Some(last);
+            }
+        }
+        Ok(rows)
+    }
 }
 
 /// Of some sorted links, those that are not on disk.

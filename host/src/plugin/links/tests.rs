@@ -261,13 +261,17 @@ fn document(index: u16, key: &str) -> lookups::DocumentKey {
     lookups::DocumentKey { index, key: key.as_bytes().to_vec() }
 }
 
+fn made_for(lookup: lookups::Lookup, document: &lookups::DocumentKey, by_own_key: bool) -> lookups::Made {
+    lookups::Made { lookup, document: document.clone(), by_own_key }
+}
+
 impl Kept {
     /// Looks like a build that began at `since`: records its lookups, then ends. Says whether all were taken.
     fn built(&self, since: u64, key: &str, values: &[&str]) -> bool {
         let (relation, index) = (self.table.number("r").unwrap(), self.table.number("docs").unwrap());
         let made: Vec<lookups::Lookup> = values.iter().map(|values| lookup(relation, values)).collect();
         let of = document(index, key);
-        let adding: Vec<_> = made.iter().map(|lookup| (lookup.clone(), of.clone())).collect();
+        let adding: Vec<_> = made.iter().map(|lookup| made_for(lookup.clone(), &of, false)).collect();
         let taken = self.table.add_lookups(since, &adding).unwrap().is_empty();
         if taken {
             self.table.replace_lookups(since, &[(of, made)]).unwrap();
@@ -333,7 +337,7 @@ fn a_build_removes_nothing_that_another_one_under_way_looks_for() {
         let (older, newer) = (kept.table.begin_build(), kept.table.begin_build());
         let of = document(index, "d1");
         let begin = |since, values: &str| {
-            let adding = [(lookup(relation, values), of.clone())];
+            let adding = [made_for(lookup(relation, values), &of, false)];
             assert!(kept.table.add_lookups(since, &adding).unwrap().is_empty());
         };
         let end = |since, values: &str| {
@@ -407,4 +411,23 @@ fn many_documents_come_in_parts() {
         }
     }
     assert_eq!(found, keys);
+}
+
+#[test]
+fn lookups_by_own_keys_are_kept_as_one_word_for_all_of_them() {
+    let kept = Kept::new();
+    let (relation, index) = (kept.table.number("r").unwrap(), kept.table.number("docs").unwrap());
+    let made = made_for(lookup(relation, "a."), &document(index, "d1"), true);
+    assert!(!kept.table.goes_by_own_key(relation, index));
+    assert!(kept.table.add_lookups(0, &[made.clone()]).unwrap().is_empty());
+    assert!(kept.table.goes_by_own_key(relation, index) && !kept.table.goes_by_own_key(index, relation));
+    assert_eq!(kept.woken("a."), [""; 0], "nothing is recorded");
+    // It is known after a restart, though no link was ever written.
+    kept.store();
+    let kept = kept.again();
+    assert!(kept.table.goes_by_own_key(relation, index));
+    // What was resolved since the build began is late all the same.
+    let since = kept.table.clock();
+    assert_eq!(kept.woken("a."), [""; 0]);
+    assert_eq!(kept.table.add_lookups(since, &[made]).unwrap(), [0]);
 }

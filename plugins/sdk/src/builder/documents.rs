@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
-use super::values::{Bytes, Date, Decimal, Json, Time, Timestamp, Uuid};
+use super::decimal::Decimal;
+use super::values::{Bytes, Date, Json, Time, Timestamp, Uuid};
 use crate::Field;
 
 /// A document. Derive it, and `serde::Serialize`.

@@ -38,6 +38,7 @@
 //! # fn main() {}
 //! ```
 
+mod decimal;
 mod documents;
 mod executor;
 mod index;
@@ -47,6 +48,7 @@ mod reads;
 mod rows;
 mod values;
 
+pub use decimal::Decimal;
 pub use documents::{Document, FieldType, Shape, add_field};
 pub use executor::{Failed, build, build_with};
 pub use flusso_plugin_macros::{Document, Row, builder};
@@ -58,7 +60,7 @@ pub use joined::{Join, join, join_all};
 pub use plugin::{builders_of_one_plugin_share_the_type_of_their_settings, manifest, one_of};
 pub use reads::{Condition, Many, One, Reads};
 pub use rows::{Column, FromValue, IntoValue, TableRow, cell};
-pub use values::{Bytes, Date, Decimal, Json, Time, Timestamp, Uuid};
+pub use values::{Bytes, Date, Json, Time, Timestamp, Uuid};
 
 /// What a build returns.
 pub type Result<T, E = Failed> = std::result::Result<T, E>;

@@ -3,8 +3,9 @@
 use std::marker::PhantomData;
 
 use super::Failed;
+use super::decimal::Decimal;
 use super::reads::Condition;
-use super::values::{Bytes, Date, Decimal, Json, Time, Timestamp, Uuid};
+use super::values::{Bytes, Date, Json, Time, Timestamp, Uuid};
 use crate::{Comparison, TableName, Value};
 
 /// A row of a table: derive [`Row`](macro@super::Row). Its fields are the columns that are read.

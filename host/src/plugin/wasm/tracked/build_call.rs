@@ -8,14 +8,13 @@ use std::sync::Arc;
 use super::encoding;
 use super::plan::{Plan, Relation as Way};
 use crate::limits;
-use crate::model::{Key, TableName, Value};
-use crate::plugin::links::lookups::{DocumentKey, Lookup, RelationNumber};
-use crate::plugin::links::{RowLinks, Table as Links, packed};
+use crate::model::TableName;
+use crate::plugin::links::lookups::{DocumentKey, Lookup, Made, RelationNumber};
+use crate::plugin::links::{RowLinks, Table as Links, put_link};
 use crate::plugin::state::StateError;
 use crate::plugin::wasm::bindings::flusso::connector::tracked_reader::Lookups;
 use crate::plugin::wasm::bindings::flusso::connector::types::{Filter, Relation};
 use crate::plugin::wasm::bindings::flusso::connector::types::{TableName as WitTable, Value as WitValue};
-use crate::plugin::wasm::convert;
 
 /// A row as it crosses.
 pub(in crate::plugin::wasm) type WitRow = Vec<WitValue>;
@@ -46,8 +45,10 @@ pub(super) struct Ended {
 
 /// How the rows of one read go to its lookups.
 pub(in crate::plugin::wasm) struct Deal {
-    /// The values of each lookup, encoded; `None`: a null, which finds nothing.
-    values: Vec<Option<Vec<u8>>>,
+    /// The values that are asked for, encoded, and their places among the questions.
+    groups: HashMap<Vec<u8>, usize>,
+    /// Which values each lookup asks for; `None`: a null, which finds nothing.
+    lookups: Vec<Option<usize>>,
     /// The document of each lookup.
     documents: Vec<usize>,
     /// How many columns stand before the wanted ones.
@@ -147,14 +148,14 @@ impl BuildCall {
         read: Lookups,
         way: Option<&Way>,
         number: Option<RelationNumber>,
-        recording: &mut Vec<(Lookup, usize)>,
+        recording: &mut Vec<(Made, usize)>,
     ) -> Result<(Relation, Deal), String> {
-        let (mut asked, mut seen) = (Vec::new(), HashSet::new());
-        let (mut values, mut documents) =
+        let (mut asked, mut groups) = (Vec::new(), HashMap::new());
+        let (mut lookups, mut documents) =
             (Vec::with_capacity(read.lookups.len()), Vec::with_capacity(read.lookups.len()));
         for lookup in read.lookups {
             let document = usize::try_from(lookup.document).unwrap_or(usize::MAX);
-            let Some(made) = self.made.get_mut(document) else {
+            let (Some(made), Some(of)) = (self.made.get_mut(document), self.documents.get(document)) else {
                 let count = self.documents.len();
                 return Err(
                     self.refuse(format!("looks something up for document {document}, and the batch has {count}"))
@@ -164,28 +165,32 @@ impl BuildCall {
                 let (given, by) = (lookup.values.len(), read.by.join(", "));
                 return Err(self.refuse(format!("gives {given} values to look up by {by}")));
             }
-            let row: Vec<Value> = lookup.values.iter().cloned().map(convert::value).collect();
-            let encoded = encoding::looked_for(&row);
-            if let (Some(relation), Some(values)) = (number, &encoded) {
+            documents.push(document);
+            let Some(values) = encoding::looked_for(&lookup.values) else {
+                lookups.push(None);
+                continue;
+            };
+            if let Some(relation) = number {
+                let by_own_key = encoding::key_of_values(&values).is_some_and(|key| key == of.key);
                 let lookup = Lookup { relation, values: values.clone() };
-                if !made.contains(&lookup) {
+                if by_own_key || !made.contains(&lookup) {
                     if made.len() >= limits::state::LOOKUPS_OF_DOCUMENT {
                         let most = limits::state::LOOKUPS_OF_DOCUMENT;
                         return Err(self.refuse(format!(
                             "makes more than {most} lookups for one document; look up by fewer values, or split the document"
                         )));
                     }
-                    made.push(lookup.clone());
-                    recording.push((lookup, document));
+                    if !by_own_key {
+                        made.push(lookup.clone());
+                    }
+                    recording.push((Made { lookup, document: of.clone(), by_own_key }, document));
                 }
             }
-            if let Some(values) = &encoded
-                && seen.insert(values.clone())
-            {
+            let group = *groups.entry(values).or_insert_with(|| {
                 asked.push(lookup.values);
-            }
-            values.push(encoded);
-            documents.push(document);
+                asked.len() - 1
+            });
+            lookups.push(Some(group));
         }
         let wanted = read.columns.len();
         let mut columns = read.columns;
@@ -203,7 +208,7 @@ impl BuildCall {
             };
             Some((table.key.iter().map(place).collect(), rows))
         });
-        let deal = Deal { values, documents, by: read.by.len(), wanted, key };
+        let deal = Deal { groups, lookups, documents, by: read.by.len(), wanted, key };
         let table = WitTable { schema: read.table.schema, name: read.table.name };
         let relation = Relation {
             table,
@@ -219,10 +224,8 @@ impl BuildCall {
     }
 
     /// Records lookups before they are made.
-    async fn record(&mut self, recording: Vec<(Lookup, usize)>) -> Result<(), String> {
-        let of = |place: usize| self.documents.get(place).cloned();
-        let places: Vec<usize> = recording.iter().map(|(_, place)| *place).collect();
-        let adding: Vec<_> = recording.into_iter().filter_map(|(lookup, place)| Some((lookup, of(place)?))).collect();
+    async fn record(&mut self, recording: Vec<(Made, usize)>) -> Result<(), String> {
+        let (adding, places): (Vec<Made>, Vec<usize>) = recording.into_iter().unzip();
         let since = self.since;
         let added = self.links.run(move |links| links.add_lookups(since, &adding)).await.map_err(failed)?;
         self.late.extend(added.into_iter().filter_map(|place| places.get(place).copied()));
@@ -232,47 +235,63 @@ impl BuildCall {
     /// Deals the rows of each question out to its lookups, and records where they were found.
     pub(in crate::plugin::wasm) async fn deal(
         &mut self,
-        deals: Vec<Deal>,
+        mut deals: Vec<Deal>,
         answers: Vec<Vec<WitRow>>,
     ) -> Result<Vec<Vec<Vec<WitRow>>>, String> {
         let (mut dealt, mut recording, mut holders) = (Vec::with_capacity(answers.len()), Vec::new(), Vec::new());
-        for (deal, rows) in deals.into_iter().zip(answers) {
-            let mut found: HashMap<Vec<u8>, Vec<WitRow>> = HashMap::new();
+        for (place, (deal, rows)) in deals.iter_mut().zip(answers).enumerate() {
+            let mut found: Vec<Vec<WitRow>> = vec![Vec::new(); deal.groups.len()];
             let mut links = Vec::new();
             for mut row in rows {
-                let by: Vec<Value> = row.iter().take(deal.by).cloned().map(convert::value).collect();
-                let Some(values) = encoding::looked_for(&by) else { continue };
+                let values = row.get(..deal.by).and_then(encoding::looked_for);
+                let Some((values, group)) = values.as_ref().and_then(|values| deal.groups.get_key_value(values)) else {
+                    continue;
+                };
                 if let Some((places, _)) = &deal.key {
-                    let key = places.iter().filter_map(|place| row.get(*place).cloned().map(convert::value)).collect();
-                    links.push((encoding::key(&Key::new(key)), values.clone()));
+                    let key = encoding::key_of(places.iter().filter_map(|place| row.get(*place)));
+                    put_link((&key, values), &mut links);
+                    holders.push((place, *group));
                 }
-                let wanted = row.drain(..).skip(deal.by).take(deal.wanted).collect();
-                found.entry(values).or_default().push(wanted);
+                row.drain(..deal.by.min(row.len()));
+                row.truncate(deal.wanted);
+                if let Some(rows) = found.get_mut(*group) {
+                    rows.push(row);
+                }
             }
-            if let Some((_, rows)) = deal.key
+            if let Some((_, rows)) = deal.key.take()
                 && !links.is_empty()
             {
-                let mut of: HashMap<&[u8], Vec<usize>> = HashMap::new();
-                for (values, document) in deal.values.iter().zip(&deal.documents) {
-                    of.entry(values.as_deref().unwrap_or_default()).or_default().push(*document);
-                }
-                holders.extend(links.iter().map(|(_, values)| of.get(values.as_slice()).cloned().unwrap_or_default()));
-                let pairs = links.iter().map(|(row, values)| (row.as_slice(), values.as_slice()));
-                recording.push(RowLinks { relation: rows, packed: packed(pairs) });
+                recording.push(RowLinks { relation: rows, packed: links });
             }
-            let rows_of =
-                |values: Option<Vec<u8>>| values.and_then(|values| found.get(&values).cloned()).unwrap_or_default();
-            dealt.push(deal.values.into_iter().map(rows_of).collect());
+            dealt.push(hand_out(found, &deal.lookups));
         }
         if !recording.is_empty() {
             let since = self.since;
             let late = self.links.run(move |links| links.add(since, &recording)).await.map_err(failed)?;
-            for place in late {
-                self.late.extend(holders.get(place as usize).into_iter().flatten());
+            for (deal, group) in late.into_iter().filter_map(|place| holders.get(place as usize)) {
+                let Some(deal) = deals.get(*deal) else { continue };
+                let of = deal.lookups.iter().zip(&deal.documents).filter(|(lookup, _)| **lookup == Some(*group));
+                self.late.extend(of.map(|(_, document)| *document));
             }
         }
         Ok(dealt)
     }
+}
+
+/// To each lookup the rows of its values; several may ask for the same.
+fn hand_out(mut found: Vec<Vec<WitRow>>, lookups: &[Option<usize>]) -> Vec<Vec<WitRow>> {
+    let mut left = vec![0_usize; found.len()];
+    for group in lookups.iter().flatten() {
+        if let Some(left) = left.get_mut(*group) {
+            *left += 1;
+        }
+    }
+    let mut rows_of = |lookup: &Option<usize>| {
+        let (rows, left) = lookup.and_then(|group| found.get_mut(group).zip(left.get_mut(group)))?;
+        *left -= 1;
+        Some(if *left == 0 { std::mem::take(rows) } else { rows.clone() })
+    };
+    lookups.iter().map(|lookup| rows_of(lookup).unwrap_or_default()).collect()
 }
 
 fn failed(error: StateError) -> String {

@@ -5,6 +5,7 @@
 //! Keys of documents are encoded exactly, and read back.
 
 use crate::model::{Key, Value};
+use crate::plugin::wasm::bindings::flusso::connector::types::Value as WitValue;
 
 const NULL: u8 = 0;
 const BOOLEAN: u8 = 1;
@@ -22,23 +23,66 @@ const JSON: u8 = 11;
 /// The largest integer up to which every integer is a float of its own.
 const EXACT_FLOAT: f64 = 9_007_199_254_740_992.0;
 
+/// A value, wherever it is held.
+#[derive(Clone, Copy)]
+pub(super) enum View<'a> {
+    Null,
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    Decimal(&'a str),
+    Text(&'a str),
+    Bytes(&'a [u8]),
+    Uuid(&'a str),
+    Date(&'a str),
+    Time(&'a str),
+    Timestamp(&'a str),
+    Json(&'a str),
+}
+
+macro_rules! views {
+    ($($value:ty),+) => { $(
+        impl<'a> From<&'a $value> for View<'a> {
+            fn from(value: &'a $value) -> Self {
+                type Held = $value;
+                match value {
+                    Held::Null => Self::Null,
+                    Held::Boolean(value) => Self::Boolean(*value),
+                    Held::Integer(value) => Self::Integer(*value),
+                    Held::Float(value) => Self::Float(*value),
+                    Held::Decimal(text) => Self::Decimal(text),
+                    Held::Text(text) => Self::Text(text),
+                    Held::Bytes(bytes) => Self::Bytes(bytes),
+                    Held::Uuid(text) => Self::Uuid(text),
+                    Held::Date(text) => Self::Date(text),
+                    Held::Time(text) => Self::Time(text),
+                    Held::Timestamp(text) => Self::Timestamp(text),
+                    Held::Json(text) => Self::Json(text),
+                }
+            }
+        }
+    )+ };
+}
+
+views!(Value, WitValue);
+
 /// Values that are looked for; `None` where one of them is null, which finds nothing.
-pub(super) fn looked_for<'a>(values: impl IntoIterator<Item = &'a Value>) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
+pub(super) fn looked_for<'a, V: Into<View<'a>>>(values: impl IntoIterator<Item = V>) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(9);
     for value in values {
-        match value {
-            Value::Null => return None,
-            Value::Boolean(value) => out.extend([BOOLEAN, u8::from(*value)]),
-            Value::Integer(value) => put_integer(*value, &mut out),
-            Value::Float(value) if value.fract() == 0.0 && value.abs() < EXACT_FLOAT => {
+        match value.into() {
+            View::Null => return None,
+            View::Boolean(value) => out.extend([BOOLEAN, u8::from(value)]),
+            View::Integer(value) => put_integer(value, &mut out),
+            View::Float(value) if value.fract() == 0.0 && value.abs() < EXACT_FLOAT => {
                 #[expect(clippy::cast_possible_truncation, reason = "an integer below 2^53")]
-                put_integer(*value as i64, &mut out);
+                put_integer(value as i64, &mut out);
             }
-            Value::Float(value) => {
+            View::Float(value) => {
                 out.push(FLOAT);
-                out.extend_from_slice(&(if value.is_nan() { f64::NAN } else { *value }).to_bits().to_be_bytes());
+                out.extend_from_slice(&(if value.is_nan() { f64::NAN } else { value }).to_bits().to_be_bytes());
             }
-            Value::Decimal(text) => match (text.parse::<i64>(), text.parse::<f64>()) {
+            View::Decimal(text) => match (text.parse::<i64>(), text.parse::<f64>()) {
                 (Ok(value), _) => put_integer(value, &mut out),
                 // A column of floats is asked with decimals, and the other way round.
                 (_, Ok(value)) => {
@@ -47,13 +91,13 @@ pub(super) fn looked_for<'a>(values: impl IntoIterator<Item = &'a Value>) -> Opt
                 }
                 _ => put_bytes(DECIMAL, text.as_bytes(), &mut out),
             },
-            Value::Bytes(bytes) => put_bytes(BYTES, bytes, &mut out),
-            Value::Text(text)
-            | Value::Uuid(text)
-            | Value::Date(text)
-            | Value::Time(text)
-            | Value::Timestamp(text)
-            | Value::Json(text) => match packed_uuid(text) {
+            View::Bytes(bytes) => put_bytes(BYTES, bytes, &mut out),
+            View::Text(text)
+            | View::Uuid(text)
+            | View::Date(text)
+            | View::Time(text)
+            | View::Timestamp(text)
+            | View::Json(text) => match packed_uuid(text) {
                 Some(bytes) => {
                     out.push(UUID);
                     out.extend_from_slice(&bytes);
@@ -63,6 +107,42 @@ pub(super) fn looked_for<'a>(values: impl IntoIterator<Item = &'a Value>) -> Opt
         }
     }
     Some(out)
+}
+
+/// The key of a document, encoded, whose parts are equal to values that are looked for; `None` where several keys may be. A
+/// function of the encoded values alone: what a column holds as equal leads to one key.
+pub(super) fn key_of_values(values: &[u8]) -> Option<Vec<u8>> {
+    let (mut out, mut count, mut rest) = (vec![0], 0_u8, values);
+    while let Some((tag, after)) = rest.split_first() {
+        rest = after;
+        match *tag {
+            BOOLEAN => out.extend([BOOLEAN, u8::from_be_bytes(take(&mut rest)?)]),
+            INTEGER => {
+                out.push(INTEGER);
+                out.extend(take::<8>(&mut rest)?);
+            }
+            TEXT => put_bytes(TEXT, take_bytes(&mut rest)?, &mut out),
+            UUID => put_bytes(UUID, uuid_text(take(&mut rest)?).as_bytes(), &mut out),
+            _ => return None,
+        }
+        count = count.checked_add(1)?;
+    }
+    *out.first_mut()? = count;
+    Some(out)
+}
+
+/// As the contract writes a UUID.
+fn uuid_text(bytes: [u8; 16]) -> String {
+    let mut text = String::with_capacity(36);
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(digit.into(), 16).unwrap_or('0'));
+        }
+    }
+    text
 }
 
 /// The 16 bytes of what looks like a UUID.
@@ -97,27 +177,36 @@ fn put_bytes(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
 
 /// A document's key.
 pub(super) fn key(key: &Key) -> Vec<u8> {
-    let parts = key.parts();
+    key_of(key.parts())
+}
+
+/// The key of these parts.
+pub(super) fn key_of<'a, V: Into<View<'a>>>(parts: impl IntoIterator<Item = V>) -> Vec<u8> {
     let mut out = Vec::with_capacity(10);
-    out.push(u8::try_from(parts.len()).unwrap_or(u8::MAX));
+    out.push(0);
+    let mut count = 0_u8;
     for part in parts {
-        match part {
-            Value::Null => out.push(NULL),
-            Value::Boolean(value) => out.extend([BOOLEAN, u8::from(*value)]),
-            Value::Integer(value) => put_integer(*value, &mut out),
-            Value::Float(value) => {
+        count = count.saturating_add(1);
+        match part.into() {
+            View::Null => out.push(NULL),
+            View::Boolean(value) => out.extend([BOOLEAN, u8::from(value)]),
+            View::Integer(value) => put_integer(value, &mut out),
+            View::Float(value) => {
                 out.push(FLOAT);
                 out.extend_from_slice(&value.to_bits().to_be_bytes());
             }
-            Value::Decimal(text) => put_bytes(DECIMAL, text.as_bytes(), &mut out),
-            Value::Text(text) => put_bytes(TEXT, text.as_bytes(), &mut out),
-            Value::Bytes(bytes) => put_bytes(BYTES, bytes, &mut out),
-            Value::Uuid(text) => put_bytes(UUID, text.as_bytes(), &mut out),
-            Value::Date(text) => put_bytes(DATE, text.as_bytes(), &mut out),
-            Value::Time(text) => put_bytes(TIME, text.as_bytes(), &mut out),
-            Value::Timestamp(text) => put_bytes(TIMESTAMP, text.as_bytes(), &mut out),
-            Value::Json(text) => put_bytes(JSON, text.as_bytes(), &mut out),
+            View::Decimal(text) => put_bytes(DECIMAL, text.as_bytes(), &mut out),
+            View::Text(text) => put_bytes(TEXT, text.as_bytes(), &mut out),
+            View::Bytes(bytes) => put_bytes(BYTES, bytes, &mut out),
+            View::Uuid(text) => put_bytes(UUID, text.as_bytes(), &mut out),
+            View::Date(text) => put_bytes(DATE, text.as_bytes(), &mut out),
+            View::Time(text) => put_bytes(TIME, text.as_bytes(), &mut out),
+            View::Timestamp(text) => put_bytes(TIMESTAMP, text.as_bytes(), &mut out),
+            View::Json(text) => put_bytes(JSON, text.as_bytes(), &mut out),
         }
+    }
+    if let Some(first) = out.first_mut() {
+        *first = count;
     }
     out
 }
@@ -201,6 +290,26 @@ mod tests {
             let several = Key::new(vec![value.clone(), Value::Integer(1), value]);
             assert_eq!(read_key(&key(&several)), Some(several));
         }
+    }
+
+    #[test]
+    fn values_that_are_looked_for_lead_to_one_key_or_to_none() {
+        let leads = |value: Value| looked_for([&value]).and_then(|values| key_of_values(&values));
+        let text = |text: &str| text.to_owned();
+        for value in [Value::Boolean(true), Value::Integer(-7), Value::Text(text("a:b"))] {
+            assert_eq!(leads(value.clone()), Some(key(&Key::from(value))));
+        }
+        let uuid = "3f2504e0-4f89-11d3-9a0c-0305e82c3301";
+        let of_uuid = Some(key(&Key::from(Value::Uuid(text(uuid)))));
+        assert_eq!(leads(Value::Uuid(text(uuid))), of_uuid);
+        assert_eq!(leads(Value::Text(uuid.to_uppercase())), of_uuid, "as a column of UUIDs has it");
+        assert_eq!(leads(Value::Decimal(text("5"))), Some(key(&Key::from(Value::Integer(5)))));
+        assert_eq!(leads(Value::Date(text("2024-02-29"))), Some(key(&Key::from(Value::Text(text("2024-02-29"))))));
+        assert_eq!(leads(Value::Float(2.5)), None);
+        assert_eq!(leads(Value::Bytes(vec![1])), None);
+        let two = [Value::Integer(1), Value::Text(text("x"))];
+        let values = looked_for(&two).unwrap_or_default();
+        assert_eq!(key_of_values(&values), Some(key(&Key::new(two.to_vec()))));
     }
 
     #[test]

@@ -64,7 +64,10 @@ impl Rest {
                     }
                 }
                 Touched::Lookup(lookup, of) => {
-                    let found = links.documents(lookup, self.from.as_ref(), max)?;
+                    let mut found = links.documents(lookup, self.from.as_ref(), max)?;
+                    if self.from.is_none() {
+                        found.documents.extend(by_own_key(links, indexes, lookup));
+                    }
                     for document in found.documents {
                         let index =
                             indexes.iter().find(|(number, _)| *number == document.index).map(|(_, index)| *index);
@@ -86,6 +89,17 @@ impl Rest {
         }
         Ok((ids, None))
     }
+}
+
+/// The documents that these values lead to without a record, as their own keys.
+fn by_own_key(
+    links: &Links,
+    indexes: &[(RelationNumber, IndexNumber)],
+    lookup: &Lookup,
+) -> impl Iterator<Item = DocumentKey> {
+    let mut indexes = indexes.iter().filter(|(index, _)| links.goes_by_own_key(lookup.relation, *index)).peekable();
+    let key = indexes.peek().is_some().then(|| encoding::key_of_values(&lookup.values)).flatten();
+    indexes.filter_map(move |(index, _)| Some(DocumentKey { index: *index, key: key.clone()? }))
 }
 
 /// The number under which the documents of each index are recorded, and the index.
