@@ -140,6 +140,12 @@ limits! {
         STATE: u64 = 64 << 20, "limits.state";
         /// Bytes of links that the host keeps for a builder.
         LINKS: u64 = 4 << 30, "limits.links";
+        /// Bytes of a component; a larger file is not compiled.
+        COMPONENT_BYTES: u64 = 128 << 20;
+        /// How long a component may take to compile.
+        COMPILE_TIME: Duration = s(300), "limits.compile_time";
+        /// Bytes of memory that compiling a component may take.
+        COMPILE_MEMORY: u64 = 2 << 30, "limits.compile_memory";
         /// Elements of one table of a guest.
         TABLE_ELEMENTS: usize = 1 << 20;
         /// What an element of a table counts as, together with the memories of its guest.

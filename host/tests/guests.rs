@@ -11,7 +11,7 @@ use flusso_host::plugin::capability::Grants;
 use flusso_host::plugin::locate::{Found, Places};
 use flusso_host::plugin::settings::Schema;
 use flusso_host::plugin::state::StateFolder;
-use flusso_host::plugin::wasm::{Checked, GuestSink, Plugin, Prepared, Runtime, Setup};
+use flusso_host::plugin::wasm::{Checked, CompileLimits, GuestSink, Plugin, Prepared, Runtime, Setup};
 use tempfile::TempDir;
 
 fn root() -> PathBuf {
@@ -38,7 +38,7 @@ async fn component(package: &str) -> PathBuf {
 
 async fn prepare(runtime: &Runtime, path: &Path) -> Prepared {
     let checked = Checked::read(Found { path: path.to_path_buf() }).unwrap_or_else(|error| panic!("{error}"));
-    let compiled = runtime.compile(checked).await.unwrap_or_else(|error| panic!("{error}"));
+    let compiled = runtime.compile(checked, CompileLimits::default()).await.unwrap_or_else(|error| panic!("{error}"));
     runtime.prepare(compiled).unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use flusso_host::engine::StageError;
 use flusso_host::engine::stage::{Sink as _, Writer};
 use flusso_host::plugin::build::build;
-use flusso_host::plugin::wasm::{GuestSink, Limits, Plugin, Prepared, Runtime, Setup};
+use flusso_host::plugin::wasm::{CompileLimits, GuestSink, Limits, Plugin, Prepared, Runtime, Setup};
 use tokio::sync::OnceCell;
 
 async fn prepared() -> &'static Prepared {
@@ -19,7 +19,8 @@ async fn prepared() -> &'static Prepared {
         let runtime = Runtime::new(None).unwrap_or_else(|error| panic!("{error}"));
         build(&runtime, &folder, Some(&path)).await.unwrap_or_else(|error| panic!("{error}"));
         let checked = flusso_host::plugin::wasm::Checked::read(flusso_host::plugin::locate::Found { path });
-        let compiled = runtime.compile(checked.unwrap_or_else(|error| panic!("{error}"))).await;
+        let compiled =
+            runtime.compile(checked.unwrap_or_else(|error| panic!("{error}")), CompileLimits::default()).await;
         runtime.prepare(compiled.unwrap_or_else(|error| panic!("{error}"))).unwrap_or_else(|error| panic!("{error}"))
     };
     PREPARED.get_or_init(prepare).await

@@ -16,7 +16,7 @@ use crate::plugin::manifest::Role;
 use crate::plugin::metrics::Metrics;
 use crate::plugin::settings::Schema;
 use crate::plugin::state::LateScope;
-use crate::plugin::wasm::{Checked, Limits, LogDedup, Plugin, Prepared, Runtime, Setup};
+use crate::plugin::wasm::{Checked, CompileLimits, Limits, LogDedup, Plugin, Prepared, Runtime, Setup};
 
 /// The plugins of one run: each file is read, and each content compiled, once.
 pub(super) struct Plugins {
@@ -126,7 +126,8 @@ impl Plugins {
         if let Some(prepared) = self.prepared.get(&digest) {
             return Ok(prepared.clone());
         }
-        let prepared = runtime.prepare(runtime.compile(checked).await?)?;
+        let limits = CompileLimits { time: plugin.limits.compile_time.0, memory: plugin.limits.compile_memory.0 };
+        let prepared = runtime.prepare(runtime.compile(checked, limits).await?)?;
         self.prepared.insert(digest, prepared.clone());
         Ok(prepared)
     }

@@ -15,6 +15,7 @@ mod schema;
 mod signal;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -23,12 +24,20 @@ use clap::{CommandFactory, FromArgMatches};
 
 use crate::app::{AppError, Folders};
 use crate::config::Config;
+use crate::limits;
+use crate::plugin::wasm::{COMPILE_COMMAND, compile_by, compile_component};
 use crate::telemetry::{self, Screen, Telemetry};
 use args::{Cli, Command, Common, LogFormat, NewRole, Plugin};
 pub use exit::Exit;
 
 /// The whole program.
 pub fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() == Some(COMPILE_COMMAND) {
+        let memory = words.next().and_then(|memory| memory.parse().ok());
+        return compile_component(memory.unwrap_or(limits::guest::COMPILE_MEMORY));
+    }
+    compile_by(this_program());
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -58,6 +67,12 @@ pub fn main() -> ExitCode {
         }
         Err(error) => say(Exit::Failed, &format!("the program cannot start its threads: {error}")),
     }
+}
+
+/// Where this program is: also while its file is replaced.
+fn this_program() -> PathBuf {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() { running } else { std::env::current_exe().unwrap_or_else(|_| PathBuf::from("flusso-host")) }
 }
 
 /// The flags of `run` may stand before no other command: there they would do nothing.

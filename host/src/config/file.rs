@@ -148,12 +148,23 @@ pub struct Limits {
     pub state: Bytes,
     /// The most links that the host keeps for a builder.
     pub links: Bytes,
+    /// The longest that compiling it may take, at the first start with it.
+    pub compile_time: Time,
+    /// The most memory that compiling it may take.
+    pub compile_memory: Bytes,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        use limits::guest::{CALL_TIMEOUT, LINKS, MEMORY, STATE};
-        Self { memory: Bytes(MEMORY), call_timeout: Time(CALL_TIMEOUT), state: Bytes(STATE), links: Bytes(LINKS) }
+        use limits::guest::{CALL_TIMEOUT, COMPILE_MEMORY, COMPILE_TIME, LINKS, MEMORY, STATE};
+        Self {
+            memory: Bytes(MEMORY),
+            call_timeout: Time(CALL_TIMEOUT),
+            state: Bytes(STATE),
+            links: Bytes(LINKS),
+            compile_time: Time(COMPILE_TIME),
+            compile_memory: Bytes(COMPILE_MEMORY),
+        }
     }
 }
 

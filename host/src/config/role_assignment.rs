@@ -121,8 +121,13 @@ fn overlay(mut current: PluginUse, flag: &PluginUse) -> PluginUse {
     current.limits.memory = pick(flag.limits.memory, current.limits.memory, default.memory);
     current.limits.state = pick(flag.limits.state, current.limits.state, default.state);
     current.limits.links = pick(flag.limits.links, current.limits.links, default.links);
+    current.limits.compile_memory =
+        pick(flag.limits.compile_memory, current.limits.compile_memory, default.compile_memory);
     if flag.limits.call_timeout != default.call_timeout {
         current.limits.call_timeout = flag.limits.call_timeout;
+    }
+    if flag.limits.compile_time != default.compile_time {
+        current.limits.compile_time = flag.limits.compile_time;
     }
     current.allow.network.extend(flag.allow.network.iter().cloned());
     current.allow.http.extend(flag.allow.http.iter().cloned());

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use super::manifest::{MANIFEST_SECTION, Manifest, Refusal};
 use super::sections;
-use super::wasm::{Checked, GuestError, Plugin, PrepareError, Runtime, Setup};
+use super::wasm::{Checked, CompileLimits, GuestError, Plugin, PrepareError, Runtime, Setup};
 
 /// What components are built for.
 pub const TARGET: &str = "wasm32-wasip2";
@@ -132,7 +132,8 @@ async fn checked(runtime: &Runtime, path: PathBuf, mut bytes: Vec<u8>) -> Result
     }
     let mut asked = bytes.clone();
     asked.extend(sections::custom_section(MANIFEST_SECTION, Manifest::provisional(&path, &bytes)?.as_bytes()));
-    let prepared = runtime.prepare(runtime.compile(Checked::of_bytes(path.clone(), asked)?).await?)?;
+    let prepared =
+        runtime.prepare(runtime.compile(Checked::of_bytes(path.clone(), asked)?, CompileLimits::default()).await?)?;
     let said = Plugin::new(prepared, Setup::bare("build")).manifest_text().await?;
     bytes.extend(sections::custom_section(MANIFEST_SECTION, said.as_bytes()));
     Ok(Checked::of_bytes(path, bytes)?)
@@ -160,7 +161,7 @@ pub async fn build(runtime: &Runtime, folder: &Path, out: Option<&Path>) -> Resu
 async fn prove_and_write(runtime: &Runtime, checked: Checked, out: Option<&Path>) -> Result<Built, BuildError> {
     let (manifest, size, bytes) = (checked.manifest().clone(), checked.size(), checked.clone());
     // The same way as at a start: imports link, exports have the contract's types, both manifests say the same.
-    let prepared = runtime.prepare(runtime.compile(checked).await?)?;
+    let prepared = runtime.prepare(runtime.compile(checked, CompileLimits::default()).await?)?;
     Plugin::new(prepared, Setup::bare("build")).prove().await?;
     let path = match out.unwrap_or(Path::new(OUT)) {
         file if file.extension() == Some(OsStr::new("wasm")) => file.to_path_buf(),

@@ -45,12 +45,21 @@ impl fmt::Debug for Cache {
     }
 }
 
-/// The contents of an entry whose code matched.
-pub(super) struct Verified(Vec<u8>);
+/// Native code that this host made: of an entry whose code matched, or compiled just now.
+pub(super) struct OwnCode {
+    bytes: Vec<u8>,
+    /// Where it begins.
+    from: usize,
+}
 
-impl Verified {
+impl OwnCode {
+    /// What the compiler said.
+    pub(super) fn compiled(bytes: Vec<u8>) -> Self {
+        Self { bytes, from: 0 }
+    }
+
     pub(super) fn code(&self) -> &[u8] {
-        self.0.get(CODE_BYTES..).unwrap_or_default()
+        self.bytes.get(self.from..).unwrap_or_default()
     }
 }
 
@@ -99,7 +108,7 @@ impl Cache {
     }
 
     /// The entry of a component, if there is one that this user's host made for it.
-    pub(super) fn load(&self, digest: &Digest) -> Option<Verified> {
+    pub(super) fn load(&self, digest: &Digest) -> Option<OwnCode> {
         let path = self.path(digest);
         let bytes = fs::read(&path).ok()?;
         let (head, contents) = bytes.split_at_checked(CODE_BYTES)?;
@@ -109,7 +118,7 @@ impl Cache {
         }
         // Marks it as used; losing that is harmless.
         let _ = fs::File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
-        Some(Verified(bytes))
+        Some(OwnCode { bytes, from: CODE_BYTES })
     }
 
     /// Writes an entry to a temporary file and renames it, so that readers see all of it or nothing.

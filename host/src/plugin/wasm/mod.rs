@@ -9,7 +9,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `artifact`, `runtime`, `cache`, `deserialize` | from a file to a linked component; `deserialize` alone has `unsafe` |
+//! | `artifact`, `runtime`, `compiler`, `cache`, `deserialize` | from a file to a linked component, compiled in a process of its own; `deserialize` alone has `unsafe` |
 //! | `roles` | the table of the contract's roles: which interface, and what says whether a plugin has it |
 //! | `plugin`, `context`, `limiter`, `folders` | a component as the configuration uses it: settings, grants, limits |
 //! | `guest`, `fault` | the task that owns a store, and what can go wrong in it (I9) |
@@ -28,6 +28,7 @@ mod bindings;
 mod bodies;
 mod builder;
 mod cache;
+mod compiler;
 mod context;
 mod convert;
 mod declared_reads;
@@ -54,6 +55,7 @@ mod untold_links;
 
 pub use artifact::{Checked, Digest};
 pub use builder::{GuestBuilder, Request};
+pub use compiler::{COMMAND as COMPILE_COMMAND, CompileError, CompileLimits, compile_by, compile_component};
 pub use context::Setup;
 pub use diagnosis::{examine, examine_sink};
 pub use fault::{Fault, GuestError, Origin};

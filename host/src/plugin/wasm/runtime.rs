@@ -8,8 +8,10 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, Engine};
 
 use super::artifact::{Checked, Digest};
-use super::cache::Cache;
+use super::cache::{Cache, OwnCode};
+use super::compiler::{CompileError, CompileLimits, native_code};
 use super::context::Context;
+use super::deserialize::deserialize;
 use super::imports;
 use super::roles::Roles;
 use crate::limits;
@@ -28,15 +30,15 @@ pub enum PrepareError {
     /// The engine itself cannot be had.
     #[error("the WebAssembly engine cannot start: {0:#}")]
     Engine(wasmtime::Error),
-    /// The code is not valid.
-    #[error("{} ({plugin}) does not compile: {source:#}", path.display())]
+    /// The code is not valid, or takes too much to compile.
+    #[error("{} ({plugin}) does not compile: {source}", path.display())]
     Compile {
         /// The file.
         path: PathBuf,
         /// Name and version.
         plugin: String,
-        /// What wasmtime said.
-        source: wasmtime::Error,
+        /// Why not.
+        source: CompileError,
     },
     /// It imports what this host does not offer, or something in another shape.
     #[error(
@@ -76,15 +78,19 @@ pub fn default_cache() -> Option<PathBuf> {
     dirs::cache_dir().map(|cache| cache.join("flusso-host").join("compiled"))
 }
 
+/// An engine. Native code of one fits every other. `parallel`: it may compile several functions at a time.
+pub(super) fn engine(parallel: bool) -> wasmtime::Result<Engine> {
+    let mut config = Config::new();
+    // Guests are called on fibers and have no async parts of their own: calls are three to five times cheaper.
+    config.concurrency_support(false).epoch_interruption(true);
+    config.parallel_compilation(parallel);
+    Engine::new(&config)
+}
+
 impl Runtime {
     /// Starts the engine and its clock. Without a folder, every start compiles.
     pub fn new(cache: Option<&Path>) -> Result<Self, PrepareError> {
-        let mut config = Config::new();
-        // Guests are called on fibers and have no async parts of their own: calls are three to five times cheaper.
-        config.concurrency_support(false).epoch_interruption(true);
-        // One function after the other: a plugin is compiled once, and side by side it takes 60 MiB more than a run ever does.
-        config.parallel_compilation(false);
-        let engine = Engine::new(&config).map_err(PrepareError::Engine)?;
+        let engine = engine(false).map_err(PrepareError::Engine)?;
         tick(&engine).map_err(|error| PrepareError::Engine(error.into()))?;
         let mut linker = Linker::new(&engine);
         imports::add_to_linker(&mut linker).map_err(PrepareError::Engine)?;
@@ -103,12 +109,30 @@ impl Runtime {
         self.cache.as_ref().is_some_and(|cache| cache.has(digest))
     }
 
-    /// Takes the compiled code from the cache, or compiles; on a thread that may block.
-    pub async fn compile(&self, checked: Checked) -> Result<Compiled, PrepareError> {
-        let (engine, cache) = (self.engine.clone(), self.cache.clone());
+    /// Takes the native code from the cache, or has it compiled within these limits.
+    pub async fn compile(&self, checked: Checked, limits: CompileLimits) -> Result<Compiled, PrepareError> {
         let path = checked.path().to_path_buf();
-        let compiling = tokio::task::spawn_blocking(move || compile(&engine, cache.as_ref(), checked));
-        compiling.await.unwrap_or(Err(PrepareError::Interrupted { path }))
+        let interrupted = |_| PrepareError::Interrupted { path: path.clone() };
+        let (engine, cache, asked) = (self.engine.clone(), self.cache.clone(), checked.clone());
+        let looking = move || cached(&engine, cache.as_ref(), &asked);
+        if let Some(component) = tokio::task::spawn_blocking(looking).await.map_err(interrupted)? {
+            return Ok(Compiled { checked, component });
+        }
+        let failed = |source| PrepareError::Compile { path: path.clone(), plugin: checked.title(), source };
+        let (started, name) = (std::time::Instant::now(), checked.manifest().name.clone());
+        tracing::debug!(plugin = name, bytes = checked.size(), "compiling");
+        let code = native_code(&self.engine, checked.bytes().to_vec(), limits).await.map_err(failed)?;
+        tracing::debug!(plugin = name, elapsed = ?started.elapsed(), "compiled");
+        let (engine, cache, digest) = (self.engine.clone(), self.cache.clone(), checked.digest().clone());
+        let loading = move || {
+            if let Some(Err(error)) = cache.map(|cache| cache.store(&digest, &code)) {
+                tracing::warn!(plugin = name, %error, "the compiled plugin could not be kept");
+            }
+            deserialize(&engine, &OwnCode::compiled(code))
+        };
+        let component = tokio::task::spawn_blocking(loading).await.map_err(interrupted)?;
+        let component = component.map_err(|error| failed(CompileError::Invalid(format!("{error:#}"))))?;
+        Ok(Compiled { checked, component })
     }
 
     /// Links a compiled plugin and finds its roles.
@@ -140,32 +164,17 @@ impl Runtime {
     }
 }
 
-fn compile(engine: &Engine, cache: Option<&Cache>, checked: Checked) -> Result<Compiled, PrepareError> {
-    let digest = checked.digest();
-    if let Some((cache, entry)) = cache.and_then(|cache| Some((cache, cache.load(digest)?))) {
-        match super::deserialize::deserialize(engine, &entry) {
-            Ok(component) => return Ok(Compiled { checked, component }),
-            Err(error) => {
-                tracing::debug!(plugin = checked.manifest().name, %error, "a compiled plugin in the cache does not fit");
-                cache.remove(digest);
-            }
+/// What the cache has of a plugin.
+fn cached(engine: &Engine, cache: Option<&Cache>, checked: &Checked) -> Option<Component> {
+    let (cache, digest) = (cache?, checked.digest());
+    match deserialize(engine, &cache.load(digest)?) {
+        Ok(component) => Some(component),
+        Err(error) => {
+            tracing::debug!(plugin = checked.manifest().name, %error, "a compiled plugin in the cache does not fit");
+            cache.remove(digest);
+            None
         }
     }
-    let started = std::time::Instant::now();
-    let compiled = Component::from_binary(engine, checked.bytes());
-    let component = compiled.map_err(|source| PrepareError::Compile {
-        path: checked.path().to_path_buf(),
-        plugin: checked.title(),
-        source,
-    })?;
-    tracing::debug!(plugin = checked.manifest().name, elapsed = ?started.elapsed(), "compiled");
-    if let Some(cache) = cache {
-        let stored = component.serialize().map_err(std::io::Error::other).and_then(|code| cache.store(digest, &code));
-        if let Err(error) = stored {
-            tracing::warn!(plugin = checked.manifest().name, %error, "the compiled plugin could not be kept");
-        }
-    }
-    Ok(Compiled { checked, component })
 }
 
 /// A plain thread on a weak engine: it ends with the engine, and a busy runtime cannot stop it.
