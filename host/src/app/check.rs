@@ -13,6 +13,7 @@ use crate::plugin::links::LinkTable;
 use crate::plugin::locate::Places;
 use crate::plugin::manifest::Role;
 use crate::plugin::state::LateScope;
+use crate::plugin::supply::Lock;
 use crate::plugin::wasm::{Plugin, Runtime, TrackedBuilder, examine, examine_sink};
 
 /// Looks at everything: plugins, settings, grants, and what the plugins find; with `online` also at the source, as a start
@@ -26,7 +27,8 @@ pub async fn check(config: Config, folders: &Folders, online: bool) -> Result<Ve
     for note in &config.notes {
         findings.push(Finding::new(Level::Warning, "configuration", "configuration", note));
     }
-    let mut plugins = Plugins::new(Places::new(&folders.plugins));
+    let lock = Lock::read(config.path.as_deref(), folders.locked)?;
+    let mut plugins = Plugins::new(Places::new(&folders.plugins), lock);
     let assigned = config.assign_roles(|plugin| plugins.look(plugin))?;
     let runtime = Runtime::new(folders.cache.clone().or_else(crate::plugin::wasm::default_cache).as_deref())?;
     let sinks = assigned.sinks.iter().filter_map(|sink| match sink {
@@ -49,9 +51,6 @@ pub async fn check(config: Config, folders: &Folders, online: bool) -> Result<Ve
     }
     for note in plugins.notes() {
         findings.push(Finding::new(Level::Warning, "variable-refused", "plugins", note));
-    }
-    for shadow in plugins.shadows() {
-        findings.push(Finding::new(Level::Warning, "shadowed-plugin", "plugins", shadow));
     }
     if !usable {
         return Ok(findings);

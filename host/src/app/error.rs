@@ -10,6 +10,7 @@ use crate::plugin::manifest::Refusal;
 use crate::plugin::settings::{Problem, SchemaError};
 use crate::plugin::state::StateError;
 use crate::plugin::stored_index::IndexState;
+use crate::plugin::supply::SupplyError;
 use crate::plugin::wasm::{GuestError, PrepareError};
 
 /// Why the host could not do what it was asked to.
@@ -37,6 +38,9 @@ pub enum AppError {
     /// A plugin was not found.
     #[error(transparent)]
     Locate(#[from] LocateError),
+    /// A plugin is not the one that is meant.
+    #[error(transparent)]
+    Supply(#[from] SupplyError),
     /// A file is no plugin for this host.
     #[error(transparent)]
     Refused(#[from] Refusal),

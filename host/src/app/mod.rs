@@ -30,6 +30,7 @@ use crate::plugin::links::LinkTable;
 use crate::plugin::locate::Places;
 use crate::plugin::manifest::Role;
 use crate::plugin::state::{LateScope, StateFolder};
+use crate::plugin::supply::{Lock, Locked};
 use crate::plugin::wasm::{GuestBuilder, GuestSink, GuestSource, Plugin, Runtime, TrackedBuilder};
 use crate::server::Server;
 use crate::stdout::Stdout;
@@ -47,6 +48,8 @@ pub struct Folders {
     pub cache: Option<PathBuf>,
     /// Progress; none: beside the configuration file, or without one in the user's data folder by source identity.
     pub state: Option<PathBuf>,
+    /// Whether every plugin has to be in the lock file.
+    pub locked: bool,
 }
 
 /// What a run is asked for, beside the configuration.
@@ -195,9 +198,32 @@ pub async fn discard(
     Ok(removed)
 }
 
+/// Writes the digest of every plugin of a deployment into its lock file; returns the file and what is in it.
+///
+/// # Errors
+///
+/// When a plugin cannot be found, or the file not be written.
+pub fn lock(config: &Config, folders: &Folders) -> Result<(PathBuf, Vec<Locked>), AppError> {
+    let mut plugins = Plugins::locking(Places::new(&folders.plugins), Lock::anew(config.path.as_deref()));
+    let assigned = config.assign_roles(|plugin| plugins.look(plugin))?;
+    let sinks = assigned.sinks.iter().filter_map(|sink| match sink {
+        Sink::Plugin(plugin) => Some(plugin),
+        Sink::Stdout { .. } => None,
+    });
+    for plugin in std::iter::once(&assigned.source).chain(&assigned.builder).chain(sinks) {
+        plugins.check(plugin)?;
+    }
+    let (lock, mut locked) = plugins.locked();
+    locked.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
+    locked.dedup_by(|a, b| a.name == b.name && a.sha256 == b.sha256);
+    lock.write(locked.clone())?;
+    Ok((lock.path().to_path_buf(), locked))
+}
+
 impl Deployment {
     async fn prepare(config: &Config, folders: &Folders) -> Result<Self, AppError> {
-        let mut plugins = Plugins::new(Places::new(&folders.plugins));
+        let lock = Lock::read(config.path.as_deref(), folders.locked)?;
+        let mut plugins = Plugins::new(Places::new(&folders.plugins), lock);
         let assigned = config.assign_roles(|plugin| plugins.look(plugin))?;
         plugins.require(&assigned.source, Role::Source, "source")?;
         plugins.require_builder(assigned.builder.as_ref().unwrap_or(&assigned.source))?;
@@ -205,9 +231,6 @@ impl Deployment {
             if let Sink::Plugin(plugin) = sink {
                 plugins.require(plugin, Role::Sink, "sink")?;
             }
-        }
-        for shadow in plugins.shadows() {
-            tracing::warn!("{shadow}");
         }
         let cache = folders.cache.clone().or_else(crate::plugin::wasm::default_cache);
         let runtime = Runtime::new(cache.as_deref())?;
@@ -246,7 +269,7 @@ impl Deployment {
     /// From now on the source keeps what it has to remember in this folder.
     fn remember_in(&mut self, state: &StateFolder) -> Result<(), AppError> {
         let source = self.assigned.source.clone();
-        let name = self.plugins.check(&source.plugin)?.manifest().name.clone();
+        let name = self.plugins.check(&source)?.manifest().name.clone();
         self.remembered.set(state.plugin(&name, &source.instance, source.limits.state.0));
         Ok(())
     }
@@ -261,7 +284,7 @@ impl Deployment {
     /// Says which documents stay as an earlier build of a tracked builder made them.
     fn note_code(&mut self, state: &StateFolder, description: &stage::Description) -> Result<(), AppError> {
         let Some(builder) = self.assigned.builder.clone() else { return Ok(()) };
-        let checked = self.plugins.check(&builder.plugin)?;
+        let checked = self.plugins.check(&builder)?;
         if !checked.manifest().has(Role::TrackedBuilder) {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 //! settings filled in and checked, their grants counted together.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -11,12 +11,13 @@ use super::variables;
 use crate::config::{PluginRef, PluginRoles, PluginUse};
 use crate::plugin::capability::{Access, Grants};
 use crate::plugin::links::LinkTable;
-use crate::plugin::locate::{Places, shadow};
+use crate::plugin::locate::{Found, LocateError, Places};
 use crate::plugin::manifest::Role;
 use crate::plugin::metrics::Metrics;
 use crate::plugin::settings::Schema;
 use crate::plugin::state::LateScope;
-use crate::plugin::wasm::{Checked, CompileLimits, Limits, LogDedup, Plugin, Prepared, Runtime, Setup};
+use crate::plugin::supply::{Lock, Locked, SupplyError};
+use crate::plugin::wasm::{Checked, CompileLimits, Digest, Limits, LogDedup, Plugin, Prepared, Runtime, Setup};
 
 /// The plugins of one run: each file is read, and each content compiled, once.
 pub(super) struct Plugins {
@@ -24,8 +25,9 @@ pub(super) struct Plugins {
     checked: HashMap<String, Checked>,
     prepared: HashMap<String, Prepared>,
     metrics: Metrics,
-    /// What was found about names that several plugins have.
-    shadows: Vec<String>,
+    lock: Lock,
+    /// The lock file is about to be written: what it says now is not looked at.
+    locking: bool,
     /// What was found about settings.
     notes: Vec<String>,
     /// How many of them were said.
@@ -35,13 +37,14 @@ pub(super) struct Plugins {
 }
 
 impl Plugins {
-    pub(super) fn new(places: Places) -> Self {
+    pub(super) fn new(places: Places, lock: Lock) -> Self {
         Self {
             places,
+            lock,
+            locking: false,
             checked: HashMap::new(),
             prepared: HashMap::new(),
             metrics: Metrics::default(),
-            shadows: Vec::new(),
             notes: Vec::new(),
             said: 0,
             variables: HashMap::new(),
@@ -49,30 +52,42 @@ impl Plugins {
     }
 
     /// Finds a plugin and reads what it says about itself.
-    pub(super) fn check(&mut self, wanted: &PluginRef) -> Result<&Checked, AppError> {
-        let key = format!("{wanted:?}");
+    pub(super) fn check(&mut self, plugin: &PluginUse) -> Result<&Checked, AppError> {
+        let key = format!("{:?} {:?}", plugin.plugin, plugin.pin);
         let checked = self.checked.entry(key);
         if let std::collections::hash_map::Entry::Occupied(known) = checked {
             return Ok(known.into_mut());
         }
-        let found = match wanted {
-            PluginRef::Path(path) => self.places.find(&path.to_string_lossy())?,
-            PluginRef::Name(name) => self.places.find(name)?,
-            PluginRef::Provides(kind) => self.places.find_type(kind)?,
+        let (name, files) = match &plugin.plugin {
+            // A path is what the operator meant.
+            PluginRef::Path(path) => (None, vec![self.places.find(&path.to_string_lossy())?.path]),
+            PluginRef::Name(name) => match self.places.named(name) {
+                files if files.is_empty() => (None, vec![self.places.find(name)?.path]),
+                files => (Some(name.clone()), files),
+            },
+            PluginRef::Provides(kind) => {
+                let found = self.places.find_type(kind)?.path;
+                let name = Checked::read(Found { path: found })?.manifest().name.clone();
+                (Some(name.clone()), self.places.named(&name))
+            }
         };
-        let checked = checked.or_insert(Checked::read(found.clone())?);
-        // A path is what the operator meant.
-        if !matches!(wanted, PluginRef::Path(_)) {
-            let name = &checked.manifest().name;
-            let said = shadow(name, &found.path, &self.places.shadowed(&found.path, name));
-            self.shadows.extend(said.filter(|said| !self.shadows.contains(said)));
+        let pin = plugin.pin.as_deref().and_then(Digest::parse);
+        let chosen = chosen(&plugin.plugin, pin.as_ref(), name, files, &self.lock)?;
+        if self.locking {
+            return Ok(checked.or_insert(chosen));
         }
-        Ok(checked)
+        self.lock.check(&chosen)?;
+        Ok(checked.or_insert(chosen))
     }
 
-    /// The names that several plugins have, of the plugins that were looked at; each once.
-    pub(super) fn shadows(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.shadows)
+    /// The same for writing the lock file.
+    pub(super) fn locking(places: Places, lock: Lock) -> Self {
+        Self { locking: true, ..Self::new(places, lock) }
+    }
+
+    /// The lock file, and what it would say of every plugin that was looked at.
+    pub(super) fn locked(&self) -> (&Lock, Vec<Locked>) {
+        (&self.lock, self.checked.values().map(Locked::of).collect())
     }
 
     /// What was found about settings that were filled in since this was asked last; each once.
@@ -89,7 +104,7 @@ impl Plugins {
 
     /// What the configuration has to know of a plugin to give it its role.
     pub(super) fn look(&mut self, plugin: &PluginUse) -> Result<PluginRoles, AppError> {
-        let checked = self.check(&plugin.plugin)?;
+        let checked = self.check(plugin)?;
         let manifest = checked.manifest();
         Ok(PluginRoles {
             identity: checked.digest().to_string(),
@@ -102,7 +117,7 @@ impl Plugins {
 
     /// Whether a plugin builds, in one way or the other.
     pub(super) fn require_builder(&mut self, plugin: &PluginUse) -> Result<(), AppError> {
-        match self.check(&plugin.plugin)?.manifest().has(Role::TrackedBuilder) {
+        match self.check(plugin)?.manifest().has(Role::TrackedBuilder) {
             true => Ok(()),
             false => self.require(plugin, Role::Builder, "builder"),
         }
@@ -110,7 +125,7 @@ impl Plugins {
 
     /// Whether a plugin has a role.
     pub(super) fn require(&mut self, plugin: &PluginUse, role: Role, name: &'static str) -> Result<(), AppError> {
-        let manifest = self.check(&plugin.plugin)?.manifest();
+        let manifest = self.check(plugin)?.manifest();
         if manifest.has(role) {
             return Ok(());
         }
@@ -121,7 +136,7 @@ impl Plugins {
 
     /// Compiles and links a plugin, unless that was done already.
     pub(super) async fn prepare(&mut self, runtime: &Runtime, plugin: &PluginUse) -> Result<Prepared, AppError> {
-        let checked = self.check(&plugin.plugin)?.clone();
+        let checked = self.check(plugin)?.clone();
         let digest = checked.digest().to_string();
         if let Some(prepared) = self.prepared.get(&digest) {
             return Ok(prepared.clone());
@@ -158,7 +173,7 @@ impl Plugins {
     /// Settings with secrets filled in and checked, and everything that is granted.
     pub(super) fn setup(&mut self, plugin: &PluginUse, state: LateScope) -> Result<Setup, AppError> {
         let metrics = self.metrics.clone();
-        let manifest = self.check(&plugin.plugin)?.manifest().clone();
+        let manifest = self.check(plugin)?.manifest().clone();
         let part = plugin.settings.part();
         let mut schema = Schema::new(&manifest.settings)
             .map_err(|source| AppError::Schema { plugin: manifest.name.clone(), source })?;
@@ -239,6 +254,41 @@ impl Plugins {
             metrics,
             log_dedup: LogDedup::default(),
         })
+    }
+}
+
+/// The one of several files of a name that is meant: by the digest that the operator wrote, else by the lock file. Without either,
+/// all of them must be the same.
+fn chosen(
+    wanted: &PluginRef,
+    pin: Option<&Digest>,
+    name: Option<String>,
+    files: Vec<PathBuf>,
+    lock: &Lock,
+) -> Result<Checked, AppError> {
+    let all: Vec<Checked> =
+        files.iter().map(|path| Checked::read(Found { path: path.clone() })).collect::<Result<_, _>>()?;
+    let locked = name.as_ref().and_then(|name| lock.digest(name));
+    let has = |digest: &Digest| all.iter().find(|one| one.digest() == digest);
+    if let Some(pin) = pin {
+        let pinned = |one: &Checked| SupplyError::Pinned {
+            path: one.path().to_path_buf(),
+            found: one.digest().clone(),
+            wanted: format!("{wanted}@sha256:{pin}"),
+        };
+        return match (has(pin), all.first()) {
+            (Some(one), _) => Ok(one.clone()),
+            (None, Some(one)) => Err(pinned(one).into()),
+            (None, None) => Err(LocateError::Several { name: wanted.to_string(), files }.into()),
+        };
+    }
+    if let Some(one) = locked.and_then(has) {
+        return Ok(one.clone());
+    }
+    let mut each = all.into_iter();
+    match each.next() {
+        Some(first) if each.all(|other| other.digest() == first.digest()) => Ok(first),
+        _ => Err(LocateError::Several { name: name.unwrap_or_else(|| wanted.to_string()), files }.into()),
     }
 }
 

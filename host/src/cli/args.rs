@@ -60,6 +60,9 @@ pub struct Common {
     /// A folder to look for plugins in, before ./plugins and the user's data folder; may be repeated
     #[arg(long, global = true, env = "FLUSSO_PLUGIN_DIR", value_name = "DIR", value_delimiter = ':')]
     pub plugin_dir: Vec<PathBuf>,
+    /// Whether every plugin has to be in flusso.lock, with the bytes that it says
+    #[arg(long, global = true, env = "FLUSSO_LOCKED", value_parser = FalseyValueParser::new())]
+    pub locked: bool,
     /// Where progress is remembered [default: beside the configuration file, else in the user's data folder]
     #[arg(long, global = true, env = "FLUSSO_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
@@ -250,6 +253,8 @@ pub enum Plugin {
         #[arg(long, env = "FLUSSO_FORMAT", value_name = "FORMAT", default_value = "text")]
         format: Format,
     },
+    /// Write the digests of the deployment's plugins into flusso.lock, beside the configuration file
+    Lock,
     /// Make a folder with a new plugin that builds and tests as it stands
     New {
         /// Its name, which is the folder's

@@ -65,6 +65,7 @@ impl Exit {
             | AppError::Needed { .. }
             | AppError::NoStateFolder => Self::Usage,
             AppError::Locate(_)
+            | AppError::Supply(_)
             | AppError::Refused(_)
             | AppError::Schema { .. }
             | AppError::Prepare(_)

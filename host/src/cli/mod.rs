@@ -104,6 +104,7 @@ async fn execute(cli: Cli, screen: Screen) -> ExitCode {
         Some(Command::Demo(demo)) => demo::demo(&common, demo).await,
         Some(Command::Schema(which)) => schema::schema(&common, which),
         Some(Command::Plugin(Plugin::List { format })) => plugin::list(&common, format),
+        Some(Command::Plugin(Plugin::Lock)) => plugin::lock(&common),
         Some(Command::Plugin(Plugin::Inspect { artifact, format })) => plugin::inspect(&common, &artifact, format),
         Some(Command::Plugin(Plugin::New { name, role: NewRole::Builder, sdk })) => build::new_builder(&name, sdk),
         Some(Command::Plugin(Plugin::Build { source, manifest, out })) => {
@@ -119,7 +120,12 @@ impl Common {
     }
 
     fn folders(&self) -> Folders {
-        Folders { plugins: self.plugin_dir.clone(), cache: self.cache_dir.clone(), state: self.state_dir.clone() }
+        Folders {
+            plugins: self.plugin_dir.clone(),
+            cache: self.cache_dir.clone(),
+            state: self.state_dir.clone(),
+            locked: self.locked,
+        }
     }
 }
 

@@ -8,15 +8,22 @@ use serde_json::{Value, json};
 use super::args::{Common, Format};
 use super::{failed, print};
 use crate::app::AppError;
+use crate::config::{ConfigError, Location, split_pin};
 use crate::plugin::locate::Places;
 use crate::plugin::manifest::Manifest;
 use crate::plugin::settings::{Described, Schema};
+use crate::plugin::supply::SupplyError;
+use crate::plugin::wasm::{Checked, Digest};
 
 pub(super) fn list(common: &Common, format: Format) -> ExitCode {
     let places = Places::new(&common.plugin_dir);
     let found = places.list();
-    for shadow in places.shadowed_names() {
-        tracing::warn!("{shadow}");
+    for (name, files) in places.ambiguous() {
+        let files: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
+        tracing::warn!(
+            "several files are named `{name}`: {}; unless they are the same, say which by path or digest",
+            files.join(", ")
+        );
     }
     if format == Format::Json {
         let all = found.iter().map(|(path, manifest)| match manifest {
@@ -48,12 +55,17 @@ pub(super) fn list(common: &Common, format: Format) -> ExitCode {
 
 pub(super) fn inspect(common: &Common, artifact: &str, format: Format) -> ExitCode {
     let looked = look(common, artifact);
-    let (path, manifest, schema) = match looked {
+    let (checked, schema) = match looked {
         Ok(looked) => looked,
         Err(error) => return failed(&error),
     };
+    let (path, manifest, digest) = (checked.path(), checked.manifest(), checked.digest());
     if format == Format::Json {
-        return print(&format!("{:#}", described(&path, &manifest)));
+        let mut value = described(path, manifest);
+        if let Some(object) = value.as_object_mut() {
+            object.insert("sha256".to_owned(), json!(digest));
+        }
+        return print(&format!("{value:#}"));
     }
     let mut text = format!("{} {}", manifest.name, manifest.version);
     let mut say = |name: &str, value: &str| {
@@ -63,7 +75,8 @@ pub(super) fn inspect(common: &Common, artifact: &str, format: Format) -> ExitCo
     };
     say("", &manifest.description);
     say("file", &path.display().to_string());
-    say("roles", &roles(&manifest));
+    say("sha256", &digest.to_string());
+    say("roles", &roles(manifest));
     say("type", &manifest.provides.join(", "));
     say("contract", &manifest.contract);
     say("may ask for", &manifest.capabilities.join(", "));
@@ -73,12 +86,30 @@ pub(super) fn inspect(common: &Common, artifact: &str, format: Format) -> ExitCo
     print(&text)
 }
 
-fn look(common: &Common, artifact: &str) -> Result<(std::path::PathBuf, Manifest, Schema), AppError> {
-    let found = Places::new(&common.plugin_dir).find(artifact)?;
-    let manifest = Manifest::read(&found.path)?;
+fn look(common: &Common, artifact: &str) -> Result<(Checked, Schema), AppError> {
+    let place = Location::Flag("NAME_OR_PATH");
+    let (artifact, pin) = split_pin(artifact).map_err(|message| ConfigError::wrong(place, message))?;
+    let checked = Checked::read(Places::new(&common.plugin_dir).find(artifact)?)?;
+    if let Some(pin) = pin.and_then(|pin| Digest::parse(&pin)).filter(|pin| pin != checked.digest()) {
+        let (path, found) = (checked.path().to_path_buf(), checked.digest().clone());
+        return Err(SupplyError::Pinned { path, found, wanted: format!("{artifact}@sha256:{pin}") }.into());
+    }
+    let manifest = checked.manifest();
     let schema =
         Schema::new(&manifest.settings).map_err(|source| AppError::Schema { plugin: manifest.name.clone(), source })?;
-    Ok((found.path, manifest, schema))
+    Ok((checked, schema))
+}
+
+/// Writes the lock file, and says what is in it.
+pub(super) fn lock(common: &Common) -> ExitCode {
+    let locked = common.config().and_then(|config| crate::app::lock(&config, &common.folders()));
+    match locked {
+        Ok((path, locked)) => {
+            let lines: Vec<_> = locked.iter().map(ToString::to_string).collect();
+            print(&format!("{}\nwritten to {}", lines.join("\n"), path.display()))
+        }
+        Err(error) => failed(&error),
+    }
 }
 
 fn described(path: &Path, manifest: &Manifest) -> Value {

@@ -6,6 +6,7 @@
 mod error;
 pub mod file;
 mod indexes;
+mod pin;
 mod plugin_flag;
 mod role_assignment;
 mod schema;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 
 pub use error::{ConfigError, Location, nearest};
 pub use file::{Allow, Batch, Limits, OnError, OnHistoryLoss};
+pub use pin::split_pin;
 pub use plugin_flag::PluginFlag;
 pub use role_assignment::{Assigned, PluginRoles};
 pub use schema::{KnownPlugin, json_schema};
@@ -111,6 +113,8 @@ impl std::fmt::Display for PluginRef {
 pub struct PluginUse {
     /// Which one.
     pub plugin: PluginRef,
+    /// The SHA-256 that its bytes must have, in lower-case hexadecimal digits.
+    pub pin: Option<String>,
     /// The name of this use: `source`, `builder`, or the sink's name. Scopes the plugin's state.
     pub instance: String,
     /// What the plugin is told.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Allow, Config, ConfigError, DEFAULT_FILE, Limits, Location, Overrides, PluginFlag, PluginRef, PluginUse, Server,
-    Settings, Sink, file, indexes, nearest,
+    Settings, Sink, file, indexes, nearest, split_pin,
 };
 
 use crate::limits;
@@ -46,7 +46,8 @@ impl Config {
         let mut notes = Vec::new();
         let server = server(file.server.unwrap_or_default(), overrides.server, &mut notes);
 
-        let source = file.source.map(|table| from_table(table, "source", "[source]", &base));
+        let source = file.source.map(|table| from_table(table, "source", "[source]", &base, &place("[source]")));
+        let source = source.transpose()?;
         let mut builder_instances = limits::program::BUILDER_INSTANCES;
         let builder = match file.builder {
             Some(mut table) => {
@@ -59,7 +60,7 @@ impl Config {
                             ConfigError::wrong(place("[builder]"), "`instances` is a number from 1 to 64")
                         })?;
                 }
-                Some(from_table(table, "builder", "[builder]", &base))
+                Some(from_table(table, "builder", "[builder]", &base, &place("[builder]"))?)
             }
             None => None,
         };
@@ -120,20 +121,27 @@ pub(super) fn read(what: &'static str, path: &Path) -> Result<String, ConfigErro
     std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { what, path: path.to_path_buf(), source })
 }
 
-fn from_table(table: file::PluginTable, instance: &str, part: &str, base: &Path) -> PluginUse {
-    let plugin = match (table.plugin, table.kind) {
-        (Some(plugin), _) => plugin_ref(&plugin, base),
-        (None, kind) => PluginRef::Provides(kind.unwrap_or_default()),
+fn from_table(
+    table: file::PluginTable,
+    instance: &str,
+    part: &str,
+    base: &Path,
+    place: &Location,
+) -> Result<PluginUse, ConfigError> {
+    let (plugin, pin) = match (table.plugin, table.kind) {
+        (Some(plugin), _) => pinned(&plugin, base, place)?,
+        (None, kind) => (PluginRef::Provides(kind.unwrap_or_default()), None),
     };
     let values = table.settings.into_iter().map(|(name, value)| (name, json(value))).collect();
-    PluginUse {
+    Ok(PluginUse {
         plugin,
+        pin,
         instance: instance.to_owned(),
         settings: Settings::new(values, base, part),
         limits: table.limits,
         allow: table.allow,
         is_source: false,
-    }
+    })
 }
 
 fn sink_from_table(
@@ -144,7 +152,7 @@ fn sink_from_table(
     place: &Location,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Sink, ConfigError> {
-    let mut plugin = from_table(table, name, part, base);
+    let mut plugin = from_table(table, name, part, base, place)?;
     if plugin.plugin == PluginRef::Provides("stdout".to_owned())
         || plugin.plugin == PluginRef::Name("stdout".to_owned())
     {
@@ -191,8 +199,10 @@ fn from_flag(flag: PluginFlag) -> Result<PluginUse, ConfigError> {
     let part = format!("--plugin {}", flag.plugin);
     let place = Location::part(None, part.clone());
     let base = PathBuf::new();
+    let (named, pin) = pinned(&flag.plugin, &base, &place)?;
     let mut plugin = PluginUse {
-        plugin: plugin_ref(&flag.plugin, &base),
+        plugin: named,
+        pin,
         instance: String::new(),
         settings: Settings::new(serde_json::Map::new(), &base, part),
         limits: Limits::default(),
@@ -210,6 +220,12 @@ fn from_flag(flag: PluginFlag) -> Result<PluginUse, ConfigError> {
         (plugin.limits, plugin.allow) = (keys.limits, keys.allow);
     }
     Ok(plugin)
+}
+
+/// A plugin, and the digest behind it if there is one.
+fn pinned(word: &str, base: &Path, place: &Location) -> Result<(PluginRef, Option<String>), ConfigError> {
+    let (word, pin) = split_pin(word).map_err(|message| ConfigError::wrong(place.clone(), message))?;
+    Ok((plugin_ref(word, base), pin))
 }
 
 /// A word with a folder in it or the ending of an artifact is a path, if there is such a file or a folder was named;

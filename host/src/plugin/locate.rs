@@ -50,6 +50,17 @@ pub enum LocateError {
         /// Where it was looked for.
         searched: Vec<PathBuf>,
     },
+    /// Several files have one name, and are not the same.
+    #[error(
+        "several plugins are named `{name}`: {}; remove what is not wanted, or say which by its path or its digest (`{name}@sha256:…`)",
+        list(files)
+    )]
+    Several {
+        /// The name.
+        name: String,
+        /// The files.
+        files: Vec<PathBuf>,
+    },
     /// Several plugins provide one type.
     #[error("{} and {} both provide type \"{wanted}\"; say which by `plugin = \"…\"`", first.display(), second.display())]
     Ambiguous {
@@ -96,14 +107,23 @@ impl Places {
         {
             return self.find_path(path);
         }
-        let file = format!("{wanted}.wasm");
-        if let Some(path) = self.folders.iter().map(|folder| folder.join(&file)).find(|path| path.is_file()) {
-            return Ok(Found { path });
+        let files = self.named(wanted);
+        match files.as_slice() {
+            [] => {}
+            [path] => return Ok(Found { path: path.clone() }),
+            // A file that cannot be read differs from every other.
+            several => {
+                let bytes: Vec<_> = several.iter().map(|path| std::fs::read(path).ok()).collect();
+                return match several
+                    .first()
+                    .filter(|_| bytes.windows(2).all(|pair| matches!(pair, [Some(one), Some(other)] if one == other)))
+                {
+                    Some(path) => Ok(Found { path: path.clone() }),
+                    None => Err(LocateError::Several { name: wanted.to_owned(), files }),
+                };
+            }
         }
         let all = self.manifests();
-        if let Some((path, _)) = all.iter().find(|(_, manifest)| manifest.name == wanted) {
-            return Ok(Found { path: path.clone() });
-        }
         let near = nearest(wanted, all.iter().map(|(_, manifest)| manifest.name.as_str())).map(str::to_owned);
         Err(LocateError::NoName { name: wanted.to_owned(), near, searched: self.folders.clone() })
     }
@@ -143,28 +163,30 @@ impl Places {
         }
     }
 
-    /// The other plugins of the same name as one that was found by it, each file once.
-    pub fn shadowed(&self, used: &Path, name: &str) -> Vec<PathBuf> {
-        let same = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-        let mut seen = vec![same(used)];
-        let mut others = Vec::new();
-        for (path, manifest) in self.manifests() {
-            let named = manifest.name == name || path.file_stem().is_some_and(|stem| stem == name);
-            if named && !seen.contains(&same(&path)) {
-                seen.push(same(&path));
-                others.push(path);
+    /// The files that a name may mean, each once: those that are called so first, in the order of the folders, then those whose
+    /// manifest says so.
+    pub fn named(&self, name: &str) -> Vec<PathBuf> {
+        let file = format!("{name}.wasm");
+        let called = self.folders.iter().map(|folder| folder.join(&file)).filter(|path| path.is_file());
+        let saying = self.manifests().into_iter().filter(|(_, manifest)| manifest.name == name).map(|(path, _)| path);
+        let (mut seen, mut files) = (Vec::new(), Vec::new());
+        for path in called.chain(saying) {
+            let same = path.canonicalize().unwrap_or_else(|_| path.clone());
+            if !seen.contains(&same) {
+                seen.push(same);
+                files.push(path);
             }
         }
-        others
+        files
     }
 
-    /// A sentence about each name that several plugins have: which one is used, and which are not.
-    pub fn shadowed_names(&self) -> Vec<String> {
+    /// The names that several files have, each with its files.
+    pub fn ambiguous(&self) -> Vec<(String, Vec<PathBuf>)> {
         let mut names: Vec<_> = self.manifests().into_iter().map(|(_, manifest)| manifest.name).collect();
         names.sort();
         names.dedup();
-        let used = names.iter().filter_map(|name| Some((name, self.find(name).ok()?.path)));
-        used.filter_map(|(name, used)| shadow(name, &used, &self.shadowed(&used, name))).collect()
+        let files = names.into_iter().map(|name| (self.named(&name), name));
+        files.filter(|(files, _)| files.len() > 1).map(|(files, name)| (name, files)).collect()
     }
 
     /// Every file that ends in `.wasm`, with its manifest or the reason why it is refused.
@@ -176,17 +198,6 @@ impl Places {
     fn manifests(&self) -> Vec<(PathBuf, Manifest)> {
         self.list().into_iter().filter_map(|(path, manifest)| Some((path, manifest.ok()?))).collect()
     }
-}
-
-/// Which of several plugins of one name is used; none where there is one.
-pub fn shadow(name: &str, used: &Path, others: &[PathBuf]) -> Option<String> {
-    (!others.is_empty()).then(|| {
-        format!(
-            "several plugins are named `{name}`: {} is used, {} is not; remove what is not wanted, or name one by its path",
-            used.display(),
-            list(others)
-        )
-    })
 }
 
 /// The components of a folder, in order of their names; none if it cannot be read.
@@ -251,17 +262,24 @@ mod tests {
         let (first, _) = folder(&[("pg.wasm", "pg", "postgres"), ("other.wasm", "other", "x")]);
         let (second, _) = folder(&[("a.wasm", "pg", "postgres"), ("pg.wasm", "pg", "postgres")]);
         let at = |folder: &tempfile::TempDir, file: &str| folder.path().join(file);
-        // A folder that is searched twice shadows nothing.
+        let three = [at(&first, "pg.wasm"), at(&second, "pg.wasm"), at(&second, "a.wasm")];
+        // A folder that is searched twice has nothing twice.
         let places = Places::only([first.path(), second.path(), first.path()].map(Path::to_path_buf));
-        let used = places.find("pg").map(|found| found.path).unwrap_or_default();
-        assert_eq!(used, at(&first, "pg.wasm"));
-        assert_eq!(places.shadowed(&used, "pg"), [at(&second, "a.wasm"), at(&second, "pg.wasm")]);
-        let said = places.shadowed_names();
-        assert!(
-            said.len() == 1 && said.iter().all(|text| text.contains(&format!("{} is used", used.display()))),
-            "{said:?}"
+        assert_eq!(places.named("pg"), three);
+        assert_eq!(places.ambiguous(), [("pg".to_owned(), three.to_vec())]);
+        assert_eq!(
+            places.find("pg").map(|found| found.path).ok(),
+            Some(at(&first, "pg.wasm")),
+            "all of them are the same"
         );
-        assert!(Places::only([first.path().to_path_buf()]).shadowed_names().is_empty());
+        assert!(Places::only([first.path().to_path_buf()]).ambiguous().is_empty());
+        // A file that only claims the name.
+        let (third, _) = folder(&[("harmless.wasm", "pg", "something")]);
+        let places = Places::only([first.path(), third.path()].map(Path::to_path_buf));
+        let said = places.find("pg").err().map(|error| error.to_string()).unwrap_or_default();
+        for file in [at(&first, "pg.wasm"), at(&third, "harmless.wasm")] {
+            assert!(said.contains(&file.display().to_string()) && said.contains("pg@sha256:"), "{said}");
+        }
     }
 
     #[test]

@@ -17,4 +17,5 @@ mod sections;
 pub mod settings;
 pub mod state;
 pub mod stored_index;
+pub mod supply;
 pub mod wasm;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use wasmtime::Engine;
 
-use super::runtime::engine;
+use super::engine::engine;
 use crate::limits;
 
 /// The command by which the program is its own compiler.

@@ -9,7 +9,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `artifact`, `runtime`, `compiler`, `cache`, `deserialize` | from a file to a linked component, compiled in a process of its own; `deserialize` alone has `unsafe` |
+//! | `artifact`, `runtime`, `engine`, `compiler`, `cache`, `deserialize` | from a file to a linked component, compiled in a process of its own; `deserialize` alone has `unsafe` |
 //! | `roles` | the table of the contract's roles: which interface, and what says whether a plugin has it |
 //! | `plugin`, `context`, `limiter`, `folders` | a component as the configuration uses it: settings, grants, limits |
 //! | `guest`, `fault` | the task that owns a store, and what can go wrong in it (I9) |
@@ -34,6 +34,7 @@ mod convert;
 mod declared_reads;
 mod deserialize;
 mod diagnosis;
+mod engine;
 mod fault;
 mod folders;
 mod guest;

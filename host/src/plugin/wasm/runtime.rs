@@ -4,14 +4,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
-use wasmtime::{Config, Engine};
 
 use super::artifact::{Checked, Digest};
 use super::cache::{Cache, OwnCode};
 use super::compiler::{CompileError, CompileLimits, native_code};
 use super::context::Context;
 use super::deserialize::deserialize;
+use super::engine::engine;
 use super::imports;
 use super::roles::Roles;
 use crate::limits;
@@ -76,15 +77,6 @@ pub enum PrepareError {
 /// Where compiled plugins are kept unless the operator says otherwise.
 pub fn default_cache() -> Option<PathBuf> {
     dirs::cache_dir().map(|cache| cache.join("flusso-host").join("compiled"))
-}
-
-/// An engine. Native code of one fits every other. `parallel`: it may compile several functions at a time.
-pub(super) fn engine(parallel: bool) -> wasmtime::Result<Engine> {
-    let mut config = Config::new();
-    // Guests are called on fibers and have no async parts of their own: calls are three to five times cheaper.
-    config.concurrency_support(false).epoch_interruption(true);
-    config.parallel_compilation(parallel);
-    Engine::new(&config)
 }
 
 impl Runtime {
