@@ -140,6 +140,8 @@ limits! {
         STATE: u64 = 64 << 20, "limits.state";
         /// Bytes of links that the host keeps for a builder.
         LINKS: u64 = 4 << 30, "limits.links";
+        /// Files, folders, streams and connections that one guest holds open; a quarter of what the system lets the host open, if that is less.
+        HANDLES: usize = 4096, "limits.handles";
         /// Bytes of a component; a larger file is not compiled.
         COMPONENT_BYTES: u64 = 128 << 20;
         /// How long a component may take to compile.

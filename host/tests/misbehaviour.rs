@@ -96,6 +96,39 @@ async fn memory_over_the_limit_is_refused_and_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn memory_that_was_refused_in_an_earlier_call_is_not_why_a_later_one_fails() {
+    let mut writer = guest("recover", "", Limits::default()).await;
+    assert!(flush(&mut writer).await.is_ok());
+    crashes(writer, "for another reason").await;
+}
+
+/// Files of this process that are open.
+fn open_files() -> usize {
+    std::fs::read_dir("/proc/self/fd").into_iter().flatten().count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_opens_files_without_end_loses_its_instance_and_they_are_closed() {
+    let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+    let settings = serde_json::json!({ "how": "hoard", "path": folder.path() });
+    let settings = settings.as_object().cloned().unwrap_or_default();
+    let limits = Limits { handles: 500, ..Limits::default() };
+    let before = open_files();
+    for _ in 0..10 {
+        let mut setup = Setup { settings: settings.clone(), limits, ..Setup::bare("primary") };
+        setup.grants.allow_folder(folder.path(), flusso_host::plugin::capability::Access::Write);
+        let writer = GuestSink::new(Plugin::new(prepared().await.clone(), setup)).open().await;
+        let writer = writer.unwrap_or_else(|error| panic!("{error}"));
+        crashes(
+            writer,
+            "held 500 files, folders, streams and connections open, and may hold no more (`limits.handles`)",
+        )
+        .await;
+    }
+    assert!(open_files() < before + 400, "{before} files were open, and now {}", open_files());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn handing_over_too_much_is_refused() {
     let limits = Limits { handover: 16 << 20, ..Limits::default() };
     crashes(guest("hand-over", "", limits).await, "trapped").await;

@@ -4,6 +4,7 @@
 mod builder_code;
 mod check;
 mod error;
+pub mod open_files;
 mod plugins;
 mod remote;
 mod stored_indexes;

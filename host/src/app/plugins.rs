@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::error::AppError;
-use super::variables;
+use super::{open_files, variables};
 use crate::config::{PluginRef, PluginRoles, PluginUse};
 use crate::plugin::capability::{Access, Grants};
 use crate::plugin::links::LinkTable;
@@ -241,8 +241,12 @@ impl Plugins {
         for path in &plugin.allow.filesystem.write {
             grants.allow_folder(path, Access::Write);
         }
-        let limits =
-            Limits { memory: plugin.limits.memory.0, call_timeout: plugin.limits.call_timeout.0, ..Limits::default() };
+        let limits = Limits {
+            memory: plugin.limits.memory.0,
+            call_timeout: plugin.limits.call_timeout.0,
+            handles: plugin.limits.handles.min(open_files::share()),
+            ..Limits::default()
+        };
         Ok(Setup {
             name: plugin.instance.clone(),
             settings,

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
 
-use crate::app::{AppError, Folders};
+use crate::app::{AppError, Folders, open_files};
 use crate::config::Config;
 use crate::limits;
 use crate::plugin::wasm::{COMPILE_COMMAND, compile_by, compile_component};
@@ -38,6 +38,7 @@ pub fn main() -> ExitCode {
         return compile_component(memory.unwrap_or(limits::guest::COMPILE_MEMORY));
     }
     compile_by(this_program());
+    open_files::raise();
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => {

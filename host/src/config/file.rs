@@ -148,6 +148,8 @@ pub struct Limits {
     pub state: Bytes,
     /// The most links that the host keeps for a builder.
     pub links: Bytes,
+    /// The most files, folders, streams and connections that one instance may hold open.
+    pub handles: usize,
     /// The longest that compiling it may take, at the first start with it.
     pub compile_time: Time,
     /// The most memory that compiling it may take.
@@ -156,12 +158,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        use limits::guest::{CALL_TIMEOUT, COMPILE_MEMORY, COMPILE_TIME, LINKS, MEMORY, STATE};
+        use limits::guest::{CALL_TIMEOUT, COMPILE_MEMORY, COMPILE_TIME, HANDLES, LINKS, MEMORY, STATE};
         Self {
             memory: Bytes(MEMORY),
             call_timeout: Time(CALL_TIMEOUT),
             state: Bytes(STATE),
             links: Bytes(LINKS),
+            handles: HANDLES,
             compile_time: Time(COMPILE_TIME),
             compile_memory: Bytes(COMPILE_MEMORY),
         }

@@ -126,6 +126,9 @@ fn overlay(mut current: PluginUse, flag: &PluginUse) -> PluginUse {
     if flag.limits.call_timeout != default.call_timeout {
         current.limits.call_timeout = flag.limits.call_timeout;
     }
+    if flag.limits.handles != default.handles {
+        current.limits.handles = flag.limits.handles;
+    }
     if flag.limits.compile_time != default.compile_time {
         current.limits.compile_time = flag.limits.compile_time;
     }

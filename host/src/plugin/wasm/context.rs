@@ -92,13 +92,15 @@ impl Context {
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
         wasi.stdout(Stdio::new(origin.clone(), None)).stderr(Stdio::new(origin.clone(), Some(stderr_tail.clone())));
         let folders = Folders::open(&setup.grants, &mut wasi)?;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(setup.limits.handles);
         Ok(Self {
             metrics: setup.metrics.of(&origin.plugin, &setup.name),
             memory: MemoryLimiter::new(setup.limits.memory),
             log_rate: LogRate::default(),
             number: GuestNumber::new(),
             connections: 0,
-            table: ResourceTable::new(),
+            table,
             http: Http::new(&setup.name, &setup.grants, setup.limits.call_timeout),
             wasi: wasi.build(),
             folders,
@@ -113,8 +115,9 @@ impl Context {
 }
 
 impl Context {
-    /// From now on the guest sees the granted files as they are now.
-    pub(super) fn refresh_files(&mut self) {
+    /// A call begins: the guest sees the granted files as they are now, and what it was refused before is no reason any more.
+    pub(super) fn begin_call(&mut self) {
+        self.memory.begin_call();
         self.folders.refresh(&self.setup.grants, &self.origin.plugin);
     }
 

@@ -74,6 +74,9 @@ pub enum Fault {
         /// The limit, in bytes.
         limit: u64,
     },
+    /// The guest held more things of the host than its limit.
+    #[error("held {0} files, folders, streams and connections open, and may hold no more (`limits.handles`)")]
+    Handles(usize),
     /// The guest returned what the contract or a limit does not allow.
     #[error("returned {0}")]
     Violation(Arc<str>),

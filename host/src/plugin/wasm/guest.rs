@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 use wasmtime::Store;
+use wasmtime::component::ResourceTableError;
 
 use super::bindings::flusso::connector::types::Error;
 use super::context::{Context, Setup};
@@ -86,7 +87,7 @@ impl Guest {
         let (mut reply, answer) = oneshot::channel();
         let run: Job = Box::new(move |live| {
             Box::pin(async move {
-                live.store.data_mut().refresh_files();
+                live.store.data_mut().begin_call();
                 let ended = tokio::select! {
                     ended = tokio::time::timeout(limit, job(live).instrument(span)) => ended,
                     () = reply.closed() => return false,
@@ -154,6 +155,9 @@ async fn serve(mut live: Live, mut waiting: mpsc::Receiver<Job>) {
 fn fault(context: &Context, error: &wasmtime::Error) -> Fault {
     if let Some(wanted) = context.memory.denied() {
         return Fault::Memory { wanted, limit: context.setup.limits.memory };
+    }
+    if matches!(error.downcast_ref::<ResourceTableError>(), Some(ResourceTableError::Full)) {
+        return Fault::Handles(context.setup.limits.handles);
     }
     let said = context.stderr_tail.text();
     // The cause at the bottom is the trap; what stands above it is the guest's own backtrace.

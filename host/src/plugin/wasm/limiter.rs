@@ -14,6 +14,8 @@ pub struct Limits {
     pub call_timeout: Duration,
     /// See [`limits::guest::HANDOVER`].
     pub handover: u64,
+    /// See [`limits::guest::HANDLES`].
+    pub handles: usize,
 }
 
 impl Default for Limits {
@@ -22,6 +24,7 @@ impl Default for Limits {
             memory: limits::guest::MEMORY,
             call_timeout: limits::guest::CALL_TIMEOUT,
             handover: limits::guest::HANDOVER,
+            handles: limits::guest::HANDLES,
         }
     }
 }
@@ -50,6 +53,11 @@ impl MemoryLimiter {
         self.used = wanted;
         self.peak = self.peak.max(wanted);
         true
+    }
+
+    /// What was refused before is not why a call fails that begins now.
+    pub(super) fn begin_call(&mut self) {
+        self.denied = None;
     }
 
     /// How much was asked for when it was too much.
@@ -99,6 +107,8 @@ mod tests {
         assert!(grow(0, 60) && grow(0, 30) && grow(60, 70));
         assert!(!grow(30, 31));
         assert_eq!((limiter.denied(), limiter.peak()), (Some(101), 100));
+        limiter.begin_call();
+        assert_eq!(limiter.denied(), None, "a later call fails for another reason");
     }
 
     #[test]

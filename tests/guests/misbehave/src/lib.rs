@@ -30,6 +30,10 @@ enum How {
     Request,
     /// Panics when a document says that it is poison, and notes the others.
     Poison,
+    /// Opens one file again and again, and closes it never.
+    Hoard,
+    /// Takes more memory than there is, does without, and panics in the next call.
+    Recover,
     /// Answers as it should.
     Nothing,
 }
@@ -41,6 +45,8 @@ struct Options {
     address: String,
     #[serde(default)]
     path: String,
+    #[serde(skip)]
+    recovered: bool,
     /// What was written and not flushed.
     #[serde(skip)]
     buffer: Vec<Document>,
@@ -135,6 +141,22 @@ impl Sink for Misbehave {
                 std::io::Write::write_all(&mut file, ids.as_bytes())
                     .map_err(|error| Error::fatal(error.to_string()))?;
                 Ok(nothing)
+            }
+            How::Hoard => {
+                let path = std::path::Path::new(&self.0.path).join("file");
+                let mut open = Vec::new();
+                loop {
+                    let file = std::fs::File::create(&path).map_err(|error| Error::fatal(error.to_string()))?;
+                    open.push(file);
+                }
+            }
+            How::Recover if self.0.recovered => panic!("for another reason"),
+            How::Recover => {
+                self.0.recovered = true;
+                match Vec::<u8>::new().try_reserve_exact(1 << 30) {
+                    Ok(()) => Err(Error::fatal("there was enough")),
+                    Err(_) => Ok(nothing),
+                }
             }
             How::Lie | How::Nothing => Ok(nothing),
         }
