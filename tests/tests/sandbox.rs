@@ -212,3 +212,26 @@ fn a_plugin_that_is_not_the_locked_one_is_refused() {
     // One that is not in it.
     run(&["--locked", "--once", "--plugin", &guest()]).refused(3, &["mistaken", "is not in", "flusso.lock"]);
 }
+
+#[test]
+fn check_tells_what_grants_and_what_a_plugin_does_not_ask_for_is_not_given() {
+    let database = Postgres::with(TABLES);
+    let host = Host::on(&database.url());
+    let allow =
+        "[source.allow]\nnetwork = [\"10.0.0.0/8:443\", \"*.shop.internal:443\"]\nfilesystem.read = [\"/etc\"]\n";
+    host.file("flusso.toml", &format!("[source]\nplugin = \"pg\"\n{allow}"));
+    let checked = host.run(&["check"]).succeeded().lines.join(" ");
+    let checked = checked.split_whitespace().collect::<Vec<_>>().join(" ");
+    for told in [
+        "*.shop.internal:443 (by `allow.network`)",
+        "10.0.0.0/8:443 (by `allow.network`)",
+        "(by `connection_url`)",
+        "asks for: network, state",
+        "`allow.filesystem.read` grants what plugin \"pg\" does not ask for, so it is not given",
+    ] {
+        assert!(checked.contains(told), "{told}: {checked}");
+    }
+    assert!(!checked.contains("/etc (by"), "{checked}");
+    host.file("flusso.toml", "[source]\nplugin = \"pg\"\n[source.allow]\nnetwork = [\"*.com:443\"]\n");
+    host.run(&["--once"]).refused(2, &["*.com:443", "a domain of two labels"]);
+}

@@ -127,15 +127,18 @@ fn found(examined: Result<Option<Vec<Finding>>, StageError>, subject: &str) -> V
 async fn look(plugins: &mut Plugins, runtime: &Runtime, plugin: &PluginUse) -> Result<String, AppError> {
     let prepared = plugins.prepare(runtime, plugin).await?;
     let setup = plugins.setup(plugin, LateScope::default())?;
-    let network = setup.grants.network().map(ToString::to_string);
-    let folders = setup.grants.folders().map(|(path, access)| format!("{access} {}", path.display()));
-    let granted: Vec<_> = network.chain(folders).collect();
+    let granted: Vec<_> = setup.grants.reasons().map(|(granted, wrote)| format!("{granted} (by {wrote})")).collect();
     let granted = if granted.is_empty() { "nothing".to_owned() } else { granted.join(", ") };
     let manifest = prepared.manifest();
+    let asks = if manifest.capabilities.is_empty() {
+        String::new()
+    } else {
+        format!("; asks for: {}", manifest.capabilities.join(", "))
+    };
     let variables = plugins.variables(plugin.settings.part());
     let variables: Vec<_> = variables.iter().map(|(setting, variable)| format!("{setting} from {variable}")).collect();
     let variables = if variables.is_empty() { String::new() } else { format!("; variables: {}", variables.join(", ")) };
-    Ok(format!("{} {}; granted: {granted}{variables}", manifest.name, manifest.version))
+    Ok(format!("{} {}; granted: {granted}{asks}{variables}", manifest.name, manifest.version))
 }
 
 /// Opens builder and source, and asks what they find. Also the mappings, as the sinks get them.

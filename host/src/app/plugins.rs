@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::error::AppError;
 use super::{open_files, variables};
-use crate::config::{PluginRef, PluginRoles, PluginUse};
+use crate::config::{Allow, PluginRef, PluginRoles, PluginUse};
 use crate::plugin::capability::{Access, Grants};
 use crate::plugin::links::LinkTable;
 use crate::plugin::locate::{Found, LocateError, Places};
-use crate::plugin::manifest::Role;
+use crate::plugin::manifest::{Manifest, Role};
 use crate::plugin::metrics::Metrics;
 use crate::plugin::settings::Schema;
 use crate::plugin::state::LateScope;
@@ -225,22 +225,7 @@ impl Plugins {
         schema.check(&settings).map_err(wrong)?;
         let mut grants = Grants::none();
         schema.grant(&settings, &mut grants).map_err(|problem| wrong(vec![problem]))?;
-        for address in &plugin.allow.network {
-            grants
-                .allow_network(address)
-                .map_err(|source| AppError::Grant { part: format!("{part}, allow.network"), source })?;
-        }
-        for host in &plugin.allow.http {
-            grants
-                .allow_http(host)
-                .map_err(|source| AppError::Grant { part: format!("{part}, allow.http"), source })?;
-        }
-        for path in &plugin.allow.filesystem.read {
-            grants.allow_folder(path, Access::Read);
-        }
-        for path in &plugin.allow.filesystem.write {
-            grants.allow_folder(path, Access::Write);
-        }
+        self.allow(plugin, &manifest, &mut grants)?;
         let limits = Limits {
             memory: plugin.limits.memory.0,
             call_timeout: plugin.limits.call_timeout.0,
@@ -258,6 +243,52 @@ impl Plugins {
             metrics,
             log_dedup: LogDedup::default(),
         })
+    }
+
+    /// Adds what the operator wrote under `allow`, of that what the plugin asks for.
+    fn allow(&mut self, plugin: &PluginUse, manifest: &Manifest, grants: &mut Grants) -> Result<(), AppError> {
+        let part = plugin.settings.part();
+        for (key, capability, is_written) in allowed(plugin) {
+            // Who may connect may send requests.
+            let asks = |wanted: &str| manifest.capabilities.iter().any(|asked| asked == wanted);
+            if !is_written || asks(capability) || (capability == "http" && asks("network")) {
+                continue;
+            }
+            let note = format!(
+                "{part}: `{key}` grants what plugin {:?} does not ask for, so it is not given: its manifest does not name the capability `{capability}`",
+                manifest.name
+            );
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+        let asks = |wanted: &[&str]| manifest.capabilities.iter().any(|asked| wanted.contains(&asked.as_str()));
+        let wrong = |key: &str| {
+            let part = format!("{part}, {key}");
+            move |source| AppError::Grant { part, source }
+        };
+        if asks(&["network"]) {
+            grants.because("`allow.network`");
+            for address in &plugin.allow.network {
+                grants.allow_network(address).map_err(wrong("allow.network"))?;
+            }
+        }
+        if asks(&["http", "network"]) {
+            grants.because("`allow.http`");
+            for host in &plugin.allow.http {
+                grants.allow_http(host).map_err(wrong("allow.http"))?;
+            }
+        }
+        if asks(&["filesystem"]) {
+            grants.because("`allow.filesystem`");
+            for path in &plugin.allow.filesystem.read {
+                grants.allow_folder(path, Access::Read);
+            }
+            for path in &plugin.allow.filesystem.write {
+                grants.allow_folder(path, Access::Write);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -294,6 +325,17 @@ fn chosen(
         Some(first) if each.all(|other| other.digest() == first.digest()) => Ok(first),
         _ => Err(LocateError::Several { name: name.unwrap_or_else(|| wanted.to_string()), files }.into()),
     }
+}
+
+/// What the operator wrote under `allow`, by its key, and the capability that a manifest asks for it by.
+fn allowed(plugin: &PluginUse) -> [(&'static str, &'static str, bool); 4] {
+    let Allow { network, http, filesystem } = &plugin.allow;
+    [
+        ("allow.network", "network", !network.is_empty()),
+        ("allow.http", "http", !http.is_empty()),
+        ("allow.filesystem.read", "filesystem", !filesystem.read.is_empty()),
+        ("allow.filesystem.write", "filesystem", !filesystem.write.is_empty()),
+    ]
 }
 
 fn is_path(grant: &str) -> bool {

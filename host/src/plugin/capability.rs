@@ -1,15 +1,16 @@
-//! Answers "may it?": the one place that decides what a guest reaches. Denied unless granted; a grant names one address
-//! or one folder, never a pattern.
+//! Answers "may it?": the one place that decides what a guest reaches. Denied unless granted. What fills in a setting grants one
+//! address or one folder; what the operator writes under `allow` may also be a domain or a network.
 //!
 //! Grants come from two places: what the operator wrote (`[… .allow]`), and what filling in a setting implies (a setting
 //! whose schema says `x-flusso-grant`). The file knows nothing about guests; the imports ask it at each use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Component, Path, PathBuf};
 
 use super::address;
+use super::address_pattern::{Pattern, is_inside, is_special};
 
 /// Somewhere a guest may want to connect to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,6 +103,9 @@ pub enum Denied {
     /// An address.
     #[error("connecting to {0} is not granted; add \"{0}\" to the plugin's `allow.network`")]
     Network(Address),
+    /// A number that a granted name leads to.
+    #[error("{0} leads to {1}, which {2}; if it is meant, add the number itself to the plugin's `allow.network`")]
+    Resolved(Address, IpAddr, &'static str),
     /// An address that an HTTP request would go to.
     #[error("an HTTP request to {0} is not granted; add \"{0}\" to the plugin's `allow.http`")]
     Http(Address),
@@ -114,7 +118,12 @@ pub enum Denied {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
     network: BTreeSet<Address>,
+    patterns: BTreeSet<Pattern>,
     http: BTreeSet<Address>,
+    /// What is granted, as it is shown, and what the operator wrote that grants it.
+    reasons: BTreeMap<String, BTreeSet<String>>,
+    /// What grants what is granted next.
+    because: String,
     folders: Vec<(PathBuf, Access)>,
     /// For each granted file, the folders in which it really lay when it was granted: its own and that of its link's target.
     files: BTreeMap<PathBuf, Vec<PathBuf>>,
@@ -147,9 +156,36 @@ impl Grants {
         Self::default()
     }
 
-    /// Grants one address, as the operator wrote it in `allow.network`.
+    /// What is granted from here on is granted by this: a setting or a key that the operator wrote.
+    pub fn because(&mut self, wrote: impl Into<String>) {
+        self.because = wrote.into();
+    }
+
+    fn note(&mut self, granted: String) {
+        self.reasons.entry(granted).or_default().insert(self.because.clone());
+    }
+
+    /// Everything that is granted, each with what the operator wrote that grants it.
+    pub fn reasons(&self) -> impl Iterator<Item = (&str, String)> {
+        let of = |wrote: &BTreeSet<String>| wrote.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        self.reasons.iter().map(move |(granted, wrote)| (granted.as_str(), of(wrote)))
+    }
+
+    /// Grants one address, or a [`Pattern`] of them, as the operator wrote it in `allow.network`.
     pub fn allow_network(&mut self, address: &str) -> Result<(), AddressError> {
-        self.network.insert(Address::parse(address)?);
+        let wrong = |why| AddressError { text: address.to_owned(), why };
+        match Pattern::parse(address) {
+            Some(pattern) => {
+                let pattern = pattern.map_err(wrong)?;
+                self.note(pattern.to_string());
+                self.patterns.insert(pattern);
+            }
+            None => {
+                let address = Address::parse(address)?;
+                self.note(address.to_string());
+                self.network.insert(address);
+            }
+        }
         Ok(())
     }
 
@@ -164,6 +200,7 @@ impl Grants {
         if addresses.iter().any(|address| matches!(address, Address::Unix(_))) {
             return Err(AddressError { text: host.to_owned(), why: "HTTP requests go to a host, not to a socket" });
         }
+        addresses.iter().for_each(|address| self.note(format!("http {address}")));
         self.http.extend(addresses);
         Ok(())
     }
@@ -171,6 +208,7 @@ impl Grants {
     /// Grants one folder and what is in it.
     pub fn allow_folder(&mut self, path: impl Into<PathBuf>, access: Access) {
         let path = path.into();
+        self.note(format!("{access} {}", path.display()));
         if access == Access::Read && path.is_file() {
             let own = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let target = path.canonicalize().ok().and_then(|target| target.parent().map(Path::to_path_buf));
@@ -189,21 +227,48 @@ impl Grants {
         if found.is_empty() {
             return Err(AddressError { text: address::without_credentials(value), why: "there is no host in it" });
         }
+        found.iter().for_each(|address| self.note(address.to_string()));
         self.network.extend(found);
         Ok(())
     }
 
     /// May it connect there?
     pub fn may_connect(&self, address: &Address) -> Result<(), Denied> {
-        match self.network.contains(address) {
+        match self.network.contains(address) || self.is_among_several(address) {
             true => Ok(()),
             false => Err(Denied::Network(address.clone())),
         }
     }
 
+    fn is_among_several(&self, address: &Address) -> bool {
+        matches!(address, Address::Tcp(host, port) if self.patterns.iter().any(|pattern| pattern.has(host, *port)))
+    }
+
+    /// May it reach the number that a granted name was resolved to? Who answers for a name decides where it leads: not to addresses that
+    /// are granted by their number alone, and where a whole domain is granted, not inside.
+    pub fn may_reach(&self, address: &Address, number: IpAddr) -> Result<(), Denied> {
+        let Address::Tcp(host, port) = address else { return Ok(()) };
+        let own = Address::tcp(&number.to_string(), *port);
+        let by_number = self.network.contains(&own)
+            || self.http.contains(&own)
+            || self.patterns.iter().any(|pattern| pattern.has_number(number, *port));
+        if by_number || host.parse::<IpAddr>().is_ok() {
+            return Ok(());
+        }
+        let refused = |why| Err(Denied::Resolved(address.clone(), number, why));
+        if is_special(number) {
+            return refused("no name is meant to lead to");
+        }
+        let by_name = self.network.contains(address) || self.http.contains(address);
+        match is_inside(number) && !by_name {
+            true => refused("is of this machine or of a private network, and the name is granted by its domain alone"),
+            false => Ok(()),
+        }
+    }
+
     /// May it send an HTTP request there? To whatever it may connect to, it may.
     pub fn may_request(&self, address: &Address) -> Result<(), Denied> {
-        match self.network.contains(address) || self.http.contains(address) {
+        match self.may_connect(address).is_ok() || self.http.contains(address) {
             true => Ok(()),
             false => Err(Denied::Http(address.clone())),
         }
@@ -242,7 +307,7 @@ impl Grants {
         }
     }
 
-    /// The granted addresses, for `inspect` and `check`.
+    /// The granted addresses, without patterns.
     pub fn network(&self) -> impl Iterator<Item = &Address> {
         self.network.iter()
     }
@@ -347,9 +412,11 @@ mod tests {
     }
 
     #[test]
-    fn an_operators_grant_has_no_wildcards() {
+    fn an_operators_grant_is_no_word_for_everything() {
         let mut grants = Grants::none();
-        for wrong in ["*", "*:5432", "*.internal:443", "db", "db:0", "db:x", "::1:5432", ":5432", "unix:run/x"] {
+        for wrong in
+            ["*", "*:5432", "*.internal:443", "0.0.0.0/0:443", "db", "db:0", "db:x", "::1:5432", ":5432", "unix:run/x"]
+        {
             assert!(grants.allow_network(wrong).is_err(), "{wrong}");
         }
         assert!(grants.allow_network("[::1]:5432").is_ok());
@@ -367,6 +434,53 @@ mod tests {
         assert!(may("api.example:443") && may("api.example:80") && may("[::1]:8080"));
         assert!(!may("api.example:8443") && !may("x.api.example:443") && !may("[::1]:80"));
         assert!(Address::parse("api.example:443").is_ok_and(|address| grants.may_connect(&address).is_err()));
+    }
+
+    #[test]
+    fn a_domain_or_a_network_is_granted_with_its_port() {
+        let mut grants = Grants::none();
+        assert!(grants.allow_network("*.shop.internal:443").is_ok() && grants.allow_network("10.0.0.0/8:5432").is_ok());
+        assert!(may(&grants, "A.shop.internal:443") && may(&grants, "10.1.2.3:5432"));
+        for other in ["a.shop.internal:80", "shop.internal:443", "10.1.2.3:443", "11.0.0.1:5432", "db:5432"] {
+            assert!(!may(&grants, other), "{other}");
+        }
+    }
+
+    /// The name, what it was granted by, where it leads, and whether that may be.
+    #[test]
+    fn a_granted_name_leads_nowhere_that_nobody_meant() {
+        for (name, granted, number, may) in [
+            ("db", &["db:443"][..], "10.0.0.7", true),
+            ("db", &["db:443"], "127.0.0.1", true),
+            ("db", &["db:443"], "169.254.169.254", false),
+            ("db", &["db:443", "169.254.169.254:443"], "169.254.169.254", true),
+            ("db", &["db:443", "169.254.169.254:80"], "169.254.169.254", false),
+            ("db", &["db:443", "169.254.0.0/16:443"], "169.254.169.254", true),
+            ("db", &["db:443"], "::ffff:169.254.169.254", false),
+            ("a.shop.org", &["*.shop.org:443"], "93.184.216.34", true),
+            ("a.shop.org", &["*.shop.org:443"], "127.0.0.1", false),
+            ("a.shop.org", &["*.shop.org:443"], "10.0.0.7", false),
+            ("a.shop.org", &["*.shop.org:443", "10.0.0.0/8:443"], "10.0.0.7", true),
+            ("a.shop.org", &["*.shop.org:443", "a.shop.org:443"], "10.0.0.7", true),
+            ("169.254.169.254", &["169.254.169.254:443"], "169.254.169.254", true),
+        ] {
+            let mut grants = Grants::none();
+            assert!(granted.iter().all(|address| grants.allow_network(address).is_ok()));
+            let number = number.parse().unwrap_or_else(|error| panic!("{error}"));
+            let reached = grants.may_reach(&Address::tcp(name, 443), number);
+            assert_eq!(reached.is_ok(), may, "{name} by {granted:?} to {number}: {reached:?}");
+        }
+    }
+
+    #[test]
+    fn what_grants_is_told() {
+        let mut grants = Grants::none();
+        grants.because("`url`");
+        assert!(grants.allow_setting("http://search:9200", None).is_ok());
+        grants.because("`allow.network`");
+        assert!(grants.allow_network("search:9200").is_ok() && grants.allow_network("10.0.0.0/8:443").is_ok());
+        let told: Vec<_> = grants.reasons().map(|(granted, wrote)| format!("{granted} by {wrote}")).collect();
+        assert_eq!(told, ["10.0.0.0/8:443 by `allow.network`", "search:9200 by `allow.network`, `url`"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! [`wasm::Prepared`] → [`wasm::Guest`]. What is expensive happens once, in the earlier ones.
 
 mod address;
+mod address_pattern;
 pub mod build;
 pub mod capability;
 mod damage;

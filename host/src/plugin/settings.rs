@@ -152,6 +152,7 @@ impl Schema {
                 true => (get(settings, &host).or(Some(&this_machine)), host.as_str()),
                 false => (Some(value), described.key.as_str()),
             };
+            grants.because(format!("`{}`", described.key));
             for text in texts(value) {
                 match kind {
                     // Where a setting takes a text or the file it stands in, a text over several lines is no path.

@@ -11,7 +11,7 @@ use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, default_send_request,
 };
 
-use crate::plugin::capability::{Address, Grants};
+use crate::plugin::capability::{Address, Denied, Grants};
 
 /// The state of `wasi:http` in one store.
 pub(in crate::plugin::wasm) struct Http {
@@ -49,11 +49,9 @@ impl WasiHttpHooks for Gate {
         _body_sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Result<Exchange, Error>> + Send> {
         let granted = address(&request).ok_or(Error::HttpRequestUriInvalid).and_then(|address| {
-            self.grants.may_request(&address).map_err(|denied| {
-                tracing::warn!(instance = %self.instance, "{denied}");
-                Error::HttpRequestDenied
-            })
+            self.grants.may_request(&address).map(|()| address).map_err(|denied| refused(&self.instance, &denied))
         });
+        let (grants, instance) = (self.grants.clone(), self.instance.clone());
         let limit = self.limit;
         let within = |wanted: Option<Duration>| Some(wanted.unwrap_or(limit).min(limit));
         let options = options.unwrap_or_default();
@@ -63,11 +61,25 @@ impl WasiHttpHooks for Gate {
             between_bytes_timeout: within(options.between_bytes_timeout),
         };
         Box::new(async move {
-            granted?;
+            may_lead_there(&grants, &instance, &granted?).await?;
             let (response, connection) = default_send_request(request, Some(options)).await?;
             Ok((response.map(BodyExt::boxed_unsync), Box::new(connection) as Box<dyn Future<Output = _> + Send>))
         })
     }
+}
+
+fn refused(instance: &str, denied: &Denied) -> Error {
+    tracing::warn!(instance, "{denied}");
+    Error::HttpRequestDenied
+}
+
+/// Whether everything that a name leads to may be reached. It is resolved once more for the connection.
+async fn may_lead_there(grants: &Grants, instance: &str, address: &Address) -> Result<(), Error> {
+    let Address::Tcp(host, port) = address else { return Ok(()) };
+    // What cannot be resolved now is reported by the request.
+    let found = tokio::net::lookup_host((host.as_str(), *port)).await.into_iter().flatten();
+    let denied = found.map(|number| grants.may_reach(address, number.ip())).find_map(Result::err);
+    denied.map_or(Ok(()), |denied| Err(refused(instance, &denied)))
 }
 
 fn address(request: &http::Request<WasiBody>) -> Option<Address> {

@@ -3,6 +3,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use wasmtime::component::Resource;
 use super::stream::Stream;
 use super::tls;
 use crate::limits;
-use crate::plugin::capability::Address;
+use crate::plugin::capability::{Address, Grants};
 use crate::plugin::wasm::bindings::flusso::connector::net::{self, NetError, TlsOptions};
 use crate::plugin::wasm::context::Context;
 
@@ -105,21 +106,40 @@ fn closed(error: io::Error) -> NetError {
     NetError::Closed(error.to_string())
 }
 
+/// Where a name leads, of that what the guest may reach; an error if that is nothing.
+async fn numbers(grants: &Grants, address: &Address, host: &str, port: u16) -> Result<Vec<SocketAddr>, NetError> {
+    let found = tokio::net::lookup_host((host, port)).await;
+    let found = found.map_err(|error| NetError::Unreachable(format!("{address}: {error}")))?;
+    let (mut may, mut refused) = (Vec::new(), None);
+    for number in found {
+        match grants.may_reach(address, number.ip()) {
+            Ok(()) => may.push(number),
+            Err(denied) => refused = Some(denied),
+        }
+    }
+    match (may.is_empty(), refused) {
+        (true, Some(denied)) => Err(NetError::Denied(denied.to_string())),
+        (true, None) => Err(NetError::Unreachable(format!("{address}: the name leads nowhere"))),
+        (false, _) => Ok(may),
+    }
+}
+
 /// Connects, or says in the contract's words why not.
-async fn connect(address: &Address, limit: Duration) -> Result<Connection, NetError> {
+async fn connect(grants: &Grants, address: &Address, limit: Duration) -> Result<Connection, NetError> {
     let connecting = async {
+        let unreachable = |error: io::Error| NetError::Unreachable(format!("{address}: {error}"));
         match address {
-            Address::Unix(path) => UnixStream::connect(path).await.map(Connection::new),
+            Address::Unix(path) => UnixStream::connect(path).await.map(Connection::new).map_err(unreachable),
             Address::Tcp(host, port) => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                stream.set_nodelay(true)?;
+                let numbers = numbers(grants, address, host, *port).await?;
+                let stream = TcpStream::connect(numbers.as_slice()).await.map_err(unreachable)?;
+                stream.set_nodelay(true).map_err(unreachable)?;
                 Ok(Connection::new(stream))
             }
         }
     };
     match timeout(limit, connecting).await {
-        Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => Err(NetError::Unreachable(format!("{address}: {error}"))),
+        Ok(connected) => connected,
         Err(_) => Err(NetError::Unreachable(format!("{address}: no answer within {} ms", limit.as_millis()))),
     }
 }
@@ -144,7 +164,7 @@ impl net::Host for Context {
             ))));
         }
         let limit = Duration::from_millis(timeout_ms.into()).min(self.setup.limits.call_timeout);
-        Ok(match connect(&address, limit).await {
+        Ok(match connect(&self.setup.grants, &address, limit).await {
             Ok(connection) => {
                 self.connections += 1;
                 Ok(self.table.push(connection)?)
@@ -262,9 +282,9 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_there_is_unreachable_and_names_the_address() {
-        let answer = connect(&Address::tcp("127.0.0.1", 1), Duration::from_secs(5)).await;
+        let answer = connect(&Grants::none(), &Address::tcp("127.0.0.1", 1), Duration::from_secs(5)).await;
         assert!(matches!(answer, Err(NetError::Unreachable(text)) if text.starts_with("127.0.0.1:1")));
-        let answer = connect(&Address::Unix("/nowhere/x".into()), Duration::from_secs(5)).await;
+        let answer = connect(&Grants::none(), &Address::Unix("/nowhere/x".into()), Duration::from_secs(5)).await;
         assert!(matches!(answer, Err(NetError::Unreachable(_))));
     }
 }
