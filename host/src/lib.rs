@@ -9,6 +9,7 @@ pub mod config;
 pub mod demo;
 pub mod engine;
 pub mod limits;
+pub mod mask;
 pub mod model;
 pub mod plugin;
 pub mod server;

@@ -5,18 +5,19 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Which modules of the host each module may name, beside itself and the table of limits.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("limits", &[]),
     ("model", &[]),
     ("engine", &["model"]),
     ("config", &[]),
     ("plugin", &["engine", "model"]),
-    ("telemetry", &["engine", "model"]),
+    ("mask", &[]),
+    ("telemetry", &["engine", "mask", "model"]),
     ("stdout", &["engine", "model"]),
     ("server", &["engine", "plugin"]),
     ("demo", &[]),
-    ("app", &["config", "engine", "model", "plugin", "server", "stdout"]),
-    ("cli", &["app", "config", "demo", "engine", "plugin", "telemetry"]),
+    ("app", &["config", "engine", "mask", "model", "plugin", "server", "stdout"]),
+    ("cli", &["app", "config", "demo", "engine", "mask", "plugin", "telemetry"]),
     ("main", &["cli"]),
 ];
 

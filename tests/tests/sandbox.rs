@@ -235,3 +235,35 @@ fn check_tells_what_grants_and_what_a_plugin_does_not_ask_for_is_not_given() {
     host.file("flusso.toml", "[source]\nplugin = \"pg\"\n[source.allow]\nnetwork = [\"*.com:443\"]\n");
     host.run(&["--once"]).refused(2, &["*.com:443", "a domain of two labels"]);
 }
+
+#[test]
+fn secrets_stand_in_nothing_that_the_host_prints() {
+    let secret = "s3cr3t \"t0ken\"";
+    let database = Postgres::with(TABLES);
+    let host = Host::on(&database.url()).with("FLUSSO_BUILDER_TOKEN", secret);
+    for format in ["text", "json"] {
+        let told = host.run(&[
+            "--plugin",
+            "pg",
+            "--plugin",
+            &format!("{},how=tells", guest()),
+            "--once",
+            "--log-format",
+            format,
+        ]);
+        assert!(
+            told.log.contains("the token is [secret]") && told.log.contains("refused: [secret] is no good"),
+            "{}",
+            told.log
+        );
+        assert!(!told.log.contains("s3cr3t"), "{}", told.log);
+    }
+    // A server that is away, and one that does not take the password, are named by their address.
+    let password = "hunter2-hunter2";
+    let url = format!("postgres://nobody:{password}@127.0.0.1:9/shop");
+    for words in [["check"].as_slice(), &["--once", "--timeout", "1s"]] {
+        let ended = Host::on(&url).run(&[&["--plugin", "pg"], words].concat());
+        let text = format!("{}{}", ended.log, ended.lines.join("\n"));
+        assert!(text.contains("127.0.0.1:9") && !text.contains(password), "{text}");
+    }
+}

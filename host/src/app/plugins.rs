@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::error::AppError;
 use super::{open_files, variables};
 use crate::config::{Allow, PluginRef, PluginRoles, PluginUse};
+use crate::mask;
 use crate::plugin::capability::{Access, Grants};
 use crate::plugin::links::LinkTable;
 use crate::plugin::locate::{Found, LocateError, Places};
@@ -211,6 +212,8 @@ impl Plugins {
         schema.read_texts(&mut settings, taken.iter().map(|(key, _)| key.as_str()));
         self.variables.insert(part.to_owned(), taken);
         let secrets = take_secrets(&mut settings);
+        secrets.values().for_each(|secret| mask::hide(secret));
+        schema.secret_texts(&settings).for_each(mask::hide);
         for described in schema.described().iter().filter(|it| it.grant.as_deref().is_some_and(is_path)) {
             if let Some(Value::String(path)) = settings.get_mut(&described.key)
                 // A text over several lines is what stands in a file, not its path.

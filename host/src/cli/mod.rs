@@ -25,6 +25,7 @@ use clap::{CommandFactory, FromArgMatches};
 use crate::app::{AppError, Folders, open_files};
 use crate::config::Config;
 use crate::limits;
+use crate::mask;
 use crate::plugin::wasm::{COMPILE_COMMAND, compile_by, compile_component};
 use crate::telemetry::{self, Screen, Telemetry};
 use args::{Cli, Command, Common, LogFormat, NewRole, Plugin};
@@ -143,7 +144,8 @@ fn say(exit: Exit, message: &str) -> ExitCode {
 /// Writes to standard output. A reader that went away ends the program quietly.
 fn print(text: &str) -> ExitCode {
     let mut out = std::io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+    let shown = mask::masked(text.as_bytes());
+    match out.write_all(&shown).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
         Ok(()) => Exit::Done.into(),
         Err(_) => Exit::Failed.into(),
     }

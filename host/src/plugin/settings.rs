@@ -176,6 +176,11 @@ impl Schema {
         value.as_u64().or_else(|| value.as_str()?.parse().ok()).and_then(|port| u16::try_from(port).ok())
     }
 
+    /// The texts of every secret that is filled in.
+    pub fn secret_texts<'a>(&'a self, settings: &'a Map<String, Value>) -> impl Iterator<Item = &'a str> {
+        self.secrets().flat_map(|key| texts(get(settings, key)))
+    }
+
     /// The settings with every secret replaced, for messages and `--format json`.
     pub fn redacted(&self, settings: &Map<String, Value>) -> Map<String, Value> {
         let mut shown = settings.clone();

@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::mask::masked;
+
 /// Standard error.
 #[derive(Debug, Clone)]
 pub struct Screen {
@@ -45,10 +47,13 @@ pub struct ScreenWriter<'a>(&'a Screen);
 
 impl Write for ScreenWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // A line comes whole.
+        let shown = masked(bytes);
         match &self.0.bars {
-            Some(bars) => bars.suspend(|| io::stderr().write(bytes)),
-            None => io::stderr().write(bytes),
-        }
+            Some(bars) => bars.suspend(|| io::stderr().write_all(&shown)),
+            None => io::stderr().write_all(&shown),
+        }?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

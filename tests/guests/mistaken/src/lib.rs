@@ -63,6 +63,11 @@ fn filtered(keys: &[Key]) -> Result<Vec<Row>> {
 impl Mistaken {
     fn read(&self, keys: &[Key]) -> Result<Vec<Row>> {
         match self.how.as_str() {
+            "tells" => {
+                let token = self.token.as_deref().unwrap_or_default();
+                flusso_plugin::log::info(&format!("the token is {token}"), &[("token", token)]);
+                Err(Error::Fatal(format!("refused: {token} is no good")))
+            }
             "column" => rows("items", &["v", "w"], keys),
             "table" => rows("others", &["v"], keys),
             "filter" => filtered(keys),
