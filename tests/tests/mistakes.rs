@@ -3,7 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+use std::collections::BTreeMap;
+
 use flusso_tests::{Host, Postgres, given, plugin};
+use serde_json::Value;
 
 /// The built guest.
 fn guest() -> String {
@@ -182,4 +185,70 @@ fn of_two_plugins_of_one_name_it_is_said_which_is_used() {
         assert!(words.iter().all(|word| text.contains(word)), "{text}");
         assert_eq!(text.matches("is used").count(), 1, "{text}");
     }
+}
+
+/// Files, threads and resident bytes of a process.
+fn taken_by(process: u32) -> (usize, u64, u64) {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let number = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
+    };
+    let files = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
+    (files, number("Threads:"), number("VmRSS:") << 10)
+}
+
+/// How many traps, from `FLUSSO_TEST_TRAPS`.
+fn traps() -> u64 {
+    std::env::var("FLUSSO_TEST_TRAPS").ok().and_then(|number| number.parse().ok()).unwrap_or(50)
+}
+
+#[test]
+fn a_sink_that_traps_at_every_other_flush_loses_nothing_and_leaves_nothing_behind() {
+    let database = Postgres::with(
+        "CREATE TABLE items (id bigint PRIMARY KEY, v bigint); INSERT INTO items SELECT g, 0 FROM generate_series(1, 20) g",
+    );
+    let host = Host::on(&database.url());
+    let folder = host.folder().join("taken");
+    std::fs::create_dir(&folder).unwrap();
+    let (path, guest) = (folder.display(), plugin("tests/guests/misbehave"));
+    host.file(
+        "flusso.toml",
+        &format!("[source]\nplugin = \"pg\"\n[batch]\nmax_delay = \"1ms\"\n[sinks.stumbles]\nplugin = \"{guest}\"\nhow = \"stumble\"\npath = \"{path}\"\n"),
+    );
+    let running = host.start(&[]);
+    running.wait_for_log("ready");
+    let flushes = || std::fs::metadata(folder.join("flushes")).map_or(0, |file| file.len());
+    let (mut rounds, mut before) = (0, None);
+    while flushes() < 2 * traps() {
+        rounds += 1;
+        database.sql(&format!("UPDATE items SET v = {rounds} WHERE id = 1 + {rounds} % 20"));
+        if before.is_none() && flushes() > traps() / 2 {
+            before = Some(taken_by(running.id()));
+        }
+        assert!(rounds < 100 * traps(), "{} flushes after {rounds} changes\n{:#?}", flushes(), running.log());
+    }
+    let (before, after) = (before.unwrap(), taken_by(running.id()));
+    assert!(after.0 <= before.0 + 4 && after.1 <= before.1 + 4, "files and threads were {before:?}, and are {after:?}");
+    assert!(after.2 < before.2 + before.2 / 10 + (4 << 20), "memory was {} and is {} bytes", before.2, after.2);
+    running.signal("TERM");
+    running.wait().succeeded();
+    // What was changed when it was asked to end comes with the next run.
+    let ended = host.run(&["--once"]).succeeded();
+    // The last version of each document that was taken.
+    let text = std::fs::read_to_string(folder.join("taken")).unwrap();
+    let taken: BTreeMap<&str, Value> = text
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+        .map(|(id, body)| (id, serde_json::from_str(body).unwrap()))
+        .collect();
+    let rows = database.sql("SELECT id, v FROM items ORDER BY id");
+    for row in rows.lines() {
+        let (id, v) = row.split_once('|').unwrap_or_else(|| panic!("{row:?}"));
+        assert_eq!(taken[id]["v"], v.parse::<u64>().unwrap(), "document {id}\n{}", ended.log);
+    }
+    eprintln!(
+        "{} flushes, half of them traps; {rounds} changes; files, threads, memory: {before:?}, {after:?}",
+        flushes()
+    );
 }

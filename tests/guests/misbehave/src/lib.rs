@@ -30,6 +30,8 @@ enum How {
     Request,
     /// Panics when a document says that it is poison, and notes the others.
     Poison,
+    /// Panics at every other flush, over all its instances, and notes the documents of the others.
+    Stumble,
     /// Opens one file again and again, and closes it never.
     Hoard,
     /// Takes more memory than there is, does without, and panics in the next call.
@@ -80,7 +82,7 @@ impl Sink for Misbehave {
     }
 
     fn write(&mut self, documents: Vec<Document>) -> Result<()> {
-        if let How::Poison = self.0.how {
+        if let How::Poison | How::Stumble = self.0.how {
             self.0.buffer.extend(documents);
         }
         Ok(())
@@ -140,6 +142,29 @@ impl Sink for Misbehave {
                 let ids: String = documents.iter().map(|document| format!("{}\n", document.id)).collect();
                 std::io::Write::write_all(&mut file, ids.as_bytes())
                     .map_err(|error| Error::fatal(error.to_string()))?;
+                Ok(nothing)
+            }
+            How::Stumble => {
+                let folder = std::path::Path::new(&self.0.path);
+                let failed = |error: std::io::Error| Error::fatal(error.to_string());
+                let documents = std::mem::take(&mut self.0.buffer);
+                if documents.is_empty() {
+                    return Ok(nothing);
+                }
+                let append = |name: &str, text: &str| {
+                    let mut file = std::fs::File::options().create(true).append(true).open(folder.join(name))?;
+                    std::io::Write::write_all(&mut file, text.as_bytes())
+                };
+                let flushes = std::fs::metadata(folder.join("flushes")).map_or(0, |file| file.len());
+                append("flushes", ".").map_err(failed)?;
+                if flushes % 2 == 0 {
+                    panic!("it stumbles");
+                }
+                let line = |document: &Document| {
+                    let body = document.body.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+                    format!("{}\t{body}\n", document.id)
+                };
+                append("taken", &documents.iter().map(line).collect::<String>()).map_err(failed)?;
                 Ok(nothing)
             }
             How::Hoard => {
