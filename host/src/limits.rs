@@ -85,6 +85,8 @@ limits! {
         CRASH_BUDGET: u32 = 5;
         /// Documents in a row that each end the builder's instance, none between them built, before the run stops.
         POISON_IN_A_ROW: usize = 16;
+        /// Documents of one stage in quarantine; a run that would put more aside ends.
+        QUARANTINE_DOCUMENTS: usize = 100_000;
         /// How long another client may hold what the source needs (a replication slot) before the run stops.
         BUSY_TIMEOUT: Duration = s(75);
         /// The shortest time between two positions that are stored and confirmed.

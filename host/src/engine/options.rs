@@ -42,6 +42,8 @@ pub enum OnHistoryLoss {
 pub struct Options {
     /// Put before every index name at the sinks.
     pub prefix: String,
+    /// The most documents of one stage in quarantine; see [`crate::limits::engine::QUARANTINE_DOCUMENTS`].
+    pub quarantine_documents: usize,
     /// Changes in a live batch, at most.
     pub max_changes: usize,
     /// How long a live batch may fill, from its first change.
@@ -99,6 +101,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             prefix: String::new(),
+            quarantine_documents: limits::engine::QUARANTINE_DOCUMENTS,
             max_changes: limits::engine::MAX_CHANGES as usize,
             max_delay: limits::engine::MAX_DELAY,
             backfill_documents: limits::engine::BACKFILL_DOCUMENTS,

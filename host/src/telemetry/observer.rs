@@ -8,6 +8,9 @@ use super::progress::Seeds;
 use crate::engine::{Observation, Observer};
 use crate::limits;
 
+/// Documents in quarantine that have lines of their own in the log of a run.
+const QUARANTINED_NAMED: u64 = 1_000;
+
 /// Hears what the engine says and puts it on the screen.
 #[derive(Debug)]
 pub struct Telemetry {
@@ -141,10 +144,24 @@ impl Observer for Telemetry {
             }
             Observation::Quarantined { index, id, by, class, reason } => {
                 seen.quarantined += 1;
-                tracing::warn!(index, id, by, class, "quarantined a document: {reason}");
+                let count = seen.quarantined;
+                // Then a line for many: each of them is in the quarantine.
+                if count <= QUARANTINED_NAMED {
+                    tracing::warn!(index, id, by, class, "quarantined a document: {reason}");
+                } else if count.is_multiple_of(QUARANTINED_NAMED) {
+                    tracing::warn!(
+                        index,
+                        id,
+                        by,
+                        class,
+                        count,
+                        "quarantined documents, the last of them for: {reason}"
+                    );
+                }
             }
             Observation::Retrying { what, error, after } => {
-                tracing::warn!(stage = what, ?after, "no answer, trying again: {error}");
+                let after = format_args!("{:.1}s", after.as_secs_f64());
+                tracing::warn!(stage = what, %after, "no answer, trying again: {error}");
             }
             Observation::Draining => tracing::info!("stopping: writing what is in flight"),
         }

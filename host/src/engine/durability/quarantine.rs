@@ -76,6 +76,7 @@ impl Quarantine {
                 reason: first.failure.reason.clone(),
             });
         }
+        self.has_room(&rejected, context)?;
         let mut mutations = Vec::with_capacity(rejected.len());
         if !self.keys.is_empty() {
             for document in accepted {
@@ -102,5 +103,23 @@ impl Quarantine {
             mutations.push(Mutation::Put(key, value));
         }
         Ok(mutations)
+    }
+
+    /// Whether these fit. So many documents are not wrong each by itself, and a run that puts all of them aside fills the state and the
+    /// log and no index.
+    fn has_room(&self, rejected: &[RejectedDocument], context: &RunContext) -> Result<(), EngineError> {
+        let most = context.options.quarantine_documents;
+        let Some(last) = rejected.last().filter(|_| self.keys.len() + rejected.len() > most) else { return Ok(()) };
+        let Failure { class, reason } = &last.failure;
+        Err(EngineError::Rejected {
+            index: context.name(last.index).to_owned(),
+            id: last.id.clone(),
+            what: self.by.clone(),
+            class: class.clone(),
+            reason: format!(
+                "{reason} (and the quarantine holds {} documents already; {most} is the most)",
+                self.keys.len()
+            ),
+        })
     }
 }

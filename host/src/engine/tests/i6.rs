@@ -82,6 +82,29 @@ async fn a_refused_document_is_put_aside_and_the_rest_of_its_batch_lands() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_quarantine_that_is_full_ends_the_run_and_loses_nothing() {
+    let world = World::new();
+    let options = Options { on_error: OnError::Skip, quarantine_documents: 2, ..Options::default() };
+    let run = world.start(options.clone());
+    world.quiet().await;
+    world.commit([item(1, 1, "poison"), item(2, 1, "poison")]);
+    world.quiet().await;
+    world.commit([item(3, 1, "poison")]);
+    match run.end().await {
+        Err(EngineError::Rejected { id, reason, .. }) => {
+            assert!(id == "3" && reason.contains("holds 2 documents already"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // What could not be put aside comes again.
+    let run = world.start(Options { quarantine_documents: 3, ..options });
+    world.quiet().await;
+    let kept = world.lock().state.keys().filter(|key| key.starts_with("quarantine/")).count();
+    assert_eq!(kept, 3);
+    run.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_later_success_clears_the_entry_also_after_a_restart() {
     let world = World::new();
     let options = Options { on_error: OnError::Skip, ..Options::default() };
