@@ -281,6 +281,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_name_is_not_followed_to_where_it_may_not_lead() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let port = listener.and_then(|listener| listener.local_addr()).map(|address| address.port());
+        let port = port.unwrap_or_else(|error| panic!("{error}"));
+        let here = Address::tcp("localhost", port);
+        // As if a whole domain were granted, and the name in it led to this machine.
+        let answer = connect(&Grants::none(), &here, Duration::from_secs(5)).await;
+        assert!(
+            matches!(answer, Err(NetError::Denied(text)) if text.contains("leads to") && text.contains("private network"))
+        );
+        let mut grants = Grants::none();
+        assert!(grants.allow_network(&here.to_string()).is_ok());
+        let answer = connect(&grants, &here, Duration::from_secs(5)).await;
+        assert!(!matches!(answer, Err(NetError::Denied(_))));
+    }
+
+    #[tokio::test]
     async fn nobody_there_is_unreachable_and_names_the_address() {
         let answer = connect(&Grants::none(), &Address::tcp("127.0.0.1", 1), Duration::from_secs(5)).await;
         assert!(matches!(answer, Err(NetError::Unreachable(text)) if text.starts_with("127.0.0.1:1")));
