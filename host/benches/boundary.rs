@@ -10,7 +10,7 @@ use flusso_host::engine::stage::{Builder as _, Slice};
 use flusso_host::model::{Change, DocumentId, Key, Op, Outcome, Value};
 use flusso_host::plugin::build::build;
 use flusso_host::plugin::locate::Found;
-use flusso_host::plugin::wasm::{Checked, GuestBuilder, Plugin, Runtime, Setup};
+use flusso_host::plugin::wasm::{Checked, CompileLimits, GuestBuilder, Plugin, Runtime, Setup};
 use flusso_plugin::Builder as _;
 use flusso_render::Render;
 
@@ -34,7 +34,8 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/guests/render");
     let wasm = Runtime::new(None)?;
     build(&wasm, &package, Some(&artifact)).await?;
-    let prepared = wasm.prepare(wasm.compile(Checked::read(Found { path: artifact })?).await?)?;
+    let prepared =
+        wasm.prepare(wasm.compile(Checked::read(Found { path: artifact })?, CompileLimits::default()).await?)?;
     let guest = GuestBuilder::new(Plugin::new(prepared, Setup::bare("builder")), None, Vec::new(), 1);
     guest.describe().await?;
     let mut direct = Render;

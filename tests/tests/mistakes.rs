@@ -169,22 +169,15 @@ fn a_granted_file_is_read_as_it_is_now() {
 }
 
 #[test]
-fn of_two_plugins_of_one_name_it_is_said_which_is_used() {
+fn a_copy_of_a_plugin_is_the_same_plugin_and_listed_with_a_word() {
     let host = Host::new();
     std::fs::create_dir(host.folder().join("plugins")).unwrap();
     let from = std::path::Path::new(&given("FLUSSO_TEST_PLUGINS")).join("pg.wasm");
-    let copy = host.folder().join("plugins/pg.wasm");
-    std::fs::copy(&from, &copy).unwrap();
-    let words = ["named `pg`", "is used", "plugins/pg.wasm"];
+    std::fs::copy(&from, host.folder().join("plugins/pg.wasm")).unwrap();
     let listed = host.run(&["plugin", "list"]).succeeded();
-    let checked = host.run(&["check", "--plugin", "pg", "--offline"]);
-    let started =
-        host.run(&["--plugin", "pg,connection_url=postgres://nobody@127.0.0.1:1/x", "--once", "--timeout", "1s"]);
-    for ended in [listed, checked, started] {
-        let text = ended.lines.join("\n") + &ended.log;
-        assert!(words.iter().all(|word| text.contains(word)), "{text}");
-        assert_eq!(text.matches("is used").count(), 1, "{text}");
-    }
+    let words = ["several files are named `pg`", "plugins/pg.wasm", &from.display().to_string()];
+    assert!(words.iter().all(|word| listed.log.contains(word)), "{}", listed.log);
+    host.run(&["check", "--plugin", "pg,connection_url=postgres://nobody@127.0.0.1:1/x", "--offline"]).succeeded();
 }
 
 /// Files, threads and resident bytes of a process.

@@ -1,9 +1,9 @@
 //! The lookups of tracked builders, in the same table: which documents looked for which values, and for each document its
-//! lookups. A lookup is two records without a link:
+//! lookups. A lookup is a record without a link, and a link of the document's record, which it shares with its neighbours:
 //!
 //! ```text
-//! relation  values  document     found by the values of a row that changed
-//! index     document  relation  values     found when the document is built again
+//! relation  values  document               found by the values of a row that changed
+//! index     document ──▶ relation  values  found when the document is built again
 //! ```
 //!
 //! Where the values are the key of the document itself (the items of an order, looked up by the order's number), they lead to it
@@ -17,7 +17,6 @@ use std::collections::HashMap;
 use super::encoding;
 use super::link_buffer::LinkBuffer;
 use super::{Memory, Table, store};
-use crate::limits;
 use crate::plugin::state::StateError;
 
 /// A relation or an index, by its number in this state folder.
@@ -69,19 +68,27 @@ impl Lookup {
 }
 
 impl DocumentKey {
-    /// Under which its lookups stand.
+    /// It alone, in the whole table.
     fn prefix(&self) -> Vec<u8> {
         encoding::row_key(self.index, &self.key)
     }
+
+    /// Under which its lookups stand. The last byte is in two halves, so that sixteen neighbours share a record: as many rows as one
+    /// record can have would be a long way to the lookups of one document where each makes hundreds.
+    fn row(&self) -> Vec<u8> {
+        let mut row = self.prefix();
+        if let Some(last) = row.pop() {
+            row.extend([last >> 4, last & 15]);
+        }
+        row
+    }
 }
 
-/// The two records of a lookup.
-fn records(lookup: &Lookup, document: &DocumentKey) -> [Vec<u8>; 2] {
-    let join = |mut first: Vec<u8>, second: Vec<u8>| {
-        first.extend_from_slice(&second);
-        first
-    };
-    [join(lookup.prefix(), document.prefix()), join(document.prefix(), lookup.prefix())]
+/// The two links of a lookup, each with its row.
+fn links(lookup: &Lookup, document: &DocumentKey) -> [(Vec<u8>, Vec<u8>); 2] {
+    let mut by_values = lookup.prefix();
+    by_values.extend_from_slice(&document.prefix());
+    [(by_values, Vec::new()), (document.row(), lookup.prefix())]
 }
 
 /// The number and the bytes that stand behind a prefix.
@@ -149,9 +156,9 @@ impl Table {
             if *by_own_key {
                 continue;
             }
-            for record in records(lookup, document) {
-                memory.removals.cancel(&record, &[]);
-                adding.push((&record, &[]));
+            for (row, link) in links(lookup, document) {
+                memory.removals.cancel(&row, &link);
+                adding.push((&row, &link));
             }
         }
         self.add_sorted(&mut memory, adding)?;
@@ -199,11 +206,13 @@ impl Table {
             if contested {
                 continue;
             }
-            for row in scan(&reading, &memory, &prefix, &prefix, limits::state::LOOKUPS_OF_DOCUMENT)? {
-                let Some((relation, values)) = behind(&row, prefix.len()) else { continue };
+            let row = document.row();
+            let mut recorded = reading.links(&row)?;
+            recorded.append(&mut memory.memtable.of(&row));
+            for (relation, values) in recorded.iter().filter_map(|link| behind(link, 0)) {
                 let lookup = Lookup { relation, values };
                 if !made.contains(&lookup) {
-                    records(&lookup, document).iter().for_each(|record| memory.removals.add_to_next(record, &[]));
+                    links(&lookup, document).iter().for_each(|(row, link)| memory.removals.add_to_next(row, link));
                 }
             }
         }

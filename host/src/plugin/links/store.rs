@@ -119,19 +119,8 @@ pub(super) fn size(reading: &redb::ReadTransaction) -> Result<u64, StateError> {
 
 /// For each row its links.
 pub(super) fn find(database: &Database, rows: &[Row]) -> Result<Vec<Vec<Vec<u8>>>, StateError> {
-    let reading = database.begin_read()?;
-    let table = match reading.open_table(LINKS) {
-        Ok(table) => table,
-        Err(TableError::TableDoesNotExist(_)) => return Ok(vec![Vec::new(); rows.len()]),
-        Err(error) => return Err(error.into()),
-    };
-    let links = |row: &Row| {
-        let (key, last) = encoding::record_key(row);
-        let Some(record) = table.get(key)? else { return Ok(Vec::new()) };
-        let own = encoding::entries(record.value()).filter(|(byte, _)| *byte == last);
-        Ok(own.map(|(_, link)| link.to_vec()).collect())
-    };
-    rows.iter().map(links).collect()
+    let reading = Reading::begin(database)?;
+    rows.iter().map(|row| reading.links(row)).collect()
 }
 
 /// What is on disk, as it is now.
@@ -144,6 +133,16 @@ impl Reading {
             Err(TableError::TableDoesNotExist(_)) => Ok(Self(None)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The links of a row.
+    pub(super) fn links(&self, row: &[u8]) -> Result<Vec<Vec<u8>>, StateError> {
+        let (key, last) = encoding::record_key(row);
+        let Some(record) = self.0.as_ref().map(|table| table.get(key)).transpose()?.flatten() else {
+            return Ok(Vec::new());
+        };
+        let own = encoding::entries(record.value()).skip_while(|(byte, _)| *byte < last);
+        Ok(own.take_while(|(byte, _)| *byte == last).map(|(_, link)| link.to_vec()).collect())
     }
 
     /// The rows that begin with a prefix, from one on, in order: at most `max`. Each is longer than the prefix.

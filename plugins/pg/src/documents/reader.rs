@@ -116,6 +116,9 @@ impl PgReader {
                 Filter::Condition(condition) => compare(&table, condition, &mut parameters)?,
             });
         }
+        // A lookup by the whole key leads to one row: there is nothing to order, and nothing to count.
+        let is_one = !key.is_empty() && key.iter().all(|column| relation.by.contains(column));
+        let limit = relation.limit.filter(|limit| !is_one || *limit == 0);
         let mut order: Vec<String> = Vec::new();
         for ordering in &relation.order {
             order.push(format!("t.{}{}", sql::name(&ordering.column), if ordering.descending { " DESC" } else { "" }));
@@ -125,8 +128,12 @@ impl PgReader {
         let (select, from) = (select(&wanted), &plan.from);
         let conditions =
             if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-        let order = if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
-        let text = match relation.limit {
+        let order = if order.is_empty() || (is_one && limit.is_none()) {
+            String::new()
+        } else {
+            format!(" ORDER BY {}", order.join(", "))
+        };
+        let text = match limit {
             None => format!("SELECT {select} FROM {from}{conditions}{order}"),
             Some(limit) if relation.by.is_empty() => {
                 format!("SELECT {select} FROM {from}{conditions}{order} LIMIT {limit}")
