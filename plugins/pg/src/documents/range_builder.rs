@@ -8,8 +8,8 @@ use crate::documents::builder::{self, DocumentBuilder, Index, OVERTAKEN_CHUNK};
 use crate::documents::executor::{Executor, push};
 use crate::error::Result;
 use crate::links::{LinkRecorder, LinkRelation};
+use crate::protocol::codec;
 use crate::protocol::session::{CALL_LIMIT, Session};
-use crate::protocol::{codec, sql};
 use crate::snapshot::range_scan::RangeScan;
 use flusso_documents::{Assembly, CHUNK, Chunk, Rows, build};
 use flusso_plugin as contract;
@@ -79,17 +79,18 @@ impl RangeBuilder for DocumentBuilder {
 }
 
 impl DocumentBuilder {
-    /// The key of a view is what its schema file says. Where several rows have the same, one becomes the document; said once an
-    /// index.
+    /// The key of a view is what its schema file says, and nothing holds it to be one. Where several rows have the same, one becomes
+    /// the document; said once an index.
     fn say_repeated_keys(&mut self, index: IndexNumber, documents: &[Ranged]) {
-        let repeated = documents.windows(2).find(|pair| matches!(pair, [one, next] if one.key == next.key));
-        let Some([document, _]) = repeated else { return };
         let index = usize::try_from(index).ok().and_then(|number| self.indexes.get_mut(number));
         let Some(index) = index.filter(|index| !index.repeated_keys) else { return };
+        let root = index.plan.nodes.first().and_then(|root| index.catalog.table(&root.table.schema, &root.table.name));
+        let Some(view) = root.filter(|root| !root.is_streamed()) else { return };
+        let repeated = documents.windows(2).find(|pair| matches!(pair, [one, next] if one.key == next.key));
+        let Some([document, _]) = repeated else { return };
         index.repeated_keys = true;
         let key: Vec<String> = document.key.iter().filter_map(codec::encode).collect();
-        let label = index.plan.nodes.first().map(|root| sql::label(&root.table.schema, &root.table.name));
-        let label = label.unwrap_or_default();
+        let label = view.label();
         let message = format!(
             "several rows of {label} have the key {}: one of them becomes the document, and which one changes from time to time; declare a `primary_key` that no two rows share",
             key.join(", ")
