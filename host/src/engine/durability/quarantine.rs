@@ -109,7 +109,15 @@ impl Quarantine {
     /// log and no index.
     fn has_room(&self, rejected: &[RejectedDocument], context: &RunContext) -> Result<(), EngineError> {
         let most = context.options.quarantine_documents;
-        let Some(last) = rejected.last().filter(|_| self.keys.len() + rejected.len() > most) else { return Ok(()) };
+        // One that is in it already takes no more room.
+        let is_new = |document: &&RejectedDocument| {
+            !self.keys.contains(&key(&self.by, context.name(document.index), &document.id))
+        };
+        let is_near = self.keys.len() + rejected.len() > most;
+        if !is_near || self.keys.len() + rejected.iter().filter(is_new).count() <= most {
+            return Ok(());
+        }
+        let Some(last) = rejected.iter().rfind(is_new) else { return Ok(()) };
         let Failure { class, reason } = &last.failure;
         Err(EngineError::Rejected {
             index: context.name(last.index).to_owned(),
