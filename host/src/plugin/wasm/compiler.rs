@@ -69,9 +69,9 @@ pub fn compile_by(program: PathBuf) {
 }
 
 /// A process that is killed when nobody holds it any more.
-struct Killed(Child);
+struct KilledOnDrop(Child);
 
-impl Drop for Killed {
+impl Drop for KilledOnDrop {
     fn drop(&mut self) {
         // It may have ended already.
         let _ = self.0.kill();
@@ -106,7 +106,7 @@ pub(super) async fn native_code(
         .spawn()
         .map_err(CompileError::Compiler)?;
     let (mut stdin, mut stdout, mut stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let mut child = Killed(child);
+    let mut child = KilledOnDrop(child);
     // It reads everything before it writes anything, so neither waits for the other.
     let talking = tokio::task::spawn_blocking(move || {
         let (mut code, mut error) = (Vec::new(), String::new());
@@ -131,8 +131,8 @@ pub(super) async fn native_code(
     match ended.code() {
         Some(0) => Ok(code),
         Some(1) => Err(CompileError::Invalid(error.trim().to_owned())),
-        // Killed by the system, which had none left.
         Some(code) if code == i32::from(OUT_OF_MEMORY) => Err(CompileError::Memory(limits.memory)),
+        // By the system, as a rule, which had no memory left.
         None => Err(CompileError::Compiler(std::io::Error::other(format!("it was killed ({ended})")))),
         Some(_) => Err(CompileError::Compiler(std::io::Error::other(format!("{ended}: {}", error.trim())))),
     }

@@ -105,13 +105,15 @@ impl Runtime {
     pub async fn compile(&self, checked: Checked, limits: CompileLimits) -> Result<Compiled, PrepareError> {
         let path = checked.path().to_path_buf();
         let interrupted = |_| PrepareError::Interrupted { path: path.clone() };
-        let (engine, cache, asked) = (self.engine.clone(), self.cache.clone(), checked.clone());
-        let looking = move || cached(&engine, cache.as_ref(), &asked);
+        let name = checked.manifest().name.clone();
+        let (engine, cache, digest, plugin) =
+            (self.engine.clone(), self.cache.clone(), checked.digest().clone(), name.clone());
+        let looking = move || cached(&engine, cache.as_ref(), &digest, &plugin);
         if let Some(component) = tokio::task::spawn_blocking(looking).await.map_err(interrupted)? {
             return Ok(Compiled { checked, component });
         }
         let failed = |source| PrepareError::Compile { path: path.clone(), plugin: checked.title(), source };
-        let (started, name) = (std::time::Instant::now(), checked.manifest().name.clone());
+        let started = std::time::Instant::now();
         tracing::debug!(plugin = name, bytes = checked.size(), "compiling");
         let code = native_code(&self.engine, checked.bytes().to_vec(), limits).await.map_err(failed)?;
         tracing::debug!(plugin = name, elapsed = ?started.elapsed(), "compiled");
@@ -157,12 +159,12 @@ impl Runtime {
 }
 
 /// What the cache has of a plugin.
-fn cached(engine: &Engine, cache: Option<&Cache>, checked: &Checked) -> Option<Component> {
-    let (cache, digest) = (cache?, checked.digest());
+fn cached(engine: &Engine, cache: Option<&Cache>, digest: &Digest, plugin: &str) -> Option<Component> {
+    let cache = cache?;
     match deserialize(engine, &cache.load(digest)?) {
         Ok(component) => Some(component),
         Err(error) => {
-            tracing::debug!(plugin = checked.manifest().name, %error, "a compiled plugin in the cache does not fit");
+            tracing::debug!(plugin, %error, "a compiled plugin in the cache does not fit");
             cache.remove(digest);
             None
         }
