@@ -209,6 +209,11 @@ fn a_plugin_that_is_not_the_locked_one_is_refused() {
     }
     run(&["plugin", "lock"]).succeeded();
     run(&["--locked", "--once"]).succeeded();
+    // Also where the file that has the locked name calls itself something else.
+    let locked = std::fs::read(&file).unwrap();
+    std::fs::copy(guest(), &file).unwrap();
+    run(&["--once"]).refused(3, &["mine/pg.wasm", "is another plugin than", "remembers for `pg`"]);
+    std::fs::write(&file, locked).unwrap();
     // One that is not in it.
     run(&["--locked", "--once", "--plugin", &guest()]).refused(3, &["mistaken", "is not in", "flusso.lock"]);
 }

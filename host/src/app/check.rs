@@ -50,7 +50,7 @@ pub async fn check(config: Config, folders: &Folders, online: bool) -> Result<Ve
         findings.push(Finding::new(Level::Ok, "standard-output", format!("sink {:?}", sink.name()), message));
     }
     for note in plugins.notes() {
-        findings.push(Finding::new(Level::Warning, "variable-refused", "plugins", note));
+        findings.push(Finding::new(Level::Warning, note.code, "plugins", note.text));
     }
     if !usable {
         return Ok(findings);
@@ -79,7 +79,7 @@ pub async fn check(config: Config, folders: &Folders, online: bool) -> Result<Ve
     for sink in deployment.assigned.sinks.clone() {
         let Sink::Plugin(used) = &sink else { continue };
         let sink = plugin(&mut deployment, used).await?;
-        findings.extend(found(examine_sink(&sink, &mappings).await, &used.settings.part().to_string()));
+        findings.extend(found(examine_sink(&sink, &mappings).await, used.settings.part()));
     }
     Ok(findings)
 }

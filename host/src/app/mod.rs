@@ -214,11 +214,8 @@ pub fn lock(config: &Config, folders: &Folders) -> Result<(PathBuf, Vec<Locked>)
     for plugin in std::iter::once(&assigned.source).chain(&assigned.builder).chain(sinks) {
         plugins.check(plugin)?;
     }
-    let (lock, mut locked) = plugins.locked();
-    locked.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
-    locked.dedup_by(|a, b| a.name == b.name && a.sha256 == b.sha256);
-    lock.write(locked.clone())?;
-    Ok((lock.path().to_path_buf(), locked))
+    let (lock, locked) = plugins.locked();
+    Ok((lock.path().to_path_buf(), lock.write(locked)?))
 }
 
 impl Deployment {
@@ -278,7 +275,7 @@ impl Deployment {
     /// Says what was found about the settings of plugins, once a run.
     fn say_notes(&mut self) {
         for note in self.plugins.notes() {
-            tracing::warn!("{note}");
+            tracing::warn!("{}", note.text);
         }
     }
 

@@ -5,7 +5,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// A guest never gets less.
 const LEAST: usize = 16;
 
-/// Takes all that the system gives when it is asked. Many systems begin with 1 024, for programs that are older than most files.
+/// Takes all that the system gives when it is asked. Many systems set a soft limit of 1 024 and a hard one that is far higher.
 pub fn raise() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_some() && current != maximum {

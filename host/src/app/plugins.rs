@@ -30,7 +30,7 @@ pub(super) struct Plugins {
     /// The lock file is about to be written: what it says now is not looked at.
     locking: bool,
     /// What was found about settings.
-    notes: Vec<String>,
+    notes: Vec<Note>,
     /// How many of them were said.
     said: usize,
     /// The settings of each part of the configuration that were taken from variables, with these.
@@ -73,11 +73,10 @@ impl Plugins {
             }
         };
         let pin = plugin.pin.as_deref().and_then(Digest::parse);
-        let chosen = chosen(&plugin.plugin, pin.as_ref(), name, files, &self.lock)?;
-        if self.locking {
-            return Ok(checked.or_insert(chosen));
+        let chosen = chosen(&plugin.plugin, pin.as_ref(), name.as_deref(), files, &self.lock)?;
+        if !self.locking {
+            self.lock.check(&chosen, name.as_deref())?;
         }
-        self.lock.check(&chosen)?;
         Ok(checked.or_insert(chosen))
     }
 
@@ -92,7 +91,7 @@ impl Plugins {
     }
 
     /// What was found about settings that were filled in since this was asked last; each once.
-    pub(super) fn notes(&mut self) -> Vec<String> {
+    pub(super) fn notes(&mut self) -> Vec<Note> {
         let new = self.notes.get(self.said..).unwrap_or_default().to_vec();
         self.said = self.notes.len();
         new
@@ -196,9 +195,7 @@ impl Plugins {
                             "{part}: the plugin asks for the variable {name}, which it is not given; if it shall have it, write \
                              `{key} = {{ env = \"{name}\" }}`"
                         );
-                        if !self.notes.contains(&refused) {
-                            self.notes.push(refused);
-                        }
+                        self.note("variable-refused", refused);
                     }
                 }
             }
@@ -250,49 +247,66 @@ impl Plugins {
 
     /// Adds what the operator wrote under `allow`, of that what the plugin asks for.
     fn allow(&mut self, plugin: &PluginUse, manifest: &Manifest, grants: &mut Grants) -> Result<(), AppError> {
+        let Allow { network, http, filesystem } = &plugin.allow;
         let part = plugin.settings.part();
-        for (key, capability, is_written) in allowed(plugin) {
-            // Who may connect may send requests.
-            let asks = |wanted: &str| manifest.capabilities.iter().any(|asked| asked == wanted);
-            if !is_written || asks(capability) || (capability == "http" && asks("network")) {
-                continue;
-            }
-            let note = format!(
-                "{part}: `{key}` grants what plugin {:?} does not ask for, so it is not given: its manifest does not name the capability `{capability}`",
-                manifest.name
-            );
-            if !self.notes.contains(&note) {
-                self.notes.push(note);
-            }
-        }
-        let asks = |wanted: &[&str]| manifest.capabilities.iter().any(|asked| wanted.contains(&asked.as_str()));
         let wrong = |key: &str| {
             let part = format!("{part}, {key}");
             move |source| AppError::Grant { part, source }
         };
-        if asks(&["network"]) {
+        if !network.is_empty() && self.is_asked_for(part, "allow.network", manifest, &["network"]) {
             grants.because("`allow.network`");
-            for address in &plugin.allow.network {
+            for address in network {
                 grants.allow_network(address).map_err(wrong("allow.network"))?;
             }
         }
-        if asks(&["http", "network"]) {
+        // Who may connect may send requests.
+        if !http.is_empty() && self.is_asked_for(part, "allow.http", manifest, &["http", "network"]) {
             grants.because("`allow.http`");
-            for host in &plugin.allow.http {
+            for host in http {
                 grants.allow_http(host).map_err(wrong("allow.http"))?;
             }
         }
-        if asks(&["filesystem"]) {
-            grants.because("`allow.filesystem`");
-            for path in &plugin.allow.filesystem.read {
-                grants.allow_folder(path, Access::Read);
-            }
-            for path in &plugin.allow.filesystem.write {
-                grants.allow_folder(path, Access::Write);
+        for (key, paths, access) in [
+            ("allow.filesystem.read", &filesystem.read, Access::Read),
+            ("allow.filesystem.write", &filesystem.write, Access::Write),
+        ] {
+            if !paths.is_empty() && self.is_asked_for(part, key, manifest, &["filesystem"]) {
+                grants.because(format!("`{key}`"));
+                paths.iter().for_each(|path| grants.allow_folder(path, access));
             }
         }
         Ok(())
     }
+
+    /// Whether a manifest names one of these capabilities; where not, a key of `allow` that would grant it is noted.
+    fn is_asked_for(&mut self, part: &str, key: &str, manifest: &Manifest, capabilities: &[&str]) -> bool {
+        let is_asked_for = manifest.capabilities.iter().any(|asked| capabilities.contains(&asked.as_str()));
+        if !is_asked_for {
+            let (name, capability) = (&manifest.name, capabilities.first().copied().unwrap_or_default());
+            let text = format!(
+                "{part}: `{key}` grants what plugin {name:?} does not ask for, so it is not given: its manifest does not name the capability `{capability}`"
+            );
+            self.note("grant-not-asked-for", text);
+        }
+        is_asked_for
+    }
+
+    /// Keeps what was found, each once.
+    fn note(&mut self, code: &'static str, text: String) {
+        let note = Note { code, text };
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+}
+
+/// Something that was found about the settings of a plugin.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Note {
+    /// The word for `check`.
+    pub(super) code: &'static str,
+    /// A sentence.
+    pub(super) text: String,
 }
 
 /// The one of several files of a name that is meant: by the digest that the operator wrote, else by the lock file. Without either,
@@ -300,13 +314,13 @@ impl Plugins {
 fn chosen(
     wanted: &PluginRef,
     pin: Option<&Digest>,
-    name: Option<String>,
+    name: Option<&str>,
     files: Vec<PathBuf>,
     lock: &Lock,
 ) -> Result<Checked, AppError> {
     let all: Vec<Checked> =
         files.iter().map(|path| Checked::read(Found { path: path.clone() })).collect::<Result<_, _>>()?;
-    let locked = name.as_ref().and_then(|name| lock.digest(name));
+    let locked = name.and_then(|name| lock.digest(name));
     let has = |digest: &Digest| all.iter().find(|one| one.digest() == digest);
     if let Some(pin) = pin {
         let pinned = |one: &Checked| SupplyError::Pinned {
@@ -326,19 +340,8 @@ fn chosen(
     let mut each = all.into_iter();
     match each.next() {
         Some(first) if each.all(|other| other.digest() == first.digest()) => Ok(first),
-        _ => Err(LocateError::Several { name: name.unwrap_or_else(|| wanted.to_string()), files }.into()),
+        _ => Err(LocateError::Several { name: name.map_or_else(|| wanted.to_string(), str::to_owned), files }.into()),
     }
-}
-
-/// What the operator wrote under `allow`, by its key, and the capability that a manifest asks for it by.
-fn allowed(plugin: &PluginUse) -> [(&'static str, &'static str, bool); 4] {
-    let Allow { network, http, filesystem } = &plugin.allow;
-    [
-        ("allow.network", "network", !network.is_empty()),
-        ("allow.http", "http", !http.is_empty()),
-        ("allow.filesystem.read", "filesystem", !filesystem.read.is_empty()),
-        ("allow.filesystem.write", "filesystem", !filesystem.write.is_empty()),
-    ]
 }
 
 fn is_path(grant: &str) -> bool {

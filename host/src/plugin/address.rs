@@ -1,9 +1,82 @@
-//! Finds the addresses inside a setting: a URL, a host with or without a port, or a folder of sockets. It grants nothing;
-//! `capability` does.
+//! Addresses, and how they are found inside a setting: in a URL, a host with or without a port, or a folder of sockets. Nothing is
+//! granted here; `capability` does that.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::path::{Path, PathBuf};
 
-use super::capability::Address;
+/// Somewhere a guest may want to connect to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Address {
+    /// A name or number, lower case and without brackets, and a port.
+    Tcp(String, u16),
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// A host name as it is compared: lower case, no brackets, no closing dot, IPv6 in its shortest form.
+    pub fn tcp(host: &str, port: u16) -> Self {
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let bare = bare.strip_suffix('.').unwrap_or(bare);
+        let name = match bare.parse::<Ipv6Addr>() {
+            Ok(number) => number.to_string(),
+            Err(_) => bare.to_ascii_lowercase(),
+        };
+        Self::Tcp(name, port)
+    }
+
+    /// Reads `HOST:PORT` or `unix:PATH`, the forms of `net.connect`.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        let wrong = |why| AddressError::new(text, why);
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = Path::new(path);
+            return match path.is_absolute() {
+                true => Ok(Self::Unix(path.to_path_buf())),
+                false => Err(wrong("a socket's path begins with `/`")),
+            };
+        }
+        let (host, port) = text.rsplit_once(':').ok_or_else(|| wrong("the port is missing"))?;
+        let port = port
+            .parse()
+            .ok()
+            .filter(|port| *port != 0)
+            .ok_or_else(|| wrong("the port is not a number from 1 to 65535"))?;
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        match host {
+            "" => Err(wrong("the host is missing")),
+            host if host.contains(':') && !bracketed => Err(wrong("an IPv6 address stands in brackets")),
+            host if host.contains(['*', '?', '/', '@', ' ']) => {
+                Err(wrong("a host is one name; there are no wildcards"))
+            }
+            host => Ok(Self::tcp(host, port)),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A text that is no address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not an address: {why}; write HOST:PORT or unix:PATH")]
+pub struct AddressError {
+    text: String,
+    why: &'static str,
+}
+
+impl AddressError {
+    pub(super) fn new(text: &str, why: &'static str) -> Self {
+        Self { text: text.to_owned(), why }
+    }
+}
 
 /// Where a PostgreSQL server listens if nothing else is said.
 const POSTGRES_HOST: &str = "127.0.0.1";

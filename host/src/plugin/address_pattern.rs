@@ -1,5 +1,6 @@
 //! What an operator may grant beside one address: every name under a domain (`*.shop.internal:443`), or a network
-//! (`10.0.0.0/8:5432`, `[fd00::]/8:5432`). And which addresses nobody means who grants a name.
+//! (`10.0.0.0/8:5432`, `[fd00::]/8:5432`). And the IP addresses that no
+//! granted name is to resolve to.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -7,14 +8,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Several addresses with one port.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Pattern {
-    /// The names under a domain, without it.
-    Below(String, u16),
-    /// The numbers of a network: its first, and how many bits they have in common.
+    /// The names under a domain, without the domain itself.
+    Subdomains(String, u16),
+    /// The IP addresses of a network: one of them, and how many leading bits they have in common.
     Network(IpAddr, u8, u16),
 }
 
 impl Pattern {
-    /// Reads `*.DOMAIN:PORT` or `NUMBER/BITS:PORT`; `None`: it has not this form. An error says what is wrong with it.
+    /// Reads `*.DOMAIN:PORT` or `ADDRESS/BITS:PORT`; `None`: it has not this form. An error says what is wrong with it.
     pub(super) fn parse(text: &str) -> Option<Result<Self, &'static str>> {
         let (host, port) = text.rsplit_once(':')?;
         let port = || port.parse().ok().filter(|port| *port != 0).ok_or("the port is not a number from 1 to 65535");
@@ -23,7 +24,7 @@ impl Pattern {
             let labels = domain.split('.').filter(|label| !label.is_empty()).count();
             let is_name = domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
             return Some(match is_name && labels >= 2 && labels == domain.split('.').count() {
-                true => port().map(|port| Self::Below(domain, port)),
+                true => port().map(|port| Self::Subdomains(domain, port)),
                 false => Err("behind `*.` stands a domain of two labels or more, such as `*.shop.internal`"),
             });
         }
@@ -45,24 +46,24 @@ impl Pattern {
     /// Whether a host and a port are among them.
     pub(super) fn has(&self, host: &str, port: u16) -> bool {
         match self {
-            Self::Below(domain, of) => {
+            Self::Subdomains(domain, of) => {
                 let below = host.strip_suffix(domain.as_str()).and_then(|rest| rest.strip_suffix('.'));
                 port == *of && below.is_some_and(|label| !label.is_empty()) && host.parse::<IpAddr>().is_err()
             }
-            Self::Network(..) => host.parse().is_ok_and(|number| self.has_number(number, port)),
+            Self::Network(..) => host.parse().is_ok_and(|ip| self.has_ip(ip, port)),
         }
     }
 
-    /// Whether a number is in a network.
-    pub(super) fn has_number(&self, number: IpAddr, port: u16) -> bool {
-        match (self, number) {
-            (Self::Network(IpAddr::V4(first), bits, of), IpAddr::V4(number)) => {
+    /// Whether an IP address is in a network.
+    pub(super) fn has_ip(&self, ip: IpAddr, port: u16) -> bool {
+        match (self, ip) {
+            (Self::Network(IpAddr::V4(first), bits, of), IpAddr::V4(ip)) => {
                 let shift = 32 - u32::from(*bits);
-                port == *of && first.to_bits() >> shift == number.to_bits() >> shift
+                port == *of && first.to_bits() >> shift == ip.to_bits() >> shift
             }
-            (Self::Network(IpAddr::V6(first), bits, of), IpAddr::V6(number)) => {
+            (Self::Network(IpAddr::V6(first), bits, of), IpAddr::V6(ip)) => {
                 let shift = 128 - u32::from(*bits);
-                port == *of && first.to_bits() >> shift == number.to_bits() >> shift
+                port == *of && first.to_bits() >> shift == ip.to_bits() >> shift
             }
             _ => false,
         }
@@ -72,46 +73,43 @@ impl Pattern {
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Below(domain, port) => write!(f, "*.{domain}:{port}"),
+            Self::Subdomains(domain, port) => write!(f, "*.{domain}:{port}"),
             Self::Network(IpAddr::V4(first), bits, port) => write!(f, "{first}/{bits}:{port}"),
             Self::Network(IpAddr::V6(first), bits, port) => write!(f, "[{first}]/{bits}:{port}"),
         }
     }
 }
 
-/// A number that no name is meant to lead to: of a cloud's metadata service, of a link, of a group, of nobody. Only an operator who
-/// writes the number, or its network, means it.
-pub(super) fn is_special(number: IpAddr) -> bool {
-    match plain(number) {
-        IpAddr::V4(number) => {
-            let special = number.is_link_local() || number.is_multicast() || number.is_broadcast();
-            special || number.octets().first() == Some(&0) || number == Ipv4Addr::new(100, 100, 100, 200)
+/// Link-local, multicast, broadcast and unspecified addresses, and those of the metadata services of clouds. Only an operator who writes
+/// the address, or its network, means one of them.
+pub(super) fn is_reserved(ip: IpAddr) -> bool {
+    match unmapped(ip) {
+        IpAddr::V4(ip) => {
+            let special = ip.is_link_local() || ip.is_multicast() || ip.is_broadcast();
+            special || ip.octets().first() == Some(&0) || ip == Ipv4Addr::new(100, 100, 100, 200)
         }
-        IpAddr::V6(number) => {
+        IpAddr::V6(ip) => {
             let metadata = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-            number.is_unicast_link_local() || number.is_multicast() || number.is_unspecified() || number == metadata
+            ip.is_unicast_link_local() || ip.is_multicast() || ip.is_unspecified() || ip == metadata
         }
     }
 }
 
-/// A number of this machine or of a private network, to which the owner of a domain may point its names.
-pub(super) fn is_inside(number: IpAddr) -> bool {
-    match plain(number) {
-        // 100.64.0.0/10 is shared by the customers of a provider.
-        IpAddr::V4(number) => {
-            number.is_loopback()
-                || number.is_private()
-                || number.to_bits() >> 22 == Ipv4Addr::new(100, 64, 0, 0).to_bits() >> 22
+/// Loopback, private and shared (100.64.0.0/10) addresses: what whoever owns a domain can point its names at to get behind a firewall.
+pub(super) fn is_private_or_loopback(ip: IpAddr) -> bool {
+    match unmapped(ip) {
+        IpAddr::V4(ip) => {
+            ip.is_loopback() || ip.is_private() || ip.to_bits() >> 22 == Ipv4Addr::new(100, 64, 0, 0).to_bits() >> 22
         }
-        IpAddr::V6(number) => number.is_loopback() || number.is_unique_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
     }
 }
 
-/// An IPv4 number in the clothes of IPv6 is what it is.
-fn plain(number: IpAddr) -> IpAddr {
-    match number {
-        IpAddr::V6(number) => number.to_ipv4_mapped().map_or(IpAddr::V6(number), IpAddr::V4),
-        number => number,
+/// An IPv4-mapped IPv6 address counts as the IPv4 address.
+fn unmapped(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V6(ip) => ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4),
+        ip => ip,
     }
 }
 
@@ -124,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn names_under_a_domain_and_numbers_of_a_network() {
+    fn names_under_a_domain_and_addresses_of_a_network() {
         for (text, inside, outside) in [
             (
                 "*.Shop.Internal:443",
@@ -164,8 +162,8 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_no_name_is_meant_to_lead_to() {
-        let number = |text: &str| text.parse::<IpAddr>().unwrap_or_else(|error| panic!("{text}: {error}"));
+    fn reserved_private_and_public_addresses() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap_or_else(|error| panic!("{text}: {error}"));
         for text in [
             "169.254.169.254",
             "100.100.100.200",
@@ -179,15 +177,15 @@ mod tests {
             "fd00:ec2::254",
             "::ffff:169.254.169.254",
         ] {
-            assert!(is_special(number(text)), "{text}");
+            assert!(is_reserved(ip(text)), "{text}");
         }
         for text in
             ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.0.1", "100.64.0.1", "::1", "fd12::1", "::ffff:127.0.0.1"]
         {
-            assert!(is_inside(number(text)) && !is_special(number(text)), "{text}");
+            assert!(is_private_or_loopback(ip(text)) && !is_reserved(ip(text)), "{text}");
         }
         for text in ["1.1.1.1", "100.128.0.1", "2606:4700::1111"] {
-            assert!(!is_inside(number(text)) && !is_special(number(text)), "{text}");
+            assert!(!is_private_or_loopback(ip(text)) && !is_reserved(ip(text)), "{text}");
         }
     }
 }

@@ -6,78 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 
 use super::address;
-use super::address_pattern::{Pattern, is_inside, is_special};
-
-/// Somewhere a guest may want to connect to.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Address {
-    /// A name or number, lower case and without brackets, and a port.
-    Tcp(String, u16),
-    /// A socket in the file system.
-    Unix(PathBuf),
-}
-
-impl Address {
-    /// A host name as it is compared: lower case, no brackets, no closing dot, IPv6 in its shortest form.
-    pub fn tcp(host: &str, port: u16) -> Self {
-        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-        let bare = bare.strip_suffix('.').unwrap_or(bare);
-        let name = match bare.parse::<Ipv6Addr>() {
-            Ok(number) => number.to_string(),
-            Err(_) => bare.to_ascii_lowercase(),
-        };
-        Self::Tcp(name, port)
-    }
-
-    /// Reads `HOST:PORT` or `unix:PATH`, the forms of `net.connect`.
-    pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let wrong = |why| AddressError { text: text.to_owned(), why };
-        if let Some(path) = text.strip_prefix("unix:") {
-            let path = Path::new(path);
-            return match path.is_absolute() {
-                true => Ok(Self::Unix(path.to_path_buf())),
-                false => Err(wrong("a socket's path begins with `/`")),
-            };
-        }
-        let (host, port) = text.rsplit_once(':').ok_or_else(|| wrong("the port is missing"))?;
-        let port = port
-            .parse()
-            .ok()
-            .filter(|port| *port != 0)
-            .ok_or_else(|| wrong("the port is not a number from 1 to 65535"))?;
-        let bracketed = host.starts_with('[') && host.ends_with(']');
-        match host {
-            "" => Err(wrong("the host is missing")),
-            host if host.contains(':') && !bracketed => Err(wrong("an IPv6 address stands in brackets")),
-            host if host.contains(['*', '?', '/', '@', ' ']) => {
-                Err(wrong("a host is one name; there are no wildcards"))
-            }
-            host => Ok(Self::tcp(host, port)),
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-/// A text that is no address.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not an address: {why}; write HOST:PORT or unix:PATH")]
-pub struct AddressError {
-    text: String,
-    why: &'static str,
-}
+pub use super::address::{Address, AddressError};
+use super::address_pattern::{Pattern, is_private_or_loopback, is_reserved};
 
 /// What a guest may do with a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,8 +37,8 @@ pub enum Denied {
     /// An address.
     #[error("connecting to {0} is not granted; add \"{0}\" to the plugin's `allow.network`")]
     Network(Address),
-    /// A number that a granted name leads to.
-    #[error("{0} leads to {1}, which {2}; if it is meant, add the number itself to the plugin's `allow.network`")]
+    /// An IP address that a granted name resolves to.
+    #[error("{0} resolves to {1}, which {2}; if that is meant, add the IP address to the plugin's `allow.network`")]
     Resolved(Address, IpAddr, &'static str),
     /// An address that an HTTP request would go to.
     #[error("an HTTP request to {0} is not granted; add \"{0}\" to the plugin's `allow.http`")]
@@ -173,7 +107,7 @@ impl Grants {
 
     /// Grants one address, or a [`Pattern`] of them, as the operator wrote it in `allow.network`.
     pub fn allow_network(&mut self, address: &str) -> Result<(), AddressError> {
-        let wrong = |why| AddressError { text: address.to_owned(), why };
+        let wrong = |why| AddressError::new(address, why);
         match Pattern::parse(address) {
             Some(pattern) => {
                 let pattern = pattern.map_err(wrong)?;
@@ -198,7 +132,7 @@ impl Grants {
             false => vec![Address::parse(host)?],
         };
         if addresses.iter().any(|address| matches!(address, Address::Unix(_))) {
-            return Err(AddressError { text: host.to_owned(), why: "HTTP requests go to a host, not to a socket" });
+            return Err(AddressError::new(host, "HTTP requests go to a host, not to a socket"));
         }
         addresses.iter().for_each(|address| self.note(format!("http {address}")));
         self.http.extend(addresses);
@@ -225,7 +159,7 @@ impl Grants {
     pub fn allow_setting(&mut self, value: &str, port: Option<u16>) -> Result<(), AddressError> {
         let found = address::of_setting(value, port);
         if found.is_empty() {
-            return Err(AddressError { text: address::without_credentials(value), why: "there is no host in it" });
+            return Err(AddressError::new(&address::without_credentials(value), "there is no host in it"));
         }
         found.iter().for_each(|address| self.note(address.to_string()));
         self.network.extend(found);
@@ -244,23 +178,23 @@ impl Grants {
         matches!(address, Address::Tcp(host, port) if self.patterns.iter().any(|pattern| pattern.has(host, *port)))
     }
 
-    /// May it reach the number that a granted name was resolved to? Who answers for a name decides where it leads: not to addresses that
-    /// are granted by their number alone, and where a whole domain is granted, not inside.
-    pub fn may_reach(&self, address: &Address, number: IpAddr) -> Result<(), Denied> {
+    /// May it connect to the IP address that a granted name was resolved to? Whoever answers for the name decides what it is: never a
+    /// reserved one, and where a whole domain is granted, none of this machine or of a private network; unless that is granted too.
+    pub fn may_resolve_to(&self, address: &Address, ip: IpAddr) -> Result<(), Denied> {
         let Address::Tcp(host, port) = address else { return Ok(()) };
-        let own = Address::tcp(&number.to_string(), *port);
-        let by_number = self.network.contains(&own)
+        let own = Address::tcp(&ip.to_string(), *port);
+        let by_ip = self.network.contains(&own)
             || self.http.contains(&own)
-            || self.patterns.iter().any(|pattern| pattern.has_number(number, *port));
-        if by_number || host.parse::<IpAddr>().is_ok() {
+            || self.patterns.iter().any(|pattern| pattern.has_ip(ip, *port));
+        if by_ip || host.parse::<IpAddr>().is_ok() {
             return Ok(());
         }
-        let refused = |why| Err(Denied::Resolved(address.clone(), number, why));
-        if is_special(number) {
-            return refused("no name is meant to lead to");
+        let refused = |why| Err(Denied::Resolved(address.clone(), ip, why));
+        if is_reserved(ip) {
+            return refused("is a reserved address");
         }
         let by_name = self.network.contains(address) || self.http.contains(address);
-        match is_inside(number) && !by_name {
+        match is_private_or_loopback(ip) && !by_name {
             true => refused("is of this machine or of a private network, and the name is granted by its domain alone"),
             false => Ok(()),
         }
@@ -446,9 +380,9 @@ mod tests {
         }
     }
 
-    /// The name, what it was granted by, where it leads, and whether that may be.
+    /// The name, what it was granted by, what it resolves to, and whether that may be.
     #[test]
-    fn a_granted_name_leads_nowhere_that_nobody_meant() {
+    fn a_granted_name_resolves_to_nothing_that_nobody_meant() {
         for (name, granted, number, may) in [
             ("db", &["db:443"][..], "10.0.0.7", true),
             ("db", &["db:443"], "127.0.0.1", true),
@@ -467,7 +401,7 @@ mod tests {
             let mut grants = Grants::none();
             assert!(granted.iter().all(|address| grants.allow_network(address).is_ok()));
             let number = number.parse().unwrap_or_else(|error| panic!("{error}"));
-            let reached = grants.may_reach(&Address::tcp(name, 443), number);
+            let reached = grants.may_resolve_to(&Address::tcp(name, 443), number);
             assert_eq!(reached.is_ok(), may, "{name} by {granted:?} to {number}: {reached:?}");
         }
     }

@@ -46,6 +46,16 @@ pub enum SupplyError {
         /// The digest in the lock file.
         locked: Digest,
     },
+    /// A lock file has one plugin of a name.
+    #[error("{} and {} are different plugins, and both are named `{name}`; a lock file has one of each name", first.display(), second.display())]
+    Twice {
+        /// The name.
+        name: String,
+        /// One file.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
     /// `--locked`, and the plugin is not in the lock file.
     #[error("plugin `{name}` ({}) is not in {}, and --locked was given; run `flusso-host plugin lock`", path.display(), lock.display())]
     Unknown {
@@ -140,41 +150,51 @@ impl Lock {
         self.plugins.iter().flatten().find(|locked| locked.name == name).map(|locked| &locked.sha256)
     }
 
-    /// Whether a plugin is the one that is locked.
+    /// Whether a plugin is the one that is locked. `wanted`: the name that it was asked for by, if it was one: a file that is called so
+    /// may give itself another name.
     ///
     /// # Errors
     ///
     /// When it is another, and when it has to be here and is not.
-    pub fn check(&self, checked: &Checked) -> Result<(), SupplyError> {
-        let (name, path) = (checked.manifest().name.clone(), checked.path().to_path_buf());
-        match self.digest(&name) {
-            Some(locked) if locked == checked.digest() => Ok(()),
-            Some(locked) => Err(SupplyError::Changed {
-                path,
-                lock: self.path.clone(),
-                name,
-                version: checked.manifest().version.clone(),
-                found: checked.digest().clone(),
-                locked: locked.clone(),
-            }),
-            None if self.required => Err(SupplyError::Unknown { name, path, lock: self.path.clone() }),
-            None => Ok(()),
+    pub fn check(&self, checked: &Checked, wanted: Option<&str>) -> Result<(), SupplyError> {
+        let (manifest, path) = (checked.manifest(), checked.path());
+        let is_meant =
+            |locked: &&Locked| locked.name == manifest.name || wanted == Some(&locked.name) || locked.path == path;
+        let mut meant = self.plugins.iter().flatten().filter(is_meant).peekable();
+        if meant.peek().is_none() && self.required {
+            let (name, path) = (manifest.name.clone(), path.to_path_buf());
+            return Err(SupplyError::Unknown { name, path, lock: self.path.clone() });
         }
+        let Some(other) = meant.find(|locked| locked.sha256 != *checked.digest()) else { return Ok(()) };
+        Err(SupplyError::Changed {
+            path: path.to_path_buf(),
+            lock: self.path.clone(),
+            name: other.name.clone(),
+            version: manifest.version.clone(),
+            found: checked.digest().clone(),
+            locked: other.sha256.clone(),
+        })
     }
 
-    /// Writes these, and nothing else, into the file: to a temporary one that is renamed.
+    /// Writes these, each once, and nothing else into the file: to a temporary one that is renamed. Returns what is in it.
     ///
     /// # Errors
     ///
-    /// When it cannot be written.
-    pub fn write(&self, mut plugins: Vec<Locked>) -> Result<(), SupplyError> {
-        plugins.sort_by(|a, b| a.name.cmp(&b.name));
-        plugins.dedup();
+    /// When two of one name are not the same, and when it cannot be written.
+    pub fn write(&self, mut plugins: Vec<Locked>) -> Result<Vec<Locked>, SupplyError> {
+        plugins.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
+        plugins.dedup_by(|a, b| a.name == b.name && a.sha256 == b.sha256);
+        if let Some([one, other]) = plugins.array_windows().find(|[one, other]| one.name == other.name) {
+            let (name, first, second) = (one.name.clone(), one.path.clone(), other.path.clone());
+            return Err(SupplyError::Twice { name, first, second });
+        }
         let failed = |source| SupplyError::File { path: self.path.clone(), source };
-        let text = toml::to_string(&File { plugin: plugins }).map_err(|error| failed(std::io::Error::other(error)))?;
+        let file = File { plugin: plugins };
+        let text = toml::to_string(&file).map_err(|error| failed(std::io::Error::other(error)))?;
         let temporary = self.path.with_extension("lock.tmp");
         std::fs::write(&temporary, format!("{HEAD}{text}")).map_err(failed)?;
-        std::fs::rename(&temporary, &self.path).map_err(failed)
+        std::fs::rename(&temporary, &self.path).map_err(failed)?;
+        Ok(file.plugin)
     }
 }
 
@@ -229,7 +249,10 @@ mod tests {
             sha256: digest.clone(),
             path: PathBuf::from("plugins/pg.wasm"),
         };
-        assert!(Lock::anew(Some(&config)).write(vec![one("pg"), one("a"), one("pg")]).is_ok());
+        assert!(Lock::anew(Some(&config)).write(vec![one("pg"), one("a"), one("pg")]).is_ok_and(|all| all.len() == 2));
+        let another = Locked { sha256: Digest::of(b"another"), path: PathBuf::from("x/pg.wasm"), ..one("pg") };
+        let said = Lock::anew(Some(&config)).write(vec![one("pg"), another]).err().map(|error| error.to_string());
+        assert!(said.is_some_and(|said| said.contains("plugins/pg.wasm and x/pg.wasm are different plugins")));
         let lock = read(true).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((lock.digest("pg"), lock.digest("a"), lock.digest("b")), (Some(&digest), Some(&digest), None));
         let entry =

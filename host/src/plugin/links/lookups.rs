@@ -42,7 +42,7 @@ pub(in crate::plugin) struct DocumentKey {
 
 /// A lookup of a build.
 #[derive(Clone, Debug)]
-pub(in crate::plugin) struct Made {
+pub(in crate::plugin) struct DocumentLookup {
     /// What it looks for.
     pub(in crate::plugin) lookup: Lookup,
     /// For which document.
@@ -68,13 +68,13 @@ impl Lookup {
 }
 
 impl DocumentKey {
-    /// It alone, in the whole table.
+    /// Its key in the whole table: the number of its index before its own.
     fn prefix(&self) -> Vec<u8> {
         encoding::row_key(self.index, &self.key)
     }
 
-    /// Under which its lookups stand. The last byte is in two halves, so that sixteen neighbours share a record: as many rows as one
-    /// record can have would be a long way to the lookups of one document where each makes hundreds.
+    /// The row whose links are its lookups. Its last byte is split in two, so that 16 documents with neighbouring keys share a record
+    /// and not 256: a record is read whole, and a document may make hundreds of lookups.
     fn row(&self) -> Vec<u8> {
         let mut row = self.prefix();
         if let Some(last) = row.pop() {
@@ -140,10 +140,14 @@ impl Table {
 
     /// Records lookups that are about to be made. Returns the places of those that came too late: their values were resolved since
     /// the clock showed `since`, so their documents are to be built in a new view.
-    pub(in crate::plugin) fn add_lookups(&self, since: u64, lookups: &[Made]) -> Result<Vec<usize>, StateError> {
+    pub(in crate::plugin) fn add_lookups(
+        &self,
+        since: u64,
+        lookups: &[DocumentLookup],
+    ) -> Result<Vec<usize>, StateError> {
         let mut memory = self.lock();
         let (mut late, mut adding) = (Vec::new(), LinkBuffer::default());
-        for (place, Made { lookup, document, by_own_key }) in lookups.iter().enumerate() {
+        for (place, DocumentLookup { lookup, document, by_own_key }) in lookups.iter().enumerate() {
             if *by_own_key {
                 memory.relations.set_by_own_key(lookup.relation, document.index)?;
             } else {

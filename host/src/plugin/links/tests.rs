@@ -261,8 +261,8 @@ fn document(index: u16, key: &str) -> lookups::DocumentKey {
     lookups::DocumentKey { index, key: key.as_bytes().to_vec() }
 }
 
-fn made_for(lookup: lookups::Lookup, document: &lookups::DocumentKey, by_own_key: bool) -> lookups::Made {
-    lookups::Made { lookup, document: document.clone(), by_own_key }
+fn made_for(lookup: lookups::Lookup, document: &lookups::DocumentKey, by_own_key: bool) -> lookups::DocumentLookup {
+    lookups::DocumentLookup { lookup, document: document.clone(), by_own_key }
 }
 
 impl Kept {

@@ -61,7 +61,7 @@ impl WasiHttpHooks for Gate {
             between_bytes_timeout: within(options.between_bytes_timeout),
         };
         Box::new(async move {
-            may_lead_there(&grants, &instance, &granted?).await?;
+            check_resolved(&grants, &instance, &granted?).await?;
             let (response, connection) = default_send_request(request, Some(options)).await?;
             Ok((response.map(BodyExt::boxed_unsync), Box::new(connection) as Box<dyn Future<Output = _> + Send>))
         })
@@ -73,12 +73,12 @@ fn refused(instance: &str, denied: &Denied) -> Error {
     Error::HttpRequestDenied
 }
 
-/// Whether everything that a name leads to may be reached. It is resolved once more for the connection.
-async fn may_lead_there(grants: &Grants, instance: &str, address: &Address) -> Result<(), Error> {
+/// Whether a name resolves to nothing that is refused. It is resolved once more for the connection.
+async fn check_resolved(grants: &Grants, instance: &str, address: &Address) -> Result<(), Error> {
     let Address::Tcp(host, port) = address else { return Ok(()) };
     // What cannot be resolved now is reported by the request.
     let found = tokio::net::lookup_host((host.as_str(), *port)).await.into_iter().flatten();
-    let denied = found.map(|number| grants.may_reach(address, number.ip())).find_map(Result::err);
+    let denied = found.map(|ip| grants.may_resolve_to(address, ip.ip())).find_map(Result::err);
     denied.map_or(Ok(()), |denied| Err(refused(instance, &denied)))
 }
 

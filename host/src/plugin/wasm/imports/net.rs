@@ -106,20 +106,20 @@ fn closed(error: io::Error) -> NetError {
     NetError::Closed(error.to_string())
 }
 
-/// Where a name leads, of that what the guest may reach; an error if that is nothing.
-async fn numbers(grants: &Grants, address: &Address, host: &str, port: u16) -> Result<Vec<SocketAddr>, NetError> {
+/// The IP addresses of a name that the guest may connect to; an error if there is none.
+async fn resolved(grants: &Grants, address: &Address, host: &str, port: u16) -> Result<Vec<SocketAddr>, NetError> {
     let found = tokio::net::lookup_host((host, port)).await;
     let found = found.map_err(|error| NetError::Unreachable(format!("{address}: {error}")))?;
     let (mut may, mut refused) = (Vec::new(), None);
-    for number in found {
-        match grants.may_reach(address, number.ip()) {
-            Ok(()) => may.push(number),
+    for ip in found {
+        match grants.may_resolve_to(address, ip.ip()) {
+            Ok(()) => may.push(ip),
             Err(denied) => refused = Some(denied),
         }
     }
     match (may.is_empty(), refused) {
         (true, Some(denied)) => Err(NetError::Denied(denied.to_string())),
-        (true, None) => Err(NetError::Unreachable(format!("{address}: the name leads nowhere"))),
+        (true, None) => Err(NetError::Unreachable(format!("{address}: the name has no address"))),
         (false, _) => Ok(may),
     }
 }
@@ -131,8 +131,8 @@ async fn connect(grants: &Grants, address: &Address, limit: Duration) -> Result<
         match address {
             Address::Unix(path) => UnixStream::connect(path).await.map(Connection::new).map_err(unreachable),
             Address::Tcp(host, port) => {
-                let numbers = numbers(grants, address, host, *port).await?;
-                let stream = TcpStream::connect(numbers.as_slice()).await.map_err(unreachable)?;
+                let resolved = resolved(grants, address, host, *port).await?;
+                let stream = TcpStream::connect(resolved.as_slice()).await.map_err(unreachable)?;
                 stream.set_nodelay(true).map_err(unreachable)?;
                 Ok(Connection::new(stream))
             }
@@ -281,15 +281,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_is_not_followed_to_where_it_may_not_lead() {
+    async fn a_name_is_not_followed_to_an_address_that_is_refused() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
         let port = listener.and_then(|listener| listener.local_addr()).map(|address| address.port());
         let port = port.unwrap_or_else(|error| panic!("{error}"));
         let here = Address::tcp("localhost", port);
-        // As if a whole domain were granted, and the name in it led to this machine.
+        // As if a whole domain were granted, and a name in it resolved to this machine.
         let answer = connect(&Grants::none(), &here, Duration::from_secs(5)).await;
         assert!(
-            matches!(answer, Err(NetError::Denied(text)) if text.contains("leads to") && text.contains("private network"))
+            matches!(answer, Err(NetError::Denied(text)) if text.contains("resolves to") && text.contains("private network"))
         );
         let mut grants = Grants::none();
         assert!(grants.allow_network(&here.to_string()).is_ok());

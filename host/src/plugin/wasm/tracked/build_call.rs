@@ -9,7 +9,7 @@ use super::encoding;
 use super::plan::{Plan, Relation as Way};
 use crate::limits;
 use crate::model::TableName;
-use crate::plugin::links::lookups::{DocumentKey, Lookup, Made, RelationNumber};
+use crate::plugin::links::lookups::{DocumentKey, DocumentLookup, Lookup, RelationNumber};
 use crate::plugin::links::{RowLinks, Table as Links, put_link};
 use crate::plugin::state::StateError;
 use crate::plugin::wasm::bindings::flusso::connector::tracked_reader::Lookups;
@@ -148,7 +148,7 @@ impl BuildCall {
         read: Lookups,
         way: Option<&Way>,
         number: Option<RelationNumber>,
-        recording: &mut Vec<(Made, usize)>,
+        recording: &mut Vec<(DocumentLookup, usize)>,
     ) -> Result<(Relation, Deal), String> {
         let (mut asked, mut groups) = (Vec::new(), HashMap::new());
         let (mut lookups, mut documents) =
@@ -183,7 +183,7 @@ impl BuildCall {
                     if !by_own_key {
                         made.push(lookup.clone());
                     }
-                    recording.push((Made { lookup, document: of.clone(), by_own_key }, document));
+                    recording.push((DocumentLookup { lookup, document: of.clone(), by_own_key }, document));
                 }
             }
             let group = *groups.entry(values).or_insert_with(|| {
@@ -224,8 +224,8 @@ impl BuildCall {
     }
 
     /// Records lookups before they are made.
-    async fn record(&mut self, recording: Vec<(Made, usize)>) -> Result<(), String> {
-        let (adding, places): (Vec<Made>, Vec<usize>) = recording.into_iter().unzip();
+    async fn record(&mut self, recording: Vec<(DocumentLookup, usize)>) -> Result<(), String> {
+        let (adding, places): (Vec<DocumentLookup>, Vec<usize>) = recording.into_iter().unzip();
         let since = self.since;
         let added = self.links.run(move |links| links.add_lookups(since, &adding)).await.map_err(failed)?;
         self.late.extend(added.into_iter().filter_map(|place| places.get(place).copied()));
