@@ -274,6 +274,12 @@ limits! {
         REINDEX_POLL_INTERVAL: Duration = ms(500);
         /// How long a host may take to start until another command gives up on it.
         STARTUP_TIMEOUT: Duration = s(15);
+        /// How long a plugin that took the place of another may take until it runs; then the one before goes on.
+        RELOAD_TIMEOUT: Duration = s(60);
+        /// How long `plugin reload` waits for an answer: compiling, draining and starting are in it.
+        RELOAD_COMMAND_TIMEOUT: Duration = s(600);
+        /// How often the files of plugins are looked at with `--watch`.
+        WATCH_INTERVAL: Duration = ms(500);
         /// How long a command waits for a source that only has to tell its identity.
         IDENTIFY_TIMEOUT: Duration = s(5);
         /// A run that lasted this long does not count against `RESTARTS`, and the wait before the next run begins small again.

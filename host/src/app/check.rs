@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::deployment::{Deployment, opened_builder};
 use super::plugins::{Plugins, requests};
-use super::{AppError, Deployment, Folders, RunOptions, opened_builder, options, state_folder};
+use super::{AppError, Folders, RunOptions, options, state_folder};
 use crate::config::{Config, PluginUse, Sink};
 use crate::engine::{EngineError, Silent, StageError};
 use crate::limits;
@@ -56,7 +57,7 @@ pub async fn check(config: Config, folders: &Folders, online: bool) -> Result<Ve
         return Ok(findings);
     }
     let (remembered, links) = (LateScope::default(), LinkTable::default());
-    let mut deployment = Deployment { plugins, runtime, assigned, remembered, links };
+    let mut deployment = Deployment { plugins, runtime: Arc::new(runtime), assigned, remembered, links };
     findings.extend(diagnose(&config, &mut deployment, online).await?);
     if !online {
         return Ok(findings);

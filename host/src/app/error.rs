@@ -58,6 +58,24 @@ pub enum AppError {
     /// A plugin does not do what it says.
     #[error(transparent)]
     Guest(#[from] GuestError),
+    /// A plugin that should be exchanged is not in use.
+    #[error("no plugin {name:?} is in use; there are: {}", known.join(", "))]
+    NotUsed {
+        /// The name that was given.
+        name: String,
+        /// What is in use.
+        known: Vec<String>,
+    },
+    /// The file of a plugin that should be exchanged holds another one.
+    #[error("{} holds plugin {now:?} now, not {before:?}; another plugin is used by a start of the host", path.display())]
+    OtherPlugin {
+        /// The file.
+        path: PathBuf,
+        /// The plugin that runs.
+        before: String,
+        /// What the file holds.
+        now: String,
+    },
     /// A plugin lacks the role it is used in.
     #[error("{part}: plugin {plugin:?} is no {role}; it is {roles}")]
     Role {

@@ -21,6 +21,7 @@ use crate::plugin::supply::{Lock, Locked, SupplyError};
 use crate::plugin::wasm::{Checked, CompileLimits, Digest, Limits, LogDedup, Plugin, Prepared, Runtime, Setup};
 
 /// The plugins of one run: each file is read, and each content compiled, once.
+#[derive(Clone)]
 pub(super) struct Plugins {
     places: Places,
     checked: HashMap<String, Checked>,
@@ -54,8 +55,7 @@ impl Plugins {
 
     /// Finds a plugin and reads what it says about itself.
     pub(super) fn check(&mut self, plugin: &PluginUse) -> Result<&Checked, AppError> {
-        let key = format!("{:?} {:?}", plugin.plugin, plugin.pin);
-        let checked = self.checked.entry(key);
+        let checked = self.checked.entry(key(plugin));
         if let std::collections::hash_map::Entry::Occupied(known) = checked {
             return Ok(known.into_mut());
         }
@@ -78,6 +78,23 @@ impl Plugins {
             self.lock.check(&chosen, name.as_deref())?;
         }
         Ok(checked.or_insert(chosen))
+    }
+
+    /// A plugin that was found and checked.
+    pub(super) fn known(&self, plugin: &PluginUse) -> Option<&Checked> {
+        self.checked.get(&key(plugin))
+    }
+
+    /// The same plugins, of which these are read again from their files, and held against this lock file.
+    pub(super) fn reading_again(&self, plugins: &[PluginUse], lock: Lock) -> Self {
+        let mut again = Self { lock, ..self.clone() };
+        for plugin in plugins {
+            again.checked.remove(&key(plugin));
+        }
+        // What an earlier file was compiled to goes with its last use.
+        let used: Vec<String> = again.checked.values().map(|checked| checked.digest().to_string()).collect();
+        again.prepared.retain(|digest, _| used.contains(digest));
+        again
     }
 
     /// The same for writing the lock file.
@@ -298,6 +315,11 @@ impl Plugins {
             self.notes.push(note);
         }
     }
+}
+
+/// By what a plugin is found.
+fn key(plugin: &PluginUse) -> String {
+    format!("{:?} {:?}", plugin.plugin, plugin.pin)
 }
 
 /// Something that was found about the settings of a plugin.

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use super::{AppError, Deployment, Folders, RunOptions, options, state_folder};
+use super::deployment::Deployment;
+use super::{AppError, Folders, RunOptions, options, state_folder};
 use crate::config::{Config, DEFAULT_PUBLIC};
-use crate::engine::{RunHandle, Silent};
+use crate::engine::Silent;
 use crate::limits;
-use crate::server::client::{ask, encoded};
-use crate::server::{Server, Surface};
+use crate::server::client::{ask, ask_within, encoded};
+use crate::server::{Control, Server, Surface};
 
 /// Serves what may be asked of this host.
-pub(super) async fn serve(config: &Config, folder: &Path, control: &RunHandle) -> Result<Server, AppError> {
+pub(super) async fn serve(config: &Config, folder: &Path, control: &Control) -> Result<Server, AppError> {
     let (mut server, bound) = Server::in_folder(folder, control);
     if let Err(error) = bound {
         // Nothing of the pipeline depends on it.
@@ -40,7 +41,7 @@ pub(super) async fn serve(config: &Config, folder: &Path, control: &RunHandle) -
     }
     if let Some(address) = &config.server.private {
         let bound = server.also(address, Surface::Private, control).await.map_err(wrong(address))?;
-        tracing::info!(address = bound, "answering /indexes and /reindex as well");
+        tracing::info!(address = bound, "answering /indexes, /reindex and /reload as well");
     }
     Ok(server)
 }
@@ -126,6 +127,66 @@ pub async fn reindex(
             None => {}
         }
     }
+}
+
+/// What came of asking for the exchange of a plugin.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reloads {
+    /// The new file runs: a line about it.
+    Done(String),
+    /// No host is running on this state.
+    NotRunning(PathBuf),
+    /// The file is no good, or did not come to run; the one before goes on.
+    Refused(String),
+    /// There is no such plugin.
+    Unknown(String),
+}
+
+#[derive(Deserialize)]
+struct Exchanged {
+    plugin: String,
+    now: ExchangedVersion,
+    before: Option<ExchangedVersion>,
+    pause_seconds: f64,
+}
+
+#[derive(Deserialize)]
+struct ExchangedVersion {
+    version: String,
+    sha256: String,
+}
+
+impl std::fmt::Display for ExchangedVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.version, self.sha256.get(..12).unwrap_or(&self.sha256))
+    }
+}
+
+/// Asks the running host to run a plugin as its file is now, and waits until it does or says why not.
+///
+/// # Errors
+///
+/// When the host cannot be found or asked.
+pub async fn reload(config: &Config, folders: &Folders, plugin: &str) -> Result<Reloads, AppError> {
+    let folder = folder(config, folders).await?;
+    let path = format!("/reload?plugin={}", encoded(plugin));
+    let asked = ask_within(limits::program::RELOAD_COMMAND_TIMEOUT, &folder, "POST", &path).await;
+    let Some((status, body)) = asked.map_err(|source| AppError::Ask { folder: folder.clone(), source })? else {
+        return Ok(Reloads::NotRunning(folder));
+    };
+    Ok(match status {
+        200 => Reloads::Done(match serde_json::from_value::<Exchanged>(body) {
+            Ok(Exchanged { plugin, now, before: Some(before), pause_seconds }) => {
+                format!(
+                    "plugin {plugin} {now} took the place of {before}; nothing was captured for {pause_seconds:.2} s"
+                )
+            }
+            Ok(Exchanged { plugin, now, .. }) => format!("plugin {plugin} runs as its file is already: {now}"),
+            Err(_) => "the host answers otherwise than this program expects: it is another version".to_owned(),
+        }),
+        404 => Reloads::Unknown(error_text(&body)),
+        _ => Reloads::Refused(error_text(&body)),
+    })
 }
 
 /// The state of every index in the running host; `None`: no host is running.

@@ -158,6 +158,9 @@ pub struct Run {
     /// How long a stop may take to write what is in flight
     #[arg(long, env = "FLUSSO_DRAIN_TIMEOUT", value_name = "TIME", default_value_t = Time(limits::engine::DRAIN_TIMEOUT))]
     pub drain_timeout: Time,
+    /// Whether plugins whose files change are run as they are then
+    #[arg(long, env = "FLUSSO_WATCH", value_parser = FalseyValueParser::new(), conflicts_with = "once")]
+    pub watch: bool,
 }
 
 /// What `reindex` is told.
@@ -255,6 +258,12 @@ pub enum Plugin {
     },
     /// Write the digests of the deployment's plugins into flusso.lock, beside the configuration file
     Lock,
+    /// Run a plugin as its file is now, in the host that is running
+    Reload {
+        /// Its name, or that of its part of the configuration
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
     /// Make a folder with a new plugin that builds and tests as it stands
     New {
         /// Its name, which is the folder's

@@ -60,6 +60,7 @@ impl Exit {
             | AppError::Role { .. }
             | AppError::SharedFolder { .. }
             | AppError::Listen { .. }
+            | AppError::NotUsed { .. }
             | AppError::NotHeld { .. }
             | AppError::HeldTwice { .. }
             | AppError::Needed { .. }
@@ -69,6 +70,7 @@ impl Exit {
             | AppError::Refused(_)
             | AppError::Schema { .. }
             | AppError::Prepare(_)
+            | AppError::OtherPlugin { .. }
             | AppError::Guest(_) => Self::Plugin,
             AppError::State(StateError::InUse { .. }) | AppError::StillRunning => Self::Busy,
             AppError::State(_) | AppError::Remove { .. } | AppError::Ask { .. } => Self::Failed,

@@ -82,7 +82,7 @@ fn parse() -> Result<Cli, clap::Error> {
     let matches = Cli::command().try_get_matches()?;
     let cli = Cli::from_arg_matches(&matches)?;
     if !matches!(cli.command, None | Some(Command::Run(_))) {
-        for flag in ["once", "timeout", "reseed", "skip_backfill", "drain_timeout"] {
+        for flag in ["once", "timeout", "reseed", "skip_backfill", "drain_timeout", "watch"] {
             if matches.value_source(flag) == Some(ValueSource::CommandLine) {
                 let message = format!("--{} belongs to `run`, not to this command\n", flag.replace('_', "-"));
                 return Err(Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message));
@@ -107,6 +107,7 @@ async fn execute(cli: Cli, screen: Screen) -> ExitCode {
         Some(Command::Schema(which)) => schema::schema(&common, which),
         Some(Command::Plugin(Plugin::List { format })) => plugin::list(&common, format),
         Some(Command::Plugin(Plugin::Lock)) => plugin::lock(&common),
+        Some(Command::Plugin(Plugin::Reload { name })) => plugin::reload(&common, &name).await,
         Some(Command::Plugin(Plugin::Inspect { artifact, format })) => plugin::inspect(&common, &artifact, format),
         Some(Command::Plugin(Plugin::New { name, role: NewRole::Builder, sdk })) => build::new_builder(&name, sdk),
         Some(Command::Plugin(Plugin::Build { source, manifest, out })) => {

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::args::{Common, Format};
-use super::{failed, print};
-use crate::app::AppError;
+use super::{Exit, failed, print, say};
+use crate::app::{self, AppError, Reloads};
 use crate::config::{ConfigError, Location, split_pin};
 use crate::plugin::locate::Places;
 use crate::plugin::manifest::Manifest;
@@ -108,6 +108,24 @@ pub(super) fn lock(common: &Common) -> ExitCode {
             let lines: Vec<_> = locked.iter().map(ToString::to_string).collect();
             print(&format!("{}\nwritten to {}", lines.join("\n"), path.display()))
         }
+        Err(error) => failed(&error),
+    }
+}
+
+/// Asks the host that is running to run a plugin as its file is now.
+pub(super) async fn reload(common: &Common, name: &str) -> ExitCode {
+    let config = match common.config() {
+        Ok(config) => config,
+        Err(error) => return failed(&error),
+    };
+    match app::reload(&config, &common.folders(), name).await {
+        Ok(Reloads::Done(done)) => print(&done),
+        Ok(Reloads::NotRunning(folder)) => say(
+            Exit::Failed,
+            &format!("no host is running on the state in {}; its next start reads the file", folder.display()),
+        ),
+        Ok(Reloads::Refused(reason)) => say(Exit::Failed, &reason),
+        Ok(Reloads::Unknown(reason)) => say(Exit::Usage, &reason),
         Err(error) => failed(&error),
     }
 }

@@ -46,7 +46,14 @@ impl Run {
             Some(named) => Reseed::Indexes(named),
         };
         let timeout = self.timeout.map(|timeout| timeout.0).or(self.once.then_some(limits::program::ONCE_TIMEOUT));
-        RunOptions { once: self.once, timeout, reseed, skip_backfill: self.skip_backfill, drain: self.drain_timeout.0 }
+        RunOptions {
+            once: self.once,
+            timeout,
+            reseed,
+            skip_backfill: self.skip_backfill,
+            drain: self.drain_timeout.0,
+            watch: self.watch && !self.once,
+        }
     }
 
     /// These flags, and where one was not given, what stood before the word `run`.
@@ -62,6 +69,7 @@ impl Run {
             reseed: self.reseed.or(before.reseed),
             skip_backfill: self.skip_backfill || before.skip_backfill,
             drain_timeout,
+            watch: self.watch || before.watch,
         }
     }
 }

@@ -31,6 +31,17 @@ pub struct Assigned {
     pub sinks: Vec<Sink>,
 }
 
+impl Assigned {
+    /// Every use of a plugin.
+    pub fn plugins(&self) -> impl Iterator<Item = &PluginUse> {
+        let sinks = self.sinks.iter().filter_map(|sink| match sink {
+            Sink::Plugin(plugin) => Some(plugin),
+            Sink::Stdout { .. } => None,
+        });
+        std::iter::once(&self.source).chain(&self.builder).chain(sinks)
+    }
+}
+
 impl Config {
     /// Gives every plugin its role. `look` finds a plugin and says what it is.
     pub fn assign_roles<E: From<ConfigError>>(

@@ -23,6 +23,13 @@ impl Stop {
     }
 }
 
+impl Stop {
+    /// Whether it was asked.
+    pub fn is_asked(&self) -> bool {
+        *self.0.borrow()
+    }
+}
+
 impl From<watch::Receiver<bool>> for Shutdown {
     /// Asked when the value turns `true`.
     fn from(receiver: watch::Receiver<bool>) -> Self {

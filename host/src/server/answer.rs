@@ -2,19 +2,20 @@
 
 use serde_json::{Value, json};
 
-use super::Surface;
 use super::http::{Request, Response};
+use super::{Control, ReloadError, Reloaded, Reloads, Surface, Version};
 use crate::engine::{IndexStatus, ReindexError, RowCount, RunHandle, WaitError, WaitOutcome, WaitTarget};
 use crate::limits;
 
 /// The answer to one question.
-pub(super) async fn answer(request: Request, surface: Surface, control: &RunHandle) -> Response {
+pub(super) async fn answer(request: Request, surface: Surface, control: &Control) -> Response {
+    let Control { run, reloads } = control;
     let method = if request.method == "HEAD" { "GET" } else { request.method.as_str() };
     let private = surface == Surface::Private;
     let wanted = match request.path.as_str() {
         "/health" | "/healthz" | "/readyz" | "/wait" => "GET",
         "/indexes" if private => "GET",
-        "/reindex" if private => "POST",
+        "/reindex" | "/reload" if private => "POST",
         path => return Response::refusal(404, format!("there is nothing at {path}")),
     };
     if method != wanted {
@@ -24,11 +25,12 @@ pub(super) async fn answer(request: Request, surface: Surface, control: &RunHand
         return Response::refusal(403, "a page in a browser may not ask for this");
     }
     match request.path.as_str() {
-        "/wait" => wait(&request, control).await,
-        "/indexes" => indexes(control),
-        "/reindex" => reindex(&request, control).await,
-        "/readyz" if !control.is_running() => Response::refusal(503, "the host is starting"),
-        "/readyz" => Response { status: 200, body: json!({ "status": "ok", "lag_bytes": control.lag() }) },
+        "/wait" => wait(&request, run).await,
+        "/indexes" => indexes(run),
+        "/reindex" => reindex(&request, run).await,
+        "/reload" => reload(&request, reloads).await,
+        "/readyz" if !run.is_running() => Response::refusal(503, "the host is starting"),
+        "/readyz" => Response { status: 200, body: json!({ "status": "ok", "lag_bytes": run.lag() }) },
         _ => Response { status: 200, body: json!({ "status": "ok" }) },
     }
 }
@@ -83,6 +85,31 @@ async fn reindex(request: &Request, control: &RunHandle) -> Response {
     }
 }
 
+async fn reload(request: &Request, reloads: &Reloads) -> Response {
+    let Some(plugin) = request.parameter("plugin") else {
+        return Response::refusal(400, "say which plugin: ?plugin=NAME");
+    };
+    match reloads.reload(plugin).await {
+        Ok(Reloaded { plugin, now, before, pause }) => {
+            let version = |Version { version, sha256 }| json!({ "version": version, "sha256": sha256 });
+            let (now, before) = (version(now), before.map(version));
+            let pause = pause.as_secs_f64();
+            Response {
+                status: 200,
+                body: json!({ "plugin": plugin, "now": now, "before": before, "pause_seconds": pause }),
+            }
+        }
+        Err(error) => {
+            let status = match error {
+                ReloadError::Unknown { .. } => 404,
+                ReloadError::Ending => 503,
+                ReloadError::Refused(_) => 409,
+            };
+            Response::refusal(status, error.to_string())
+        }
+    }
+}
+
 fn indexes(control: &RunHandle) -> Response {
     let Some(indexes) = control.indexes() else { return Response::refusal(503, "the host is starting") };
     let one = |(name, progress)| {
@@ -103,18 +130,22 @@ mod tests {
     use crate::engine::control;
 
     async fn status(method: &str, path: &str, surface: Surface, from_page: bool) -> u16 {
-        let (control, _run) = control();
+        let (run, _registry) = control();
+        let (reloads, _requests) = crate::server::reloads();
+        let control = Control { run, reloads };
         let (method, path) = (method.to_owned(), path.to_owned());
         answer(Request { method, path, from_page, ..Request::default() }, surface, &control).await.status
     }
 
     #[tokio::test]
     async fn what_changes_something_is_not_to_be_had_in_public() {
-        for (method, path) in [("GET", "/indexes"), ("POST", "/reindex")] {
+        for (method, path) in [("GET", "/indexes"), ("POST", "/reindex"), ("POST", "/reload")] {
             assert_eq!(status(method, path, Surface::Public, false).await, 404, "{path}");
             assert_ne!(status(method, path, Surface::Private, false).await, 404, "{path}");
         }
-        assert_eq!(status("POST", "/reindex", Surface::Private, true).await, 403, "from a page");
+        for path in ["/reindex", "/reload"] {
+            assert_eq!(status("POST", path, Surface::Private, true).await, 403, "from a page");
+        }
         assert_eq!(status("GET", "/reindex", Surface::Private, false).await, 405);
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,6 +18,20 @@ use crate::limits;
 ///
 /// When one is, and does not answer as it should.
 pub async fn ask(folder: &Path, method: &str, path: &str) -> io::Result<Option<(u16, Value)>> {
+    ask_within(limits::server::COMMAND_TIMEOUT, folder, method, path).await
+}
+
+/// The same, of something that may take so long.
+///
+/// # Errors
+///
+/// As [`ask`].
+pub async fn ask_within(
+    patience: Duration,
+    folder: &Path,
+    method: &str,
+    path: &str,
+) -> io::Result<Option<(u16, Value)>> {
     let mut stream = match socket::connect(folder).await {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
@@ -31,9 +46,7 @@ pub async fn ask(folder: &Path, method: &str, path: &str) -> io::Result<Option<(
         (&mut stream).take(limits::server::COMMAND_RESPONSE_BYTES).read_to_end(&mut answer).await?;
         io::Result::Ok(answer)
     };
-    let answer = timeout(limits::server::COMMAND_TIMEOUT, asking)
-        .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+    let answer = timeout(patience, asking).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
     let mut headers = [httparse::EMPTY_HEADER; 16];
     let mut head = httparse::Response::new(&mut headers);
     let strange = || io::Error::other("the running host gave an answer that is none");

@@ -7,6 +7,7 @@
 mod answer;
 pub mod client;
 mod http;
+mod reload;
 mod socket;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,16 @@ use tokio::time::sleep;
 
 use crate::engine::RunHandle;
 use crate::limits;
+pub use reload::{ReloadError, ReloadRequests, Reloaded, Reloads, Version, WhoAsks, reloads};
+
+/// What is asked and told to do.
+#[derive(Clone)]
+pub struct Control {
+    /// The run.
+    pub run: RunHandle,
+    /// Its plugins.
+    pub reloads: Reloads,
+}
 
 /// What is answered on an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +48,7 @@ pub struct Server {
 
 impl Server {
     /// Serves the socket of a state folder that this process holds. Says why not.
-    pub fn in_folder(folder: &Path, control: &RunHandle) -> (Self, std::io::Result<()>) {
+    pub fn in_folder(folder: &Path, control: &Control) -> (Self, std::io::Result<()>) {
         let mut server = Self { tasks: JoinSet::new(), socket: None };
         let bound = socket::bind(folder);
         let bound = bound.map(|(path, listener)| {
@@ -52,7 +63,7 @@ impl Server {
     /// # Errors
     ///
     /// When it is no address, or is taken.
-    pub async fn also(&mut self, address: &str, surface: Surface, control: &RunHandle) -> std::io::Result<String> {
+    pub async fn also(&mut self, address: &str, surface: Surface, control: &Control) -> std::io::Result<String> {
         let listener = TcpListener::bind(address).await?;
         let bound = listener.local_addr()?.to_string();
         self.tasks.spawn(serve(Streams::Tcp(listener), surface, control.clone()));
@@ -88,7 +99,7 @@ impl Streams {
 }
 
 /// The connections of one address; they end with this task.
-async fn serve(streams: Streams, surface: Surface, control: RunHandle) {
+async fn serve(streams: Streams, surface: Surface, control: Control) {
     let room = std::sync::Arc::new(Semaphore::new(limits::server::CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {

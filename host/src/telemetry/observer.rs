@@ -76,8 +76,9 @@ impl Observer for Telemetry {
             Observation::Preparing { reason } => tracing::info!("the source is not ready yet: {reason}"),
             Observation::Prepared { history, position, resources } => {
                 seen.resources = resources.to_vec();
-                seen.ready = true;
-                let ready_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                // Of the first round: later ones begin when they have to.
+                let first = !std::mem::replace(&mut seen.ready, true);
+                let ready_ms = first.then(|| u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
                 tracing::info!(position, %history, ready_ms, "ready");
             }
             Observation::HistoryLost { reason } => {

@@ -129,6 +129,14 @@ impl RunHandle {
         self.0.borrow().is_some()
     }
 
+    /// Returns once a run is following its source.
+    pub async fn started(&self) {
+        let mut run = self.0.clone();
+        if run.wait_for(Option::is_some).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     pub(super) fn run(&self) -> Option<Arc<ActiveRun>> {
         self.0.borrow().clone()
     }

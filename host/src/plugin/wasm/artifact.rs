@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
@@ -64,7 +65,7 @@ impl fmt::Debug for Digest {
 #[derive(Clone)]
 pub struct Checked {
     path: PathBuf,
-    bytes: Vec<u8>,
+    bytes: Arc<[u8]>,
     manifest: Manifest,
     digest: Digest,
 }
@@ -81,7 +82,7 @@ impl Checked {
     pub(in crate::plugin) fn of_bytes(path: PathBuf, bytes: Vec<u8>) -> Result<Self, Refusal> {
         let manifest = Manifest::of_bytes(&path, &bytes)?;
         let digest = Digest::of(&bytes);
-        Ok(Self { path, bytes, manifest, digest })
+        Ok(Self { path, bytes: bytes.into(), manifest, digest })
     }
 
     /// Where it was read from.
