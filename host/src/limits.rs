@@ -99,6 +99,8 @@ limits! {
         ENTRY_OVERHEAD_BYTES: usize = 256;
         /// Sinks of one run; more are refused at start.
         MAX_SINKS: usize = 64;
+        /// How long sinks may take, in a run that failed, to write what is built already.
+        LAST_FLUSH_TIMEOUT: Duration = s(10);
         /// How long the tasks of a run that has ended are waited for.
         TASK_SHUTDOWN_TIMEOUT: Duration = s(1);
         /// Commands, and requests for the head, that may wait to be answered.

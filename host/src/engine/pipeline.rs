@@ -102,6 +102,9 @@ impl Connected {
                 }
             }
         };
+        if ended.is_err() {
+            let _ = timeout(limits::engine::LAST_FLUSH_TIMEOUT, tasks.end_sinks()).await;
+        }
         // The caller may start the next run at once, so no task of this one is left at work, unless it hangs.
         let _ = timeout(limits::engine::TASK_SHUTDOWN_TIMEOUT, tasks.set.shutdown()).await;
         ended

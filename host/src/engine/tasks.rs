@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::engine::backfill::outstanding_reads::OutstandingReads;
 use crate::engine::backfill::range_reader::{BackfillStages, RangeReader};
@@ -42,6 +42,8 @@ pub(crate) struct Tasks {
     pub(crate) set: JoinSet<(Task, Result<(), EngineError>)>,
     pub(crate) mode: Arc<watch::Sender<CaptureMode>>,
     pub(crate) context: Arc<RunContext>,
+    /// All but those of sinks.
+    others: Vec<AbortHandle>,
     /// The run takes commands until this is dropped.
     _registered: RegisteredRun,
 }
@@ -101,6 +103,7 @@ impl Tasks {
             let task = SinkTask::new(number, sink, history, entries, progress, Arc::clone(&context)).await?;
             set.spawn(async move { (Task::Other, task.run().await) });
         }
+        let mut others = Vec::new();
 
         let confirmer = Confirmer::new(
             durable,
@@ -111,7 +114,7 @@ impl Tasks {
             followed,
             Arc::clone(&context),
         );
-        set.spawn(async move { (Task::Other, confirmer.run().await) });
+        others.push(set.spawn(async move { (Task::Other, confirmer.run().await) }));
 
         let stages = BackfillStages {
             source: Arc::clone(&source),
@@ -123,18 +126,18 @@ impl Tasks {
             let (jobs, results) = (Arc::clone(&jobs_receiver), results_sender.clone());
             let (reads, emitted) = (outstanding_reads.clone(), Arc::clone(lane.emitted()));
             let reader = RangeReader::new(stages.clone(), jobs, results, reads, emitted, Arc::clone(&context));
-            set.spawn(async move { (Task::Other, reader.run().await) });
+            others.push(set.spawn(async move { (Task::Other, reader.run().await) }));
         }
 
         let (stop, backfill_shutdown) = shutdown();
         let mut mode_of_stop = mode_receiver.clone();
-        set.spawn(async move {
+        others.push(set.spawn(async move {
             // Backfills are not waited for when the run should end.
             if mode_of_stop.wait_for(|mode| *mode == CaptureMode::End).await.is_ok() {
                 stop.stop();
             }
             std::future::pending().await
-        });
+        }));
 
         let quarantine = Quarantine::load(builder.name(), &*context.state).await.map_err(EngineError::State)?;
         let worker = Worker::new(
@@ -146,7 +149,7 @@ impl Tasks {
             backfills.clone(),
             Arc::clone(&context),
         );
-        set.spawn(async move { (Task::Other, worker.run(seed_requests).await) });
+        others.push(set.spawn(async move { (Task::Other, worker.run(seed_requests).await) }));
 
         let position_reader = PositionReader::new(Arc::clone(&source), Arc::clone(&interest), position);
         let run = ActiveRun::new(&context, commands_sender, heads_sender, backfills, position_reader);
@@ -155,7 +158,14 @@ impl Tasks {
         let channels =
             CaptureChannels { queue: queue_sender, mode: mode_receiver, confirmed: confirmed_receiver, head_requests };
         let task = CaptureTask::new(source, interest, channels, prepared.history, Arc::clone(&context));
-        set.spawn(async move { (Task::Capture, task.run(capture).await) });
-        Ok(Self { set, mode, context, _registered: registered })
+        others.push(set.spawn(async move { (Task::Capture, task.run(capture).await) }));
+        Ok(Self { set, mode, context, others, _registered: registered })
+    }
+
+    /// The run has failed: what is built already reaches the sinks that can still write. A sink ends when its lane does, which
+    /// the worker held.
+    pub(crate) async fn end_sinks(&mut self) {
+        self.others.iter().for_each(AbortHandle::abort);
+        while self.set.join_next().await.is_some() {}
     }
 }

@@ -117,7 +117,8 @@ impl SinkTask {
             self.record_seed_attempt(last).await?;
             group.iter().for_each(|entry| entry.flushed());
             self.flushed = last.seq;
-            if self.report_progress().is_err() || matches!(last.work, Work::End) {
+            self.report_progress();
+            if matches!(last.work, Work::End) {
                 return Ok(());
             }
         }
@@ -157,10 +158,11 @@ impl SinkTask {
         Ok(group)
     }
 
-    /// Tells the confirmer how far this sink is. Fails when the run is ending.
-    fn report_progress(&self) -> Result<(), mpsc::error::SendError<SinkProgress>> {
+    /// Tells the confirmer how far this sink is. The confirmer is gone only where the run has failed: then what is in the lane is
+    /// written, and nothing of it confirmed.
+    fn report_progress(&self) {
         let visible = self.visible == Some(true);
-        self.progress.send(SinkProgress { sink: self.number, seq: self.flushed, visible })
+        let _ = self.progress.send(SinkProgress { sink: self.number, seq: self.flushed, visible });
     }
 
     /// No entry is waiting. Where a refresh was requested, durable documents become visible: guarded by
@@ -171,8 +173,7 @@ impl SinkTask {
             retry.failed(error).await?;
         }
         retry.succeeded();
-        // The confirmer is gone only when the run is ending.
-        let _ = self.report_progress();
+        self.report_progress();
         Ok(())
     }
 

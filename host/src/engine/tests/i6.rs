@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::kit::{Fault, SinkSetup, World, group, item};
-use crate::engine::{EngineError, OnError, Options};
+use crate::engine::{EngineError, OnError, Options, StageError};
 
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_is_away_is_tried_again_and_nothing_is_confirmed_meanwhile() {
@@ -165,4 +165,25 @@ async fn a_rejection_of_what_a_sink_was_not_given_ends_the_run_and_fills_no_quar
     let error = run.end().await.unwrap_err().to_string();
     assert!(error.contains("stranger 0") && error.contains("which it was not given"), "{error}");
     assert!(world.seen("Quarantined").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_fails_for_good_keeps_no_other_from_what_is_built() {
+    let world = World::with(&[("a", SinkSetup::default()), ("b", SinkSetup::default())]);
+    let run = world.start(Options { max_changes: 1, ..Options::default() });
+    world.quiet().await;
+    for sink in ["a", "b"] {
+        world.hold(&format!("sink.{sink}.flush"));
+    }
+    let last = (0..9).map(|at| world.commit([item(at, 1, "one of many")])).max();
+    world.until("all are built", |inner| inner.builder.built.concat().len() >= 9).await;
+    world.script("sink.a.flush", [Fault::Fail(StageError::Fatal("it is broken".to_owned()))]);
+    world.release("sink.a.flush");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.release("sink.b.flush");
+    assert!(run.end().await.is_err());
+    let inner = world.lock();
+    assert!(inner.sinks["a"].content("items").len() < 9);
+    assert_eq!(inner.sinks["b"].content("items").len(), 9);
+    assert!(inner.store.slot.as_ref().map(|slot| slot.confirmed) < last, "what one sink has alone is confirmed");
 }

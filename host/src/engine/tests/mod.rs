@@ -25,6 +25,7 @@
 //! | `i6::a_later_success_clears_the_entry_also_after_a_restart` | the quarantine is not read at start |
 //! | `i6::a_refused_document_is_put_aside_and_the_rest_of_its_batch_lands` | what is put aside is not remembered |
 //! | `i6::a_run_that_stops_at_a_refused_document_has_not_marked_its_index_seeded` | the mark comes before the policy |
+//! | `i6::a_sink_that_fails_for_good_keeps_no_other_from_what_is_built` | all tasks of a run that failed end at once |
 //! | `i6::a_sink_that_is_away_is_tried_again_and_nothing_is_confirmed_meanwhile` | a group counts as done before it is flushed |
 //! | `i6::a_stop_is_decided_before_anything_is_put_aside` | only the first refused document can stop the run |
 //! | `i6::what_takes_a_sink_too_long_is_flushed_in_smaller_parts` | what failed goes again whole |

@@ -86,7 +86,7 @@ impl Cache {
         Ok(Self { folder: folder.to_path_buf(), engine, key })
     }
 
-    fn path(&self, digest: &Digest) -> PathBuf {
+    pub(super) fn path(&self, digest: &Digest) -> PathBuf {
         self.folder.join(format!("{digest}-{}.{ENTRY}", self.engine))
     }
 

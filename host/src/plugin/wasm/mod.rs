@@ -37,6 +37,8 @@ mod diagnosis;
 mod engine;
 mod fault;
 mod folders;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod guest;
 mod guest_output;
 mod imports;
