@@ -136,7 +136,7 @@ async fn a_guest_that_opens_files_without_end_loses_its_instance_and_they_are_cl
 #[tokio::test(flavor = "multi_thread")]
 async fn handing_over_too_much_is_refused() {
     let limits = Limits { handover: 16 << 20, ..Limits::default() };
-    crashes(guest("hand-over", "", limits).await, "trapped").await;
+    crashes(guest("hand-over", "", limits).await, "handed over more than 16777216 bytes in one call").await;
     assert!(flush(&mut guest("hand-over", "", Limits::default()).await).await.is_ok());
 }
 

@@ -32,6 +32,8 @@ mod cluster_error;
 mod diagnosis;
 mod document_id;
 mod field_names;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod http;
 mod indexes;
 mod inventory;

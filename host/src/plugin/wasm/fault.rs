@@ -77,6 +77,11 @@ pub enum Fault {
     /// The guest held more things of the host than its limit.
     #[error("held {0} files, folders, streams and connections open, and may hold no more (`limits.handles`)")]
     Handles(usize),
+    /// The guest handed over more in one call than any guest may.
+    #[error(
+        "handed over more than {0} bytes in one call, the most that a plugin may; it has to hand over less at once"
+    )]
+    Handover(u64),
     /// The guest returned what the contract or a limit does not allow.
     #[error("returned {0}")]
     Violation(Arc<str>),

@@ -159,8 +159,13 @@ fn fault(context: &Context, error: &wasmtime::Error) -> Fault {
     if matches!(error.downcast_ref::<ResourceTableError>(), Some(ResourceTableError::Full)) {
         return Fault::Handles(context.setup.limits.handles);
     }
+    // wasmtime has no type for it. Guarded by `handing_over_too_much_is_refused`.
+    let cause = error.root_cause().to_string();
+    if cause.contains("fuel allocated for hostcalls") {
+        return Fault::Handover(context.setup.limits.handover);
+    }
     let said = context.stderr_tail.text();
     // The cause at the bottom is the trap; what stands above it is the guest's own backtrace.
-    let cause = super::limiter::plain(&error.root_cause().to_string(), limits::guest::TEXT_BYTES);
+    let cause = super::limiter::plain(&cause, limits::guest::TEXT_BYTES);
     Fault::Trapped(if said.is_empty() { cause.into() } else { format!("{cause} ({said})").into() })
 }

@@ -18,7 +18,7 @@ mod amend;
 mod changes;
 mod chunk;
 mod concurrency_limit;
-mod item_result;
+pub(crate) mod item_result;
 mod response;
 mod rewrite;
 mod tokens;
