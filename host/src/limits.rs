@@ -213,6 +213,8 @@ limits! {
     artifact {
         /// Nesting depth of components in a file.
         NESTING: usize = 32;
+        /// Bytes of one text of a plugin that a listing shows.
+        SHOWN_BYTES: usize = 1 << 10;
         /// Bytes of one export section.
         EXPORT_SECTION_BYTES: u64 = 1 << 20;
         /// Bytes that are read of a file that a URL in a setting names.

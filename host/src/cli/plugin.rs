@@ -9,8 +9,10 @@ use super::args::{Common, Format};
 use super::{Exit, failed, print, say};
 use crate::app::{self, AppError, Reloads};
 use crate::config::{ConfigError, Location, split_pin};
+use crate::limits;
 use crate::plugin::locate::Places;
 use crate::plugin::manifest::Manifest;
+use crate::plugin::plain::plain;
 use crate::plugin::settings::{Described, Schema};
 use crate::plugin::supply::SupplyError;
 use crate::plugin::wasm::{Checked, Digest};
@@ -36,12 +38,12 @@ pub(super) fn list(common: &Common, format: Format) -> ExitCode {
     for (path, manifest) in &found {
         match manifest {
             Ok(manifest) => rows.push([
-                manifest.name.clone(),
-                manifest.version.clone(),
+                shown(&manifest.name),
+                shown(&manifest.version),
                 roles(manifest),
-                manifest.provides.join(", "),
-                path.display().to_string(),
-                manifest.description.clone(),
+                shown(&manifest.provides.join(", ")),
+                shown(&path.display().to_string()),
+                shown(&manifest.description),
             ]),
             Err(refusal) => tracing::warn!("{refusal}"),
         }
@@ -70,7 +72,7 @@ pub(super) fn inspect(common: &Common, artifact: &str, format: Format) -> ExitCo
     let mut text = format!("{} {}", manifest.name, manifest.version);
     let mut say = |name: &str, value: &str| {
         if !value.is_empty() {
-            text.push_str(&format!("\n{name:<13}{value}"));
+            text.push_str(&format!("\n{name:<13}{}", shown(value)));
         }
     };
     say("", &manifest.description);
@@ -152,8 +154,14 @@ fn setting(described: &Described) -> String {
         notes.push("never shown".to_owned());
     }
     notes.retain(|note| !note.is_empty());
+    let notes: Vec<_> = notes.iter().map(|note| shown(note)).collect();
     let required = if described.required { ", required" } else { "" };
-    format!("  {} ({}{required})\n      {}", described.key, described.kind, notes.join("; "))
+    format!("  {} ({}{required})\n      {}", shown(&described.key), described.kind, notes.join("; "))
+}
+
+/// What a plugin says, as a terminal may have it.
+fn shown(text: &str) -> String {
+    plain(text, limits::artifact::SHOWN_BYTES)
 }
 
 fn table(rows: &[[String; 6]]) -> String {

@@ -14,6 +14,7 @@ pub mod locate;
 pub mod manifest;
 pub mod metrics;
 pub mod new_plugin;
+pub mod plain;
 mod sections;
 pub mod settings;
 pub mod state;

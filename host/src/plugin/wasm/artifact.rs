@@ -74,7 +74,12 @@ impl Checked {
     /// Reads the whole file once, so that what was checked is what is compiled.
     pub fn read(found: Found) -> Result<Self, Refusal> {
         let Found { path } = found;
-        let bytes = std::fs::read(&path).map_err(|source| Refusal::Unreadable { path: path.clone(), source })?;
+        let unreadable = |source| Refusal::Unreadable { path: path.clone(), source };
+        // A pipe would be waited for.
+        if !std::fs::metadata(&path).map_err(unreadable)?.is_file() {
+            return Err(unreadable(std::io::Error::other("it is no file")));
+        }
+        let bytes = std::fs::read(&path).map_err(unreadable)?;
         Self::of_bytes(path, bytes)
     }
 

@@ -14,6 +14,7 @@ use super::limiter::{Limits, MemoryLimiter};
 use super::log_dedup::{GuestNumber, LogDedup};
 use super::row_reader::RowReader;
 use super::tracked::BuildCall;
+use super::write_gate::WriteGate;
 use crate::plugin::capability::Grants;
 use crate::plugin::links::LinkTable;
 use crate::plugin::metrics::{self, Metrics};
@@ -76,6 +77,7 @@ pub(super) struct Context {
     pub(super) build_call: Option<BuildCall>,
     pub(super) table: ResourceTable,
     pub(super) http: Http,
+    pub(super) writes: WriteGate,
     wasi: WasiCtx,
     folders: Folders,
 }
@@ -100,6 +102,7 @@ impl Context {
             log_rate: LogRate::default(),
             number: GuestNumber::new(),
             connections: 0,
+            writes: WriteGate::default(),
             table,
             http: Http::new(&setup.name, &setup.grants, setup.limits.call_timeout),
             wasi: wasi.build(),

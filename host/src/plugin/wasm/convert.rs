@@ -7,12 +7,12 @@ use super::bindings::exports::flusso::connector as exports;
 use super::bindings::flusso::connector::types as wit;
 use super::bodies;
 use super::fault::{Checked, Fault, GuestError, Origin, Violation};
-use super::limiter::plain;
 use crate::engine::StageError;
 use crate::engine::stage;
 use crate::limits;
 use crate::model;
 use crate::plugin::links::RowLinks;
+use crate::plugin::plain::plain;
 
 /// A list that is not longer than it may be.
 pub(super) fn counted<T>(list: Vec<T>, max: usize, what: &str) -> Checked<Vec<T>> {

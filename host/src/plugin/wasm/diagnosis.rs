@@ -4,12 +4,12 @@ use super::bindings::flusso::connector::types as wit;
 use super::builder::Request;
 use super::convert;
 use super::fault::Checked;
-use super::limiter::plain;
 use super::plugin::Plugin;
 use crate::engine::StageError;
 use crate::limits;
 use crate::model::{Mapping, TableInterest};
 use crate::plugin::finding::{Finding, Level};
+use crate::plugin::plain::plain;
 
 /// What a plugin finds; `None` where it has no such ability. `indexes`: what it would build, `None` where another plugin
 /// builds and wants `tables` from it.

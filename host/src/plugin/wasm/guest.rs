@@ -90,7 +90,10 @@ impl Guest {
                 live.store.data_mut().begin_call();
                 let ended = tokio::select! {
                     ended = tokio::time::timeout(limit, job(live).instrument(span)) => ended,
-                    () = reply.closed() => return false,
+                    () = reply.closed() => {
+                        live.store.data().writes.shut().await;
+                        return false;
+                    }
                 };
                 let answer = match ended {
                     Ok(Ok(value)) => Ok(value),
@@ -98,6 +101,10 @@ impl Guest {
                     Err(_) => Err((Fault::TimedOut(limit), false)),
                 };
                 let alive = answer.is_ok();
+                if !alive {
+                    // Before anybody hears of it and opens the next one.
+                    live.store.data().writes.shut().await;
+                }
                 // A caller that went away just now has its answer or its error all the same: nowhere.
                 let _ = reply.send(answer);
                 alive
@@ -159,13 +166,13 @@ fn fault(context: &Context, error: &wasmtime::Error) -> Fault {
     if matches!(error.downcast_ref::<ResourceTableError>(), Some(ResourceTableError::Full)) {
         return Fault::Handles(context.setup.limits.handles);
     }
-    // wasmtime has no type for it. Guarded by `handing_over_too_much_is_refused`.
+    // wasmtime has no type for it; host/tests/misbehaviour.rs would notice another text.
     let cause = error.root_cause().to_string();
     if cause.contains("fuel allocated for hostcalls") {
         return Fault::Handover(context.setup.limits.handover);
     }
     let said = context.stderr_tail.text();
     // The cause at the bottom is the trap; what stands above it is the guest's own backtrace.
-    let cause = super::limiter::plain(&cause, limits::guest::TEXT_BYTES);
+    let cause = crate::plugin::plain::plain(&cause, limits::guest::TEXT_BYTES);
     Fault::Trapped(if said.is_empty() { cause.into() } else { format!("{cause} ({said})").into() })
 }

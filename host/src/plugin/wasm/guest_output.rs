@@ -12,7 +12,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
 use super::bindings::flusso::connector::log::Level;
 use super::fault::Origin;
-use super::limiter::plain;
+use crate::plugin::plain::plain;
 
 use crate::limits;
 

@@ -2,10 +2,10 @@
 
 use super::bindings::exports::flusso::connector::inventory as wit;
 use super::convert;
-use super::limiter::plain;
 use super::plugin::Plugin;
 use crate::engine::StageError;
 use crate::limits;
+use crate::plugin::plain::plain;
 use crate::plugin::stored_index::{IndexState, StoredIndex};
 
 /// Everything that a sink holds for the deployment with this prefix; `None` where it cannot say.

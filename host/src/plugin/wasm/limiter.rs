@@ -83,18 +83,6 @@ impl wasmtime::ResourceLimiter for MemoryLimiter {
     }
 }
 
-/// A text of a guest, cut to a length and without control characters, so that it can stand in a log line.
-pub(super) fn plain(text: &str, max: usize) -> String {
-    let cut =
-        text.char_indices().find(|(at, character)| at + character.len_utf8() > max).map_or(text.len(), |(at, _)| at);
-    let (kept, rest) = text.split_at(cut);
-    let mut plain: String = kept.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect();
-    if !rest.is_empty() {
-        plain.push('…');
-    }
-    plain
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,11 +108,5 @@ mod tests {
         assert!(!limiter.memory_growing(0, 1, None).is_ok_and(|grown| grown));
         assert!(limiter.table_growing(elements, 0, None).is_ok_and(|grown| grown));
         assert!(limiter.memory_growing(0, 1, None).is_ok_and(|grown| grown));
-    }
-
-    #[test]
-    fn a_guests_text_cannot_forge_a_line() {
-        assert_eq!(plain("a\nERROR b\u{1b}[31m", 100), "a ERROR b [31m");
-        assert_eq!(plain("äöü", 3), "ä…");
     }
 }

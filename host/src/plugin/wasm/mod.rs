@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `artifact`, `runtime`, `engine`, `compiler`, `cache`, `deserialize` | from a file to a linked component, compiled in a process of its own; `deserialize` alone has `unsafe` |
 //! | `roles` | the table of the contract's roles: which interface, and what says whether a plugin has it |
-//! | `plugin`, `context`, `limiter`, `folders` | a component as the configuration uses it: settings, grants, limits |
+//! | `plugin`, `context`, `limiter`, `folders`, `write_gate` | a component as the configuration uses it: settings, grants, limits |
 //! | `guest`, `fault` | the task that owns a store, and what can go wrong in it (I9) |
 //! | `source`, `builder`, `sink`, `diagnosis`, `inventory` | the engine's traits, over guests |
 //! | `tracked`, `pool` | the engine's builder over guests that only build, and whose reads are followed |
@@ -55,6 +55,7 @@ mod sink;
 mod source;
 mod tracked;
 mod untold_links;
+mod write_gate;
 
 pub use artifact::{Checked, Digest};
 pub use builder::{GuestBuilder, Request};

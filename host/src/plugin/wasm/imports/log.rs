@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use crate::limits;
+use crate::plugin::plain::plain;
 use crate::plugin::wasm::bindings::flusso::connector::log::{self, Level};
 use crate::plugin::wasm::context::Context;
 use crate::plugin::wasm::fault::Origin;
 use crate::plugin::wasm::guest_output::write;
-use crate::plugin::wasm::limiter::plain;
 
 impl log::Host for Context {
     async fn log(&mut self, level: Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {

@@ -62,6 +62,7 @@ impl state::Host for Context {
                 state::Mutation::Delete(key) => Mutation::Delete(key),
             })
             .collect();
-        Ok(scope.run(move |scope| scope.apply(&mutations)).await.map_err(wrong))
+        let gate = self.writes.clone();
+        Ok(scope.run(move |scope| gate.pass(|| scope.apply(&mutations))).await.map_err(wrong))
     }
 }
