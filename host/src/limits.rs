@@ -194,6 +194,12 @@ limits! {
         LOG_DEDUP_TIME: Duration = s(60);
         /// Log lines that are kept for that comparison.
         LOG_DEDUP_LINES: usize = 256;
+        /// Log lines of a guest in a second, on average.
+        LOG_LINES_PER_SECOND: f64 = 200.0;
+        /// Log lines of a guest at once.
+        LOG_BURST: f64 = 1_000.0;
+        /// Bytes that count as one line: a longer one counts as several.
+        LOG_LINE_BYTES: usize = 512;
         /// Fields of one log line.
         LOG_FIELDS: usize = 32;
         /// Bytes of the name of a log field.

@@ -245,3 +245,18 @@ fn a_sink_that_traps_at_every_other_flush_loses_nothing_and_leaves_nothing_behin
         flushes()
     );
 }
+
+#[test]
+fn an_index_that_the_configuration_does_not_name_is_not_offered() {
+    let database = Postgres::with(ITEMS);
+    let host = Host::on(&database.url());
+    let config = |index: &str| {
+        let text =
+            format!("[source]\nplugin = \"pg\"\n[builder]\nplugin = \"{}\"\n[[index]]\nname = \"{index}\"\n", guest());
+        host.file("flusso.toml", &text).display().to_string()
+    };
+    let words = ["mistaken", "builder.mappings", "\"items\"", "the configuration does not name"];
+    let ended = host.run(&["--config", &config("others"), "--once"]).refused(3, &words);
+    assert!(ended.documents().is_empty());
+    assert_eq!(host.documents(&["--config", &config("items"), "--once"]).len(), 3);
+}

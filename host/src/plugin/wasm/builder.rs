@@ -13,7 +13,7 @@ use super::bindings::flusso::connector::types::Error;
 use super::convert;
 use super::convert::EndedLinks;
 use super::declared_reads::DeclaredReads;
-use super::fault::Checked;
+use super::fault::{Checked, Fault};
 use super::guest::{Guest, Live, Running};
 use super::plugin::Plugin;
 use super::reader::GuestReader;
@@ -137,6 +137,12 @@ impl GuestBuilder {
             error => error,
         })?;
         let description = describe(&guest).await?;
+        let is_requested = |name: &str| self.requests.iter().any(|request| request.name == name);
+        let offered = description.mappings.iter().map(|mapping| mapping.index.as_str());
+        if let Some(other) = offered.into_iter().find(|name| !self.requests.is_empty() && !is_requested(name)) {
+            let fault = Fault::Violation(format!("index {other:?}, which the configuration does not name").into());
+            return Err(guest.guest.fault("builder.mappings", fault).into());
+        }
         if let Some(reads) = &guest.reads {
             reads.declare(&description.interest);
         }

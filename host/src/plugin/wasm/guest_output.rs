@@ -16,11 +16,7 @@ use crate::plugin::plain::plain;
 
 use crate::limits;
 
-/// LogRate a second, on average.
-const LINES_PER_SECOND: f64 = 200.0;
-/// LogRate at once.
-const BURST: f64 = 1_000.0;
-/// How many lines a guest may still write.
+/// How many lines a guest may still write. A long line counts as several.
 #[derive(Debug)]
 pub(super) struct LogRate {
     left: f64,
@@ -32,18 +28,19 @@ pub(super) struct LogRate {
 impl Default for LogRate {
     fn default() -> Self {
         let now = Instant::now();
-        Self { left: BURST, refilled: now, dropped: 0, reported: now }
+        Self { left: limits::guest::LOG_BURST, refilled: now, dropped: 0, reported: now }
     }
 }
 
 impl LogRate {
-    /// Whether one more may be written now, and how many were dropped if it is time to say so.
-    pub(super) fn take(&mut self, now: Instant) -> (bool, Option<u64>) {
-        self.left = (self.left + now.duration_since(self.refilled).as_secs_f64() * LINES_PER_SECOND).min(BURST);
+    /// Whether one more of so many bytes may be written now, and how many were dropped if it is time to say so.
+    pub(super) fn take(&mut self, bytes: usize, now: Instant) -> (bool, Option<u64>) {
+        let refill = now.duration_since(self.refilled).as_secs_f64() * limits::guest::LOG_LINES_PER_SECOND;
+        self.left = (self.left + refill).min(limits::guest::LOG_BURST);
         self.refilled = now;
         let granted = self.left >= 1.0;
         match granted {
-            true => self.left -= 1.0,
+            true => self.left -= bytes.div_ceil(limits::guest::LOG_LINE_BYTES).max(1) as f64,
             false => self.dropped += 1,
         }
         let tell = self.dropped > 0 && now.duration_since(self.reported) >= Duration::from_secs(1);
@@ -121,7 +118,7 @@ impl Stdio {
             }
             let text = plain(&String::from_utf8_lossy(line), limits::guest::TEXT_BYTES);
             line.clear();
-            if !text.trim().is_empty() && lines.take(Instant::now()).0 {
+            if !text.trim().is_empty() && lines.take(text.len(), Instant::now()).0 {
                 let level = if self.tail.is_some() { Level::Warn } else { Level::Info };
                 write(&self.origin, level, &text, "");
             }
@@ -163,11 +160,18 @@ mod tests {
     #[test]
     fn a_flood_is_cut_and_said_once_a_second() {
         let start = Instant::now();
-        let mut lines = LogRate { left: BURST, refilled: start, dropped: 0, reported: start };
-        let written = (0..5_000).filter(|_| lines.take(start).0).count();
+        let mut lines = LogRate { left: limits::guest::LOG_BURST, refilled: start, dropped: 0, reported: start };
+        let written = (0..5_000).filter(|_| lines.take(100, start).0).count();
         assert_eq!(written, 1_000);
-        let (granted, told) = lines.take(start + Duration::from_secs(1));
+        let (granted, told) = lines.take(100, start + Duration::from_secs(1));
         assert_eq!((granted, told), (true, Some(4_000)));
+    }
+
+    #[test]
+    fn long_lines_count_as_several() {
+        let start = Instant::now();
+        let mut lines = LogRate { left: limits::guest::LOG_BURST, refilled: start, dropped: 0, reported: start };
+        assert_eq!((0..5_000).filter(|_| lines.take(20 * limits::guest::LOG_LINE_BYTES, start).0).count(), 50);
     }
 
     #[test]

@@ -11,10 +11,13 @@ use crate::plugin::wasm::guest_output::write;
 
 impl log::Host for Context {
     async fn log(&mut self, level: Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
-        let (granted, dropped) = self.log_rate.take(Instant::now());
+        let bytes = |text: &str| text.len().min(limits::guest::TEXT_BYTES);
+        let fields_bytes: usize =
+            fields.iter().take(limits::guest::LOG_FIELDS).map(|(name, value)| bytes(name) + bytes(value)).sum();
+        let (granted, dropped) = self.log_rate.take(bytes(&message) + fields_bytes, Instant::now());
         if let Some(lines) = dropped {
             let Origin { plugin, instance, .. } = &*self.origin;
-            tracing::warn!(target: "flusso::plugin", plugin, instance, lines, "log lines dropped: more than 200 a second");
+            tracing::warn!(target: "flusso::plugin", plugin, instance, lines, "log lines dropped: more than 200 a second, of 512 bytes each");
         }
         if granted {
             let fields: Vec<_> = fields
