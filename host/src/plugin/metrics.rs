@@ -43,7 +43,7 @@ impl Metrics {
 
     /// Where one instance of a plugin writes.
     pub(super) fn of(&self, plugin: &str, instance: &str) -> Own {
-        Own { all: self.clone(), plugin: plugin.into(), instance: instance.into(), known: 0 }
+        Own { all: self.clone(), plugin: plugin.into(), instance: instance.into() }
     }
 }
 
@@ -53,7 +53,6 @@ pub(super) struct Own {
     all: Metrics,
     plugin: Arc<str>,
     instance: Arc<str>,
-    known: usize,
 }
 
 impl Own {
@@ -87,11 +86,10 @@ impl Own {
         let series = Series { plugin: self.plugin.clone(), instance: self.instance.clone(), name, labels };
         let mut readings = self.all.readings.lock().unwrap_or_else(PoisonError::into_inner);
         let old = readings.get(&series).copied();
-        if old.is_none() {
-            if self.known >= limits::guest::METRIC_SERIES {
-                return;
-            }
-            self.known += 1;
+        // Those of instances before it count too: a guest that is started again and again would leave some behind each time.
+        let is_own = |series: &&Series| series.plugin == self.plugin && series.instance == self.instance;
+        if old.is_none() && readings.keys().filter(is_own).count() >= limits::guest::METRIC_SERIES {
+            return;
         }
         readings.insert(series, new(old));
     }
@@ -120,5 +118,9 @@ mod tests {
         (0..10_000).for_each(|number| own.add(format!("n{number}"), 1, Vec::new()));
         own.add("x".repeat(10_000), 1, Vec::new());
         assert_eq!(metrics.read().len(), limits::guest::METRIC_SERIES);
+        // Nor by being started again.
+        metrics.of("bad", "source").add("another".to_owned(), 1, Vec::new());
+        metrics.of("bad", "sink").add("another".to_owned(), 1, Vec::new());
+        assert_eq!(metrics.read().len(), limits::guest::METRIC_SERIES + 1);
     }
 }
