@@ -13,7 +13,7 @@ use crate::plugin::locate::Places;
 use crate::plugin::manifest::Role;
 use crate::plugin::state::{LateScope, StateFolder};
 use crate::plugin::supply::{Lock, Locked};
-use crate::plugin::wasm::{Checked, GuestBuilder, GuestSink, GuestSource, Plugin, Runtime, TrackedBuilder};
+use crate::plugin::wasm::{GuestBuilder, GuestSink, GuestSource, Plugin, Runtime, TrackedBuilder};
 use crate::stdout::Stdout;
 
 /// What to run: every plugin in its role, compiled.
@@ -101,16 +101,17 @@ impl Deployment {
             }
         }
         let mut new = Self::of(config, plugins, || Ok(Arc::clone(&self.runtime)))?;
-        let mut changed = false;
+        let digest = |of: &Self, plugin| of.plugins.known(plugin).map(|checked| checked.digest().clone());
+        if meant.iter().all(|plugin| digest(self, plugin) == digest(&new, plugin)) {
+            return Ok(Reload::Unchanged(before));
+        }
         for plugin in &meant {
-            let old = self.plugins.known(plugin).map(Checked::digest);
-            changed |= Some(new.plugins.check(plugin)?.digest()) != old;
             let prepared = new.plugins.prepare(&new.runtime, plugin).await?;
             new.plugins.plugin(prepared, plugin, LateScope::default())?.prove().await?;
         }
         match meant.first().and_then(|plugin| new.plugins.known(plugin)).map(Locked::of) {
-            Some(after) if changed => Ok(Reload::Ready(Box::new(new), Exchange { before, after })),
-            _ => Ok(Reload::Unchanged(before)),
+            Some(after) => Ok(Reload::Ready(Box::new(new), Exchange { before, after })),
+            None => Ok(Reload::Unchanged(before)),
         }
     }
 

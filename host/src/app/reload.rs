@@ -14,55 +14,55 @@ use crate::config::Config;
 use crate::engine::RunHandle;
 use crate::limits;
 use crate::plugin::supply::Locked;
-use crate::server::{ReloadError, ReloadRequests, Reloaded, Version, WhoAsks};
+use crate::server::{ReloadError, ReloadRequests, Reloaded, Requester, Version};
 
 /// Why a round is to end.
-pub(super) enum Next {
+pub(super) enum EndRound {
     /// For a plugin that is ready to run.
     Exchange(Box<Candidate>),
     /// The plugin that was exchanged does not come to run; why.
-    GoBack(String),
+    RollBack(String),
 }
 
 /// A deployment that is ready to take the place of the one that runs.
 pub(super) struct Candidate {
     deployment: Deployment,
     exchange: Exchange,
-    who: WhoAsks,
+    requester: Requester,
     since: Instant,
 }
 
 impl Candidate {
     /// Takes the place of a deployment, which is kept until this one runs.
-    pub(super) fn begin(self, current: &mut Deployment) -> Begun {
-        let Self { deployment, exchange, who, since } = self;
-        Begun { before: std::mem::replace(current, deployment), exchange, who, since }
+    pub(super) fn begin(self, current: &mut Deployment) -> StartingExchange {
+        let Self { deployment, exchange, requester, since } = self;
+        StartingExchange { before: std::mem::replace(current, deployment), exchange, requester, since }
     }
 
     /// It does not take its place.
     pub(super) fn refuse(self, reason: &str) {
-        refused(self.who, &self.exchange.before.name, ReloadError::Refused(reason.to_owned()));
+        refused(self.requester, &self.exchange.before.name, ReloadError::Refused(reason.to_owned()));
     }
 }
 
 /// An exchange whose first round begins.
-pub(super) struct Begun {
+pub(super) struct StartingExchange {
     before: Deployment,
     exchange: Exchange,
-    who: WhoAsks,
+    requester: Requester,
     since: Instant,
 }
 
-impl Begun {
+impl StartingExchange {
     /// The new plugin does not run: returns the deployment before.
-    pub(super) fn taken_back(self, reason: &str) -> Deployment {
-        let Self { before, exchange, who, .. } = self;
+    pub(super) fn roll_back(self, reason: &str) -> Deployment {
+        let Self { before, exchange, requester, .. } = self;
         let reason = format!("{reason}; {} {} goes on", exchange.before.name, exchange.before.version);
-        refused(who, &exchange.before.name, ReloadError::Refused(reason));
+        refused(requester, &exchange.before.name, ReloadError::Refused(reason));
         before
     }
 
-    fn runs(self) {
+    fn complete(self) {
         let Exchange { before, after } = self.exchange;
         let pause = self.since.elapsed();
         tracing::info!(
@@ -73,7 +73,7 @@ impl Begun {
             pause_ms = pause.as_millis(),
             "the plugin took the place of its former file"
         );
-        self.who.answer(Ok(Reloaded {
+        self.requester.answer(Ok(Reloaded {
             plugin: after.name.clone(),
             now: version(after),
             before: Some(version(before)),
@@ -102,25 +102,25 @@ impl<'a> Reloading<'a> {
         Self { config, folders, requests, run, watch: is_watching.then(FileWatch::default) }
     }
 
-    /// Returns when the round of this deployment is to end. `begun`, if it is the first round of a plugin, is taken once it runs.
-    pub(super) async fn next(&mut self, current: &Deployment, begun: &mut Option<Begun>) -> Next {
-        if begun.is_some() {
+    /// Returns when the round of this deployment is to end. `starting`, if it is the first round of a plugin, is taken once it runs.
+    pub(super) async fn next(&mut self, current: &Deployment, starting: &mut Option<StartingExchange>) -> EndRound {
+        if starting.is_some() {
             let patience = limits::program::RELOAD_TIMEOUT;
             if timeout(patience, self.run.started()).await.is_err() {
-                return Next::GoBack(format!("it did not come to run within {} s", patience.as_secs()));
+                return EndRound::RollBack(format!("it did not come to run within {} s", patience.as_secs()));
             }
-            begun.take().into_iter().for_each(Begun::runs);
+            starting.take().into_iter().for_each(StartingExchange::complete);
         }
         let files = current.files();
         if let Some(watch) = &mut self.watch {
             watch.look(&files).await;
         }
         loop {
-            let (name, who) = match &mut self.watch {
+            let (name, requester) = match &mut self.watch {
                 None => self.requests.next().await,
                 Some(watch) => tokio::select! {
                     asked = self.requests.next() => asked,
-                    name = watch.changed(&files) => (name, WhoAsks::default()),
+                    name = watch.changed(&files) => (name, Requester::default()),
                 },
             };
             match current.reloaded(self.config, self.folders, &name).await {
@@ -132,14 +132,22 @@ impl<'a> Reloading<'a> {
                         "the new file of the plugin is ready; the run drains for it"
                     );
                     let since = Instant::now();
-                    return Next::Exchange(Box::new(Candidate { deployment: *deployment, exchange, who, since }));
+                    return EndRound::Exchange(Box::new(Candidate {
+                        deployment: *deployment,
+                        exchange,
+                        requester,
+                        since,
+                    }));
                 }
                 Ok(Reload::Unchanged(unchanged)) => {
                     let now = version(unchanged);
-                    who.answer(Ok(Reloaded { plugin: name, now, before: None, pause: Duration::ZERO }));
+                    requester.answer(Ok(Reloaded { plugin: name, now, before: None, pause: Duration::ZERO }));
                 }
-                Err(AppError::NotUsed { name, known }) => who.answer(Err(ReloadError::Unknown { name, known })),
-                Err(error) => refused(who, &name, ReloadError::Refused(error.to_string())),
+                Err(AppError::NotUsed { name, known }) => requester.answer(Err(ReloadError::Unknown { name, known })),
+                Err(error) => {
+                    let reason = format!("{error}; what ran before goes on");
+                    refused(requester, &name, ReloadError::Refused(reason));
+                }
             }
         }
     }
@@ -149,9 +157,9 @@ fn version(plugin: Locked) -> Version {
     Version { version: plugin.version, sha256: plugin.sha256.to_string() }
 }
 
-fn refused(who: WhoAsks, plugin: &str, error: ReloadError) {
+fn refused(requester: Requester, plugin: &str, error: ReloadError) {
     tracing::warn!(plugin, "the plugin is not exchanged: {error}");
-    who.answer(Err(error));
+    requester.answer(Err(error));
 }
 
 /// The size and the time of a file.

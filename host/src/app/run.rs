@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::deployment::Deployment;
-use super::reload::{Begun, Next, Reloading};
+use super::reload::{EndRound, Reloading, StartingExchange};
 use super::{AppError, Folders, RunOptions, options, remote, state_folder};
 use crate::config::Config;
 use crate::engine::{self, EngineError, Finished, Observer, Options, RunRegistry, Shutdown};
@@ -38,8 +38,8 @@ pub async fn run(
     let mut reloading = Reloading::new(&config, folders, requests, handle, is_watching);
     let mut asked = Shutdown::from(asked);
     let mut again = Again::default();
-    // The round that begins is the first one of a plugin.
-    let mut begun: Option<Begun> = None;
+    // An exchange whose plugin has not come to run yet: it may be rolled back.
+    let mut starting: Option<StartingExchange> = None;
     loop {
         let (stop, shutdown) = engine::shutdown();
         let mut next = None;
@@ -47,7 +47,7 @@ pub async fn run(
         let current = deployment.clone();
         let ended = {
             let round = host.round(&mut deployment, shutdown);
-            let wanted = reloading.next(&current, &mut begun);
+            let wanted = reloading.next(&current, &mut starting);
             tokio::pin!(round, wanted);
             loop {
                 tokio::select! {
@@ -64,22 +64,22 @@ pub async fn run(
         if asked.is_asked() {
             return ended;
         }
-        if let Some(begun) = begun.take() {
+        if let Some(starting) = starting.take() {
             let reason = match (&ended, next) {
                 (Err(error), _) => error.to_string(),
-                (Ok(_), Some(Next::GoBack(reason))) => reason,
+                (Ok(_), Some(EndRound::RollBack(reason))) => reason,
                 (Ok(finished), _) => return Ok(*finished),
             };
-            deployment = begun.taken_back(&reason);
+            deployment = starting.roll_back(&reason);
             continue;
         }
         match (ended, next) {
-            (Ok(_), Some(Next::Exchange(candidate))) => {
-                begun = Some(candidate.begin(&mut deployment));
+            (Ok(_), Some(EndRound::Exchange(candidate))) => {
+                starting = Some(candidate.begin(&mut deployment));
             }
             (Ok(finished), _) => return Ok(finished),
             (Err(error), next) => {
-                if let Some(Next::Exchange(candidate)) = next {
+                if let Some(EndRound::Exchange(candidate)) = next {
                     candidate.refuse(&format!("the run ended meanwhile: {error}"));
                 }
                 let AppError::Engine(error) = error else { return Err(error) };

@@ -49,6 +49,9 @@ pub async fn ask_within(
     let answer = timeout(patience, asking).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
     let mut headers = [httparse::EMPTY_HEADER; 16];
     let mut head = httparse::Response::new(&mut headers);
+    if answer.is_empty() {
+        return Err(io::Error::other("it ended before it answered"));
+    }
     let strange = || io::Error::other("the running host gave an answer that is none");
     let Ok(httparse::Status::Complete(length)) = head.parse(&answer) else { return Err(strange()) };
     let body = serde_json::from_slice(answer.get(length..).unwrap_or_default()).map_err(|_| strange())?;

@@ -20,7 +20,7 @@ use tokio::time::sleep;
 
 use crate::engine::RunHandle;
 use crate::limits;
-pub use reload::{ReloadError, ReloadRequests, Reloaded, Reloads, Version, WhoAsks, reloads};
+pub use reload::{ReloadError, ReloadRequests, Reloaded, Reloads, Requester, Version, reloads};
 
 /// What is asked and told to do.
 #[derive(Clone)]

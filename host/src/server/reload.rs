@@ -37,8 +37,8 @@ pub enum ReloadError {
         /// What is in use.
         known: Vec<String>,
     },
-    /// The host is about to end.
-    #[error("the host is ending")]
+    /// The host, or its run, ended meanwhile.
+    #[error("the run ended before the plugin was exchanged; ask again")]
     Ending,
     /// The new file is no good, or did not come to run.
     #[error("{0}")]
@@ -49,14 +49,14 @@ type Answer = Result<Reloaded, ReloadError>;
 
 /// Asks for exchanges.
 #[derive(Clone)]
-pub struct Reloads(mpsc::Sender<(String, WhoAsks)>);
+pub struct Reloads(mpsc::Sender<(String, Requester)>);
 
 /// Hears what is asked for.
-pub struct ReloadRequests(mpsc::Receiver<(String, WhoAsks)>);
+pub struct ReloadRequests(mpsc::Receiver<(String, Requester)>);
 
 /// Who is told what came of it; nobody, if the host itself noticed that a file changed.
 #[derive(Default)]
-pub struct WhoAsks(Option<oneshot::Sender<Answer>>);
+pub struct Requester(Option<oneshot::Sender<Answer>>);
 
 /// The two ends.
 pub fn reloads() -> (Reloads, ReloadRequests) {
@@ -68,7 +68,7 @@ impl Reloads {
     /// Asks, and returns when the new plugin runs or is refused.
     pub(super) async fn reload(&self, plugin: &str) -> Answer {
         let (sender, answer) = oneshot::channel();
-        let asking = (plugin.to_owned(), WhoAsks(Some(sender)));
+        let asking = (plugin.to_owned(), Requester(Some(sender)));
         self.0.send(asking).await.map_err(|_| ReloadError::Ending)?;
         answer.await.unwrap_or(Err(ReloadError::Ending))
     }
@@ -76,7 +76,7 @@ impl Reloads {
 
 impl ReloadRequests {
     /// The next request: the name of a plugin, and who asks. It never comes once nobody can ask.
-    pub async fn next(&mut self) -> (String, WhoAsks) {
+    pub async fn next(&mut self) -> (String, Requester) {
         match self.0.recv().await {
             Some(request) => request,
             None => std::future::pending().await,
@@ -84,7 +84,7 @@ impl ReloadRequests {
     }
 }
 
-impl WhoAsks {
+impl Requester {
     /// Says what came of it. Who asked may have gone away.
     pub fn answer(self, answer: Answer) {
         if let Some(sender) = self.0 {
