@@ -209,6 +209,20 @@ fn columns_that_are_added_one_after_the_other_do_not_end_it() {
 }
 
 #[test]
+fn a_stop_while_a_table_changes_is_a_stop() {
+    let database = Postgres::with("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let host = Host::on(&database.url());
+    for number in 1..=8 {
+        let running = host.start(&PG);
+        running.wait_for_line(|line| line.contains("\"id\":\"1\""));
+        database.sql(&format!("ALTER TABLE t ADD c{number} int; UPDATE t SET c{number} = {number}"));
+        running.wait_for_log(&format!("(+c{number} integer)"));
+        running.signal("TERM");
+        running.wait().succeeded();
+    }
+}
+
+#[test]
 fn a_table_that_is_renamed_away_for_a_while_is_waited_for() {
     let database = Postgres::with(
         "CREATE TABLE users (id int PRIMARY KEY); CREATE TABLE notes (id int PRIMARY KEY, user_id int, text text);

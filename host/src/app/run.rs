@@ -62,7 +62,13 @@ pub async fn run(
             }
         };
         if asked.is_asked() {
-            return ended;
+            return match ended {
+                Err(AppError::Engine(error)) if Again::is_wanted(&error, &host.options) => {
+                    tracing::info!("left to the next start: {error}");
+                    Ok(Finished::Drained)
+                }
+                ended => ended,
+            };
         }
         if let Some(starting) = starting.take() {
             let reason = match (&ended, next) {
@@ -155,12 +161,16 @@ impl Again {
         self.in_a_row = if lasted >= limits::program::HEALTHY_RUN { 1 } else { self.in_a_row.saturating_add(1) };
         let doublings = self.in_a_row.saturating_sub(1).min(16);
         let wait = (limits::engine::RETRY_FIRST * (1 << doublings)).min(limits::engine::RETRY_LONGEST);
+        let is_last = matches!(error, EngineError::HistoryLost { .. }) && self.in_a_row > limits::program::RESTARTS;
+        (Self::is_wanted(error, options) && !is_last).then_some(wait)
+    }
+
+    /// Whether another run can do what this one could not: such an end is no failure of a host that was asked to stop.
+    fn is_wanted(error: &EngineError, options: &Options) -> bool {
         match error {
-            EngineError::RestartRequired { .. } => Some(wait),
-            EngineError::HistoryLost { .. } if options.on_history_loss == engine::OnHistoryLoss::Reseed => {
-                (self.in_a_row <= limits::program::RESTARTS).then_some(wait)
-            }
-            _ => None,
+            EngineError::RestartRequired { .. } => true,
+            EngineError::HistoryLost { .. } => options.on_history_loss == engine::OnHistoryLoss::Reseed,
+            _ => false,
         }
     }
 }
