@@ -77,6 +77,11 @@ impl LinkBuffer {
         behind.take_while(move |(other, _)| *other == row).map(|(_, link)| link)
     }
 
+    /// Whether a row is in a list in [`encoding::order`].
+    pub(super) fn has(&self, row: &[u8]) -> bool {
+        self.of(row).next().is_some()
+    }
+
     /// The rows that begin with a prefix, from one on, of a list in [`encoding::order`].
     pub(super) fn scan<'a>(&'a self, prefix: &'a [u8], start: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let first = encoding::first_record(prefix, start);

@@ -106,24 +106,35 @@ struct OpenBuild {
     since: u64,
     /// There were several at the same time.
     contested: bool,
+    /// Nothing was recorded of the document before: what is recorded now, the build has looked for.
+    is_first: bool,
+}
+
+/// The end of a build.
+struct Ending {
+    /// Another was under way at the same time.
+    contested: bool,
+    /// Nothing was recorded of the document before.
+    is_first: bool,
 }
 
 impl OpenBuilds {
-    /// A build that began when the clock showed `since` has recorded lookups of a document.
-    fn recorded(&mut self, document: Vec<u8>, since: u64) {
-        let build = self.0.entry(document).or_insert(OpenBuild { since, contested: false });
+    /// A build that began when the clock showed `since` records lookups of a document.
+    fn recorded(&mut self, document: Vec<u8>, since: u64, is_first: impl FnOnce() -> bool) {
+        let new = || OpenBuild { since, contested: false, is_first: is_first() };
+        let build = self.0.entry(document).or_insert_with(new);
         build.contested |= build.since != since;
         build.since = build.since.max(since);
     }
 
-    /// A build has ended. Returns whether another was under way at the same time.
-    fn ended(&mut self, document: &[u8], since: u64) -> bool {
-        let Some(build) = self.0.get(document) else { return false };
-        let contested = build.contested || build.since != since;
+    /// A build has ended.
+    fn ended(&mut self, document: &[u8], since: u64) -> Ending {
+        let Some(build) = self.0.get(document) else { return Ending { contested: false, is_first: false } };
+        let ending = Ending { contested: build.contested || build.since != since, is_first: build.is_first };
         if build.since == since {
             self.0.remove(document);
         }
-        contested
+        ending
     }
 }
 
@@ -146,12 +157,16 @@ impl Table {
         lookups: &[DocumentLookup],
     ) -> Result<Vec<usize>, StateError> {
         let mut memory = self.lock();
-        let (mut late, mut adding) = (Vec::new(), LinkBuffer::default());
-        for (place, DocumentLookup { lookup, document, by_own_key }) in lookups.iter().enumerate() {
+        let rows: Vec<_> = lookups.iter().map(|lookup| lookup.document.row()).collect();
+        let stored = store::Stored::among(&self.database, rows.iter())?;
+        let (mut late, mut adding, mut new) = (Vec::new(), LinkBuffer::default(), LinkBuffer::default());
+        for (place, (DocumentLookup { lookup, document, by_own_key }, row)) in lookups.iter().zip(&rows).enumerate() {
+            let Memory { relations, open_builds, memtable, .. } = &mut *memory;
+            let is_stored = stored.may_have(row);
             if *by_own_key {
-                memory.relations.set_by_own_key(lookup.relation, document.index)?;
+                relations.set_by_own_key(lookup.relation, document.index)?;
             } else {
-                memory.open_builds.recorded(document.prefix(), since);
+                open_builds.recorded(document.prefix(), since, || !is_stored && !memtable.has(row));
             }
             if memory.lookups.is_after(&lookup.prefix(), since) {
                 late.push(place);
@@ -160,11 +175,15 @@ impl Table {
             if *by_own_key {
                 continue;
             }
+            // A document whose own record is not there has none under its values either: both come and go together.
+            let adding = if is_stored { &mut adding } else { &mut new };
             for (row, link) in links(lookup, document) {
                 memory.removals.cancel(&row, &link);
                 adding.push((&row, &link));
             }
         }
+        new.sort();
+        memory.memtable.add(new);
         self.add_sorted(&mut memory, adding)?;
         Ok(late)
     }
@@ -202,12 +221,12 @@ impl Table {
         let reading = store::Reading::begin(&self.database)?;
         for (document, made) in built {
             let prefix = document.prefix();
-            let contested = memory.open_builds.ended(&prefix, since);
+            let Ending { contested, is_first } = memory.open_builds.ended(&prefix, since);
             if memory.builds.is_after(&prefix, since) {
                 continue;
             }
             memory.builds.record(&prefix, since);
-            if contested {
+            if contested || is_first {
                 continue;
             }
             let row = document.row();

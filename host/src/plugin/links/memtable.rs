@@ -44,6 +44,11 @@ impl Memtable {
         links
     }
 
+    /// Whether a row has links here.
+    pub(super) fn has(&self, row: &[u8]) -> bool {
+        self.buffers.iter().any(|buffer| buffer.has(row))
+    }
+
     /// The rows that begin with a prefix, from one on, each once and in order: at most `max`.
     pub(super) fn scan(&self, prefix: &[u8], start: &[u8], max: usize) -> Vec<Vec<u8>> {
         let rows = self.buffers.iter().flat_map(|buffer| buffer.scan(prefix, start).take(max));

@@ -1,6 +1,7 @@
 //! The records of the link table in the state folder's database.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Bound;
 
 use redb::{
     Database, ReadOnlyTable, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction,
@@ -165,6 +166,36 @@ impl Reading {
             }
         }
         Ok(rows)
+    }
+}
+
+/// Which of some rows can have links on disk, by one look at the range between them: pages of a seed lie where nothing is yet.
+/// Their first and their last record may be shared with neighbours, so rows in these can have some as well.
+pub(super) struct Stored<'a> {
+    first: &'a [u8],
+    last: &'a [u8],
+    between: bool,
+}
+
+impl<'a> Stored<'a> {
+    /// Looks at the range of the records between these rows, in any order.
+    pub(super) fn among(database: &Database, rows: impl Iterator<Item = &'a Row> + Clone) -> Result<Self, StateError> {
+        let keys = rows.map(|row| encoding::record_key(row).0);
+        let (first, last) = (keys.clone().min().unwrap_or_default(), keys.max().unwrap_or_default());
+        let between = match &Reading::begin(database)?.0 {
+            Some(table) if first < last => {
+                let records = table.range::<&[u8]>((Bound::Excluded(first), Bound::Excluded(last)))?.next();
+                records.transpose()?.is_some()
+            }
+            Some(_) | None => false,
+        };
+        Ok(Self { first, last, between })
+    }
+
+    /// Whether the row can have links.
+    pub(super) fn may_have(&self, row: &Row) -> bool {
+        let key = encoding::record_key(row).0;
+        self.between || key == self.first || key == self.last
     }
 }
 
