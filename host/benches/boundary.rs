@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use flusso_host::engine::stage::{Builder as _, Slice};
 use flusso_host::model::{Change, DocumentId, Key, Op, Outcome, Value};
-use flusso_host::plugin::build::build;
+use flusso_host::plugin::build::{Kind, build};
 use flusso_host::plugin::locate::Found;
 use flusso_host::plugin::wasm::{Checked, CompileLimits, GuestBuilder, Plugin, Runtime, Setup};
 use flusso_plugin::Builder as _;
@@ -33,7 +33,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let artifact = folder.path().join("render.wasm");
     let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/guests/render");
     let wasm = Runtime::new(None)?;
-    build(&wasm, &package, Some(&artifact)).await?;
+    build(&wasm, &package, Kind::Component, Some(&artifact)).await?;
     let prepared =
         wasm.prepare(wasm.compile(Checked::read(Found { path: artifact })?, CompileLimits::default()).await?)?;
     let guest = GuestBuilder::new(Plugin::new(prepared, Setup::bare("builder")), None, Vec::new(), 1);

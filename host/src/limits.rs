@@ -215,6 +215,11 @@ limits! {
         /// Labels of one metric series.
         METRIC_LABELS: usize = 8;
     }
+    /// A plugin that is a native library.
+    native {
+        /// Bytes of the stack of the thread that an instance has.
+        STACK_BYTES: usize = 8 << 20;
+    }
     /// A plugin file, before any of its code is compiled.
     artifact {
         /// Nesting depth of components in a file.

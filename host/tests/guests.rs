@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use flusso_host::engine::stage::{Documents, Sink as _, Writer};
 use flusso_host::model::{Document, Mapping};
-use flusso_host::plugin::build::build;
+use flusso_host::plugin::build::{Kind, build};
 use flusso_host::plugin::capability::Grants;
 use flusso_host::plugin::locate::{Found, Places};
 use flusso_host::plugin::settings::Schema;
@@ -31,7 +31,9 @@ async fn component(package: &str) -> PathBuf {
         std::env::temp_dir().join(format!("flusso-guests-{}", std::process::id())).join(name).with_extension("wasm");
     if !out.is_file() {
         let runtime = Runtime::new(None).unwrap_or_else(|error| panic!("{error}"));
-        build(&runtime, &root().join(package), Some(&out)).await.unwrap_or_else(|error| panic!("{error}"));
+        build(&runtime, &root().join(package), Kind::Component, Some(&out))
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
     }
     out
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use flusso_host::engine::StageError;
 use flusso_host::engine::stage::{Builder as _, Poll, Sink as _, Slice, Source as _};
 use flusso_host::model::{DocumentId, Key, Value};
-use flusso_host::plugin::build::build;
+use flusso_host::plugin::build::{Kind, build};
 use flusso_host::plugin::capability::Access;
 use flusso_host::plugin::locate::Found;
 use flusso_host::plugin::wasm::{
@@ -56,9 +56,10 @@ const ROLES: [(&str, &str); 4] = [
 ];
 
 /// A habit, and what the error about it says; nothing: it costs nothing.
-const HABITS: [(&str, Option<&str>); 7] = [
+const HABITS: [(&str, Option<&str>); 8] = [
     ("trap", Some("as it was told")),
     ("spin", Some("`limits.call_timeout`")),
+    ("wait", Some("`limits.call_timeout`")),
     ("eat", Some("`limits.memory`")),
     ("hoard", Some("`limits.handles`")),
     ("hand-over", Some("handed over more than")),
@@ -69,12 +70,25 @@ const HABITS: [(&str, Option<&str>); 7] = [
 const LIMITS: fn() -> Limits =
     || Limits { memory: 512 << 20, call_timeout: Duration::from_millis(500), handles: 64, ..Limits::default() };
 
-async fn prepared() -> Prepared {
+/// The same of a native library. No sandbox holds it: what it takes is not counted.
+const NATIVE_HABITS: [(&str, Option<&str>); 5] = [
+    ("trap", Some("failed inside: as it was told")),
+    ("wait", Some("`limits.call_timeout`")),
+    ("hand-over", Some("handed over more than")),
+    ("lie", Some("")),
+    ("flood", None),
+];
+
+async fn prepared(kind: Kind) -> Prepared {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/guests/habits");
     let out = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
-    let path = out.path().join("habits.wasm");
+    let path = out.path().join(if kind == Kind::Component {
+        "habits.wasm".to_owned()
+    } else {
+        format!("habits.{}", std::env::consts::DLL_EXTENSION)
+    });
     let runtime = Runtime::new(None).unwrap_or_else(|error| panic!("{error}"));
-    build(&runtime, &folder, Some(&path)).await.unwrap_or_else(|error| panic!("{error}"));
+    build(&runtime, &folder, kind, Some(&path)).await.unwrap_or_else(|error| panic!("{error}"));
     let checked = Checked::read(Found { path }).unwrap_or_else(|error| panic!("{error}"));
     let compiled = runtime.compile(checked, CompileLimits::default()).await.unwrap_or_else(|error| panic!("{error}"));
     runtime.prepare(compiled).unwrap_or_else(|error| panic!("{error}"))
@@ -144,7 +158,7 @@ async fn held(wanted: Held) -> Held {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_habit_in_every_role_costs_that_guest_alone() {
-    let prepared = prepared().await;
+    let prepared = prepared(Kind::Component).await;
     let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
     // A sink beside them that goes on in its one instance.
     let good = GuestSink::new(plugin(&prepared, "none", folder.path()));
@@ -190,4 +204,33 @@ async fn every_habit_in_every_role_costs_that_guest_alone() {
     }
     // Also where the output of tests is kept back: it is what `tests/run` shows of it.
     let _ = std::io::stderr().write_all(format!("\n{table}").as_bytes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_habit_of_a_native_library_costs_that_instance_alone() {
+    let prepared = prepared(Kind::Native).await;
+    let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+    let good = GuestSink::new(plugin(&prepared, "none", folder.path()));
+    let mut good = good.open().await.unwrap_or_else(|error| panic!("{error}"));
+    for (role, called) in ROLES {
+        assert!(call(role, plugin(&prepared, "none", folder.path())).await.is_ok(), "{role}");
+        for (habit, words) in NATIVE_HABITS {
+            match (call(role, plugin(&prepared, habit, folder.path())).await, words) {
+                (Ok(()), None) => {}
+                (Err(StageError::Crashed(text) | StageError::Violation(text)), Some(words)) => {
+                    let called = if (role, habit) == ("sink", "lie") { "sink.seeded" } else { called };
+                    assert!(
+                        text.contains(&format!("plugin habits 0.1.0 (primary), call {called}")),
+                        "{role} {habit}: {text}"
+                    );
+                    assert!(text.contains(words), "{role} {habit}: {text}");
+                }
+                (ended, _) => panic!("{role} {habit}: {ended:?}"),
+            }
+            assert!(
+                good.flush(true, Duration::from_secs(5)).await.is_ok(),
+                "{role} {habit}: the instance beside it is harmed"
+            );
+        }
+    }
 }

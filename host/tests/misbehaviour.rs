@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use flusso_host::engine::StageError;
 use flusso_host::engine::stage::{Sink as _, Writer};
-use flusso_host::plugin::build::build;
+use flusso_host::plugin::build::{Kind, build};
 use flusso_host::plugin::wasm::{CompileLimits, GuestSink, Limits, Plugin, Prepared, Runtime, Setup};
 use tokio::sync::OnceCell;
 
@@ -17,7 +17,7 @@ async fn prepared() -> &'static Prepared {
         let out = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
         let path = out.path().join("misbehave.wasm");
         let runtime = Runtime::new(None).unwrap_or_else(|error| panic!("{error}"));
-        build(&runtime, &folder, Some(&path)).await.unwrap_or_else(|error| panic!("{error}"));
+        build(&runtime, &folder, Kind::Component, Some(&path)).await.unwrap_or_else(|error| panic!("{error}"));
         let checked = flusso_host::plugin::wasm::Checked::read(flusso_host::plugin::locate::Found { path });
         let compiled =
             runtime.compile(checked.unwrap_or_else(|error| panic!("{error}")), CompileLimits::default()).await;

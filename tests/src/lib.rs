@@ -14,7 +14,7 @@ mod session;
 
 pub use ancestor::Ancestor;
 pub use host::{Ended, Host, Running};
-pub use plugins::{plugin, variant};
+pub use plugins::{native, plugin, variant};
 pub use postgres::Postgres;
 pub use server::Server;
 pub use session::{Answer, Session};

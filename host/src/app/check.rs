@@ -11,7 +11,6 @@ use crate::limits;
 use crate::model::Mapping;
 use crate::plugin::finding::{Finding, Level, UNREACHABLE};
 use crate::plugin::links::LinkTable;
-use crate::plugin::locate::Places;
 use crate::plugin::manifest::Role;
 use crate::plugin::state::LateScope;
 use crate::plugin::supply::Lock;
@@ -29,7 +28,7 @@ pub async fn check(config: Config, folders: &Folders, online: bool) -> Result<Ve
         findings.push(Finding::new(Level::Warning, "configuration", "configuration", note));
     }
     let lock = Lock::read(config.path.as_deref(), folders.locked)?;
-    let mut plugins = Plugins::new(Places::new(&folders.plugins), lock);
+    let mut plugins = Plugins::new(folders, lock);
     let assigned = config.assign_roles(|plugin| plugins.look(plugin))?;
     let runtime = Runtime::new(folders.cache.clone().or_else(crate::plugin::wasm::default_cache).as_deref())?;
     let sinks = assigned.sinks.iter().filter_map(|sink| match sink {
@@ -139,7 +138,8 @@ async fn look(plugins: &mut Plugins, runtime: &Runtime, plugin: &PluginUse) -> R
     let variables = plugins.variables(plugin.settings.part());
     let variables: Vec<_> = variables.iter().map(|(setting, variable)| format!("{setting} from {variable}")).collect();
     let variables = if variables.is_empty() { String::new() } else { format!("; variables: {}", variables.join(", ")) };
-    Ok(format!("{} {}; granted: {granted}{asks}{variables}", manifest.name, manifest.version))
+    let kind = if prepared.is_native() { " (native: no sandbox holds it)" } else { "" };
+    Ok(format!("{} {}{kind}; granted: {granted}{asks}{variables}", manifest.name, manifest.version))
 }
 
 /// Opens builder and source, and asks what they find. Also the mappings, as the sinks get them.

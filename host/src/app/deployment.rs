@@ -9,7 +9,6 @@ use crate::config::{Assigned, Config, PluginUse, Sink};
 use crate::engine::{self, Connected, Observer, Options, stage};
 use crate::plugin::capability::Access;
 use crate::plugin::links::LinkTable;
-use crate::plugin::locate::Places;
 use crate::plugin::manifest::Role;
 use crate::plugin::state::{LateScope, StateFolder};
 use crate::plugin::supply::{Lock, Locked};
@@ -46,7 +45,7 @@ pub(super) struct Exchange {
 impl Deployment {
     pub(super) async fn prepare(config: &Config, folders: &Folders) -> Result<Self, AppError> {
         let lock = Lock::read(config.path.as_deref(), folders.locked)?;
-        let plugins = Plugins::new(Places::new(&folders.plugins), lock);
+        let plugins = Plugins::new(folders, lock);
         let cache = folders.cache.clone().or_else(crate::plugin::wasm::default_cache);
         Self::of(config, plugins, || Ok(Arc::new(Runtime::new(cache.as_deref())?)))
     }

@@ -26,7 +26,6 @@ pub use stored_indexes::{ListedIndex, SinkIndexes, remove, stored_indexes};
 
 use crate::config::{Config, OnError, OnHistoryLoss};
 use crate::engine::{self, Observer, Options, Reseed};
-use crate::plugin::locate::Places;
 use crate::plugin::state::StateFolder;
 use crate::plugin::supply::{Lock, Locked};
 use deployment::Deployment;
@@ -46,6 +45,8 @@ pub struct Folders {
     pub state: Option<PathBuf>,
     /// Whether every plugin has to be in the lock file.
     pub locked: bool,
+    /// Whether every plugin may be a native library.
+    pub allow_native: bool,
 }
 
 /// What a run is asked for, beside the configuration.
@@ -104,7 +105,7 @@ pub async fn discard(
 ///
 /// When a plugin cannot be found, or the file not be written.
 pub fn lock(config: &Config, folders: &Folders) -> Result<(PathBuf, Vec<Locked>), AppError> {
-    let mut plugins = Plugins::locking(Places::new(&folders.plugins), Lock::anew(config.path.as_deref()));
+    let mut plugins = Plugins::locking(folders, Lock::anew(config.path.as_deref()));
     let assigned = config.assign_roles(|plugin| plugins.look(plugin))?;
     for plugin in assigned.plugins() {
         plugins.check(plugin)?;

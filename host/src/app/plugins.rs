@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::Folders;
 use super::error::AppError;
 use super::{open_files, variables};
 use crate::config::{Allow, PluginRef, PluginRoles, PluginUse};
@@ -24,6 +25,8 @@ use crate::plugin::wasm::{Checked, CompileLimits, Digest, Limits, LogDedup, Plug
 #[derive(Clone)]
 pub(super) struct Plugins {
     places: Places,
+    /// Whether every plugin may be a native library.
+    allow_native: bool,
     checked: HashMap<String, Checked>,
     prepared: HashMap<String, Prepared>,
     metrics: Metrics,
@@ -39,9 +42,10 @@ pub(super) struct Plugins {
 }
 
 impl Plugins {
-    pub(super) fn new(places: Places, lock: Lock) -> Self {
+    pub(super) fn new(folders: &Folders, lock: Lock) -> Self {
         Self {
-            places,
+            places: Places::new(&folders.plugins),
+            allow_native: folders.allow_native,
             lock,
             locking: false,
             checked: HashMap::new(),
@@ -77,6 +81,10 @@ impl Plugins {
         if !self.locking {
             self.lock.check(&chosen, name.as_deref())?;
         }
+        if chosen.is_native() && !self.allow_native && !plugin.trusted {
+            let part = plugin.settings.part().to_owned();
+            return Err(SupplyError::Native { path: chosen.path().to_path_buf(), part }.into());
+        }
         Ok(checked.or_insert(chosen))
     }
 
@@ -98,8 +106,8 @@ impl Plugins {
     }
 
     /// The same for writing the lock file.
-    pub(super) fn locking(places: Places, lock: Lock) -> Self {
-        Self { locking: true, ..Self::new(places, lock) }
+    pub(super) fn locking(folders: &Folders, lock: Lock) -> Self {
+        Self { locking: true, ..Self::new(folders, lock) }
     }
 
     /// The lock file, and what it would say of every plugin that was looked at.

@@ -63,6 +63,9 @@ pub struct Common {
     /// Whether every plugin has to be in flusso.lock, with the bytes that it says
     #[arg(long, global = true, env = "FLUSSO_LOCKED", value_parser = FalseyValueParser::new())]
     pub locked: bool,
+    /// Whether plugins may be native libraries, which no sandbox holds; for a single one write `trusted = true` in its table
+    #[arg(long, global = true, env = "FLUSSO_ALLOW_NATIVE", value_parser = FalseyValueParser::new())]
+    pub allow_native: bool,
     /// Where progress is remembered [default: beside the configuration file, else in the user's data folder]
     #[arg(long, global = true, env = "FLUSSO_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
@@ -284,7 +287,10 @@ pub enum Plugin {
         /// The manifest of a component, a JSON file
         #[arg(long, env = "FLUSSO_MANIFEST", value_name = "FILE")]
         manifest: Option<PathBuf>,
-        /// Where the component goes: a folder, or a file ending in .wasm
+        /// Make a native library instead of a component: faster, and held by no sandbox
+        #[arg(long, env = "FLUSSO_NATIVE", value_parser = FalseyValueParser::new())]
+        native: bool,
+        /// Where the plugin goes: a folder, or a file ending in .wasm (.so, .dylib)
         #[arg(short, long, env = "FLUSSO_OUT", value_name = "PATH", default_value = crate::plugin::build::OUT)]
         out: PathBuf,
     },

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::args::{Common, Demo};
 use super::{Exit, build, say, signal};
 use crate::demo::{self, DemoError};
-use crate::plugin::build::OUT;
+use crate::plugin::build::{Kind, OUT};
 use crate::plugin::locate::Places;
 
 /// The plugin that follows PostgreSQL.
@@ -53,5 +53,7 @@ async fn plugin(common: &Common) -> Result<PathBuf, (Exit, String)> {
         return Err((Exit::Plugin, message));
     }
     tracing::info!("building the plugin `{PLUGIN}`");
-    build::built(common, &source, None, Path::new(OUT)).await.map_err(|error| (build::exit(&error), error.to_string()))
+    build::built(common, &source, None, Kind::Component, Path::new(OUT))
+        .await
+        .map_err(|error| (build::exit(&error), error.to_string()))
 }

@@ -110,8 +110,8 @@ async fn execute(cli: Cli, screen: Screen) -> ExitCode {
         Some(Command::Plugin(Plugin::Reload { name })) => plugin::reload(&common, &name).await,
         Some(Command::Plugin(Plugin::Inspect { artifact, format })) => plugin::inspect(&common, &artifact, format),
         Some(Command::Plugin(Plugin::New { name, role: NewRole::Builder, sdk })) => build::new_builder(&name, sdk),
-        Some(Command::Plugin(Plugin::Build { source, manifest, out })) => {
-            build::build(&common, &source, manifest.as_deref(), &out).await
+        Some(Command::Plugin(Plugin::Build { source, manifest, native, out })) => {
+            build::build(&common, &source, manifest.as_deref(), native, &out).await
         }
     }
 }
@@ -128,6 +128,7 @@ impl Common {
             cache: self.cache_dir.clone(),
             state: self.state_dir.clone(),
             locked: self.locked,
+            allow_native: self.allow_native,
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{Exit, failed, print, say};
 use crate::app::{self, AppError, Reloads};
 use crate::config::{ConfigError, Location, split_pin};
 use crate::limits;
-use crate::plugin::locate::Places;
+use crate::plugin::locate::{self, Places};
 use crate::plugin::manifest::Manifest;
 use crate::plugin::plain::plain;
 use crate::plugin::settings::{Described, Schema};
@@ -34,7 +34,7 @@ pub(super) fn list(common: &Common, format: Format) -> ExitCode {
         });
         return print(&format!("{:#}", Value::Array(all.collect())));
     }
-    let mut rows = vec![["NAME", "VERSION", "ROLES", "PROVIDES", "FILE", ""].map(str::to_owned)];
+    let mut rows = vec![["NAME", "VERSION", "ROLES", "PROVIDES", "KIND", "FILE", ""].map(str::to_owned)];
     for (path, manifest) in &found {
         match manifest {
             Ok(manifest) => rows.push([
@@ -42,6 +42,7 @@ pub(super) fn list(common: &Common, format: Format) -> ExitCode {
                 shown(&manifest.version),
                 roles(manifest),
                 shown(&manifest.provides.join(", ")),
+                kind(locate::is_library(path)).to_owned(),
                 shown(&path.display().to_string()),
                 shown(&manifest.description),
             ]),
@@ -78,6 +79,14 @@ pub(super) fn inspect(common: &Common, artifact: &str, format: Format) -> ExitCo
     say("", &manifest.description);
     say("file", &path.display().to_string());
     say("sha256", &digest.to_string());
+    say(
+        "kind",
+        if checked.is_native() {
+            "native library: no sandbox holds it; runs with --allow-native or trusted = true"
+        } else {
+            "component"
+        },
+    );
     say("roles", &roles(manifest));
     say("type", &manifest.provides.join(", "));
     say("contract", &manifest.contract);
@@ -136,8 +145,14 @@ fn described(path: &Path, manifest: &Manifest) -> Value {
     let mut value = serde_json::to_value(manifest).unwrap_or_default();
     if let Some(object) = value.as_object_mut() {
         object.insert("path".to_owned(), json!(path));
+        object.insert("kind".to_owned(), json!(kind(locate::is_library(path))));
     }
     value
+}
+
+/// What a plugin's file is.
+fn kind(is_native: bool) -> &'static str {
+    if is_native { "native" } else { "component" }
 }
 
 fn roles(manifest: &Manifest) -> String {
@@ -164,11 +179,11 @@ fn shown(text: &str) -> String {
     plain(text, limits::artifact::SHOWN_BYTES)
 }
 
-fn table(rows: &[[String; 6]]) -> String {
+fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
-    let line = |row: &[String; 6]| {
+    let line = |row: &[String; COLUMNS]| {
         let cells: Vec<_> =
             row.iter().enumerate().map(|(column, cell)| format!("{cell:<width$}", width = width(column))).collect();
         cells.join("  ").trim_end().to_owned()

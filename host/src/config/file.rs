@@ -206,6 +206,8 @@ pub struct HostKeys {
     pub limits: Limits,
     /// Grants of its own.
     pub allow: Allow,
+    /// Whether it may be a native library.
+    pub trusted: bool,
 }
 
 impl HostKeys {
@@ -218,9 +220,12 @@ impl HostKeys {
             let entry = table.entry(part).or_insert_with(|| toml::Table::new().into());
             table = entry.as_table_mut().ok_or_else(|| format!("`{part}` is a value, and no group of keys"))?;
         }
-        let value = match path.starts_with("allow.") {
-            true => toml::Value::Array(text.split(',').map(|one| one.trim().into()).collect()),
-            false => text.into(),
+        let value = match (path, text) {
+            ("trusted", "true" | "false") => toml::Value::Boolean(text == "true"),
+            (path, _) if path.starts_with("allow.") => {
+                toml::Value::Array(text.split(',').map(|one| one.trim().into()).collect())
+            }
+            _ => text.into(),
         };
         table.insert(last.to_owned(), value);
         toml::Value::Table(written.clone()).try_into().map_err(|error: toml::de::Error| remedy(error.message()))
@@ -238,6 +243,8 @@ pub struct PluginTable {
     pub limits: Limits,
     /// Grants of its own.
     pub allow: Allow,
+    /// Whether it may be a native library, which no sandbox holds.
+    pub trusted: bool,
     /// Everything else.
     pub settings: toml::Table,
 }
@@ -258,6 +265,7 @@ impl<'de> Deserialize<'de> for PluginTable {
                         "type" => table.kind = Some(map.next_value()?),
                         "limits" => table.limits = map.next_value()?,
                         "allow" => table.allow = map.next_value()?,
+                        "trusted" => table.trusted = map.next_value()?,
                         _ => {
                             table.settings.insert(key, map.next_value()?);
                         }

@@ -123,6 +123,8 @@ pub struct PluginUse {
     pub limits: Limits,
     /// What it may reach, beside what its settings imply.
     pub allow: Allow,
+    /// Whether it may be a native library, which no sandbox holds.
+    pub trusted: bool,
     /// Whether it is the source, or the source's own plugin as the builder: the variable `DATABASE_URL` is theirs.
     pub is_source: bool,
 }

@@ -147,6 +147,7 @@ fn overlay(mut current: PluginUse, flag: &PluginUse) -> PluginUse {
     current.allow.http.extend(flag.allow.http.iter().cloned());
     current.allow.filesystem.read.extend(flag.allow.filesystem.read.iter().cloned());
     current.allow.filesystem.write.extend(flag.allow.filesystem.write.iter().cloned());
+    current.trusted |= flag.trusted;
     current.settings.overlay(Settings::clone(&flag.settings));
     current
 }

@@ -126,7 +126,7 @@ fn when(plugin: &KnownPlugin) -> Value {
     let name = &plugin.name;
     json!({
         "if": { "anyOf": [
-            { "properties": { "plugin": { "pattern": format!("^(.*/)?{name}(\\.wasm)?$") } }, "required": ["plugin"] },
+            { "properties": { "plugin": { "pattern": format!("^(.*/)?{name}(\\.(wasm|so|dylib))?$") } }, "required": ["plugin"] },
             { "properties": { "type": { "enum": plugin.provides } }, "required": ["type"] },
         ] },
         "then": { "$ref": format!("#/$defs/{}", place(plugin)) },
@@ -145,10 +145,11 @@ impl JsonSchema for PluginTable {
             "type": "object",
             "description": "A plugin: the host's own keys, and beside them the plugin's settings.",
             "properties": {
-                "plugin": { "type": "string", "description": "The name of a plugin in the plugin folders, or the path of its .wasm." },
+                "plugin": { "type": "string", "description": "The name of a plugin in the plugin folders, or the path of its .wasm (or of a native library)." },
                 "type": { "type": "string", "description": "A type that some plugin provides, such as postgres; or stdout." },
                 "limits": limits,
                 "allow": allow,
+                "trusted": { "type": "boolean", "description": "Whether the plugin may be a native library, which no sandbox holds; default false." },
             },
             "oneOf": [{ "required": ["plugin"] }, { "required": ["type"] }],
         })

@@ -140,6 +140,7 @@ fn from_table(
         settings: Settings::new(values, base, part),
         limits: table.limits,
         allow: table.allow,
+        trusted: table.trusted,
         is_source: false,
     })
 }
@@ -207,17 +208,18 @@ fn from_flag(flag: PluginFlag) -> Result<PluginUse, ConfigError> {
         settings: Settings::new(serde_json::Map::new(), &base, part),
         limits: Limits::default(),
         allow: Allow::default(),
+        trusted: false,
         is_source: false,
     };
     let mut written = toml::Table::new();
     for (name, text) in &flag.pairs {
-        if !name.starts_with("limits.") && !name.starts_with("allow.") {
+        if !name.starts_with("limits.") && !name.starts_with("allow.") && name != "trusted" {
             plugin.settings.set_text(name.clone(), text.clone());
             continue;
         }
         let keys = file::HostKeys::with(&mut written, name, text)
             .map_err(|message| ConfigError::wrong(place.clone(), format!("`{name}`: {message}")))?;
-        (plugin.limits, plugin.allow) = (keys.limits, keys.allow);
+        (plugin.limits, plugin.allow, plugin.trusted) = (keys.limits, keys.allow, keys.trusted);
     }
     Ok(plugin)
 }

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::manifest::{MANIFEST_SECTION, Manifest, Refusal};
-use super::sections;
 use super::wasm::{Checked, CompileLimits, GuestError, Plugin, PrepareError, Runtime, Setup};
+use super::{native, sections};
 
 /// What components are built for.
 pub const TARGET: &str = "wasm32-wasip2";
@@ -76,6 +76,9 @@ pub enum BuildError {
         "a package has its manifest inside (`flusso_plugin::plugin!`); `--manifest` is for a component: give its .wasm"
     )]
     ManifestOfPackage,
+    /// A component cannot become a native library.
+    #[error("`--native` builds a library from the source of a package; give its folder")]
+    NativeOfComponent,
     /// What was built is no plugin of this host.
     #[error("{0}")]
     Refused(#[from] Refusal),
@@ -139,16 +142,37 @@ async fn checked(runtime: &Runtime, path: PathBuf, mut bytes: Vec<u8>) -> Result
     Ok(Checked::of_bytes(path, bytes)?)
 }
 
-/// Builds the package in `folder` and puts the component at `out` if that is a `.wasm`, else into that folder (or [`OUT`]) by
+/// What a package becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A WebAssembly component.
+    Component,
+    /// A native library of this machine.
+    Native,
+}
+
+impl Kind {
+    /// How its file ends.
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Component => "wasm",
+            Self::Native => native::ENDING,
+        }
+    }
+}
+
+/// Builds the package in `folder` and puts the plugin at `out` if that ends as such a file does, else into that folder (or [`OUT`]) by
 /// the name in its manifest. The compiler's messages go to this process's standard error.
-pub async fn build(runtime: &Runtime, folder: &Path, out: Option<&Path>) -> Result<Built, BuildError> {
+pub async fn build(runtime: &Runtime, folder: &Path, kind: Kind, out: Option<&Path>) -> Result<Built, BuildError> {
     if !folder.join("Cargo.toml").is_file() {
         return Err(BuildError::NoPackage { folder: folder.to_path_buf() });
     }
     let building = folder.to_path_buf();
     let built = tokio::task::spawn_blocking(move || {
-        ensure_target(&building)?;
-        let path = compile(&building)?;
+        if kind == Kind::Component {
+            ensure_target(&building)?;
+        }
+        let path = compile(&building, kind)?;
         let bytes = std::fs::read(&path).map_err(|source| Refusal::Unreadable { path: path.clone(), source })?;
         Ok((path, bytes))
     });
@@ -159,13 +183,14 @@ pub async fn build(runtime: &Runtime, folder: &Path, out: Option<&Path>) -> Resu
 }
 
 async fn prove_and_write(runtime: &Runtime, checked: Checked, out: Option<&Path>) -> Result<Built, BuildError> {
+    let ending = if checked.is_native() { native::ENDING } else { "wasm" };
     let (manifest, size, bytes) = (checked.manifest().clone(), checked.size(), checked.clone());
     // The same way as at a start: imports link, exports have the contract's types, both manifests say the same.
     let prepared = runtime.prepare(runtime.compile(checked, CompileLimits::default()).await?)?;
     Plugin::new(prepared, Setup::bare("build")).prove().await?;
     let path = match out.unwrap_or(Path::new(OUT)) {
-        file if file.extension() == Some(OsStr::new("wasm")) => file.to_path_buf(),
-        folder => folder.join(format!("{}.wasm", manifest.name)),
+        file if file.extension() == Some(OsStr::new(ending)) => file.to_path_buf(),
+        folder => folder.join(format!("{}.{ending}", manifest.name)),
     };
     bytes.write(&path).map_err(|source| BuildError::Write { path: path.clone(), source })?;
     Ok(Built { path, manifest, size })
@@ -192,10 +217,14 @@ fn output<const N: usize>(program: &str, arguments: [&str; N], folder: &Path) ->
 }
 
 /// Lets cargo build, and finds the component among what it made.
-fn compile(folder: &Path) -> Result<PathBuf, BuildError> {
-    let arguments = ["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"];
+fn compile(folder: &Path, kind: Kind) -> Result<PathBuf, BuildError> {
+    let target: &[&str] = match kind {
+        Kind::Component => &["--target", TARGET],
+        Kind::Native => &["--lib"],
+    };
     let running = Command::new("cargo")
-        .args(arguments)
+        .args(["build", "--release", "--message-format=json-render-diagnostics"])
+        .args(target)
         // A guest is small and runs hot: worth a slower build (measured by the bench `boundary`: an eighth of the time).
         .env("CARGO_PROFILE_RELEASE_LTO", "fat")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
@@ -211,7 +240,7 @@ fn compile(folder: &Path) -> Result<PathBuf, BuildError> {
             messages.iter().any(|message| message.pointer("/message/code/code").is_some_and(|code| code == "E0463"));
         return Err(BuildError::Failed { folder: folder.to_path_buf(), target_missing });
     }
-    let mut found = components(&messages, folder);
+    let mut found = artifacts(&messages, folder, kind);
     match (found.pop(), found.is_empty()) {
         (Some(path), true) => Ok(path),
         (None, _) => Err(BuildError::NoArtifact { folder: folder.to_path_buf() }),
@@ -223,8 +252,8 @@ fn compile(folder: &Path) -> Result<PathBuf, BuildError> {
     }
 }
 
-/// The components that cargo's messages name for the package in this folder.
-fn components(messages: &[serde_json::Value], folder: &Path) -> Vec<PathBuf> {
+/// The plugins that cargo's messages name for the package in this folder.
+fn artifacts(messages: &[serde_json::Value], folder: &Path, kind: Kind) -> Vec<PathBuf> {
     let own = folder.join("Cargo.toml").canonicalize().ok();
     let of_package = |message: &&serde_json::Value| {
         let manifest = message.get("manifest_path").and_then(serde_json::Value::as_str).map(Path::new);
@@ -235,7 +264,7 @@ fn components(messages: &[serde_json::Value], folder: &Path) -> Vec<PathBuf> {
         let names = message.get("filenames").and_then(serde_json::Value::as_array).into_iter().flatten();
         names
             .filter_map(|name| name.as_str().map(PathBuf::from))
-            .filter(|path| path.extension() == Some(OsStr::new("wasm")))
+            .filter(|path| path.extension() == Some(OsStr::new(kind.ending())))
             .collect()
     };
     messages.iter().filter(of_package).flat_map(files).collect()
@@ -257,14 +286,14 @@ mod tests {
             artifact(&manifest, &["/t/libx.rlib", "/t/x.wasm"]),
             json!({ "reason": "build-finished", "success": true }),
         ];
-        assert_eq!(components(&messages, folder.path()), [PathBuf::from("/t/x.wasm")]);
+        assert_eq!(artifacts(&messages, folder.path(), Kind::Component), [PathBuf::from("/t/x.wasm")]);
     }
 
     #[tokio::test]
     async fn a_folder_without_a_package_is_said() {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
         let runtime = Runtime::new(None).unwrap_or_else(|error| panic!("{error}"));
-        let answer = build(&runtime, folder.path(), None).await;
+        let answer = build(&runtime, folder.path(), Kind::Component, None).await;
         assert!(matches!(answer, Err(BuildError::NoPackage { .. })));
     }
 }

@@ -1,9 +1,11 @@
 //! Finds a plugin's file: by path, by name in the plugin folders, or by a `type` that its manifest provides. It reads
 //! manifests and compiles nothing.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::manifest::{Manifest, Refusal};
+use super::native;
 use super::settings::nearest;
 
 /// A plugin's file, found and not yet looked at.
@@ -99,12 +101,11 @@ impl Places {
         &self.folders
     }
 
-    /// A path (anything with a separator or the ending `.wasm`), or a name: the name of a file without its ending, or the
+    /// A path (anything with a separator or the ending of a plugin's file), or a name: the name of a file without its ending, or the
     /// name in a manifest.
     pub fn find(&self, wanted: &str) -> Result<Found, LocateError> {
         let path = Path::new(wanted);
-        if path.components().count() > 1 || wanted.starts_with('.') || path.extension().is_some_and(|end| end == "wasm")
-        {
+        if path.components().count() > 1 || wanted.starts_with('.') || path.extension().is_some_and(is_ending) {
             return self.find_path(path);
         }
         let files = self.named(wanted);
@@ -136,8 +137,8 @@ impl Places {
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let mut beside = wasm_files(folder);
-        beside.extend(self.folders.iter().filter(|_| bare).flat_map(|folder| wasm_files(folder)));
+        let mut beside = plugin_files(folder);
+        beside.extend(self.folders.iter().filter(|_| bare).flat_map(|folder| plugin_files(folder)));
         let names: Vec<_> = beside.iter().filter_map(|path| path.file_name()?.to_str()).collect();
         let near = nearest(&name, names.iter().copied());
         let near =
@@ -148,7 +149,10 @@ impl Places {
     /// The plugin whose manifest provides a type. The same plugin found twice counts once, first folder first.
     pub fn find_type(&self, wanted: &str) -> Result<Found, LocateError> {
         let all = self.manifests();
-        let mut providers = all.iter().filter(|(_, manifest)| manifest.provides.iter().any(|name| name == wanted));
+        let provides = |manifest: &Manifest| manifest.provides.iter().any(|name| name == wanted);
+        let (libraries, components): (Vec<_>, Vec<_>) =
+            all.iter().filter(|(_, manifest)| provides(manifest)).partition(|(path, _)| is_library(path));
+        let mut providers = components.into_iter().chain(libraries);
         let Some((path, manifest)) = providers.next() else {
             let types = all.iter().flat_map(|(_, manifest)| manifest.provides.iter().map(String::as_str));
             let near = nearest(wanted, types).map(str::to_owned);
@@ -164,10 +168,11 @@ impl Places {
     }
 
     /// The files that a name may mean, each once: those that are called so first, in the order of the folders, then those whose
-    /// manifest says so.
+    /// manifest says so. A native library is meant by a name only where no component has it.
     pub fn named(&self, name: &str) -> Vec<PathBuf> {
-        let file = format!("{name}.wasm");
-        let called = self.folders.iter().map(|folder| folder.join(&file)).filter(|path| path.is_file());
+        let names = ["wasm", native::ENDING].map(|ending| format!("{name}.{ending}"));
+        let called = self.folders.iter().flat_map(|folder| names.each_ref().map(|file| folder.join(file)));
+        let called = called.filter(|path| path.is_file());
         let saying = self.manifests().into_iter().filter(|(_, manifest)| manifest.name == name).map(|(path, _)| path);
         let (mut seen, mut files) = (Vec::new(), Vec::new());
         for path in called.chain(saying) {
@@ -176,6 +181,9 @@ impl Places {
                 seen.push(same);
                 files.push(path);
             }
+        }
+        if files.iter().any(|path| !is_library(path)) {
+            files.retain(|path| !is_library(path));
         }
         files
     }
@@ -189,9 +197,9 @@ impl Places {
         files.filter(|(files, _)| files.len() > 1).map(|(files, name)| (name, files)).collect()
     }
 
-    /// Every file that ends in `.wasm`, with its manifest or the reason why it is refused.
+    /// Every file that ends in `.wasm` or as a native library does, with its manifest or the reason why it is refused.
     pub fn list(&self) -> Vec<(PathBuf, Result<Manifest, Refusal>)> {
-        let files = self.folders.iter().flat_map(|folder| wasm_files(folder));
+        let files = self.folders.iter().flat_map(|folder| plugin_files(folder));
         files.map(|path| (path.clone(), Manifest::read(&path))).collect()
     }
 
@@ -200,12 +208,22 @@ impl Places {
     }
 }
 
-/// The components of a folder, in order of their names; none if it cannot be read.
-fn wasm_files(folder: &Path) -> Vec<PathBuf> {
+/// Whether files of plugins end so on this system.
+fn is_ending(ending: &OsStr) -> bool {
+    ending == "wasm" || ending == native::ENDING
+}
+
+/// Whether a plugin's file is a native library, by its name.
+pub fn is_library(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == native::ENDING)
+}
+
+/// The plugins of a folder, in order of their names; none if it cannot be read.
+fn plugin_files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<_> = entries
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|end| end == "wasm") && path.is_file())
+        .filter(|path| path.extension().is_some_and(is_ending) && path.is_file())
         .collect();
     files.sort();
     files

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::native;
 use super::sections::{self, Sections};
 
 use crate::limits;
@@ -117,6 +118,23 @@ pub enum Refusal {
         /// Which file.
         path: PathBuf,
     },
+    /// A native library for another machine.
+    #[error("{} is a library for another machine ({found}); build it here with `flusso-host plugin build --native DIR`", path.display())]
+    OtherMachine {
+        /// Which file.
+        path: PathBuf,
+        /// For which.
+        found: String,
+    },
+    /// A native library that says nothing about itself.
+    #[error(
+        "{} is a library without a section `flusso_manifest`, so it is no plugin; one written with the flusso-plugin crate has it, \
+         and `plugins/abi/include/flusso_plugin.h` says how another gets it", path.display()
+    )]
+    NativeNoManifest {
+        /// Which file.
+        path: PathBuf,
+    },
     /// A plain module.
     #[error("{} is a WebAssembly module, not a component; build it for wasm32-wasip2, as `flusso-host plugin build DIR` does", path.display())]
     CoreModule {
@@ -210,13 +228,21 @@ impl Manifest {
     /// Reads and checks the manifest of a file.
     pub fn read(path: &Path) -> Result<Self, Refusal> {
         let unreadable = |source| Refusal::Unreadable { path: path.to_path_buf(), source };
-        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let mut file = std::fs::File::open(path).map_err(unreadable)?;
         let length = file.metadata().map_err(unreadable)?.len();
+        let mut start = [0; 4];
+        if file.read_exact(&mut start).is_ok() && native::is_library(&start) {
+            return Self::of_library(path, &std::fs::read(path).map_err(unreadable)?);
+        }
+        file.rewind().map_err(unreadable)?;
         Self::read_from(path, std::io::BufReader::with_capacity(512, file), length)
     }
 
     /// The same over bytes that are already in memory.
     pub fn of_bytes(path: &Path, bytes: &[u8]) -> Result<Self, Refusal> {
+        if native::is_library(bytes) {
+            return Self::of_library(path, bytes);
+        }
         Self::read_from(path, std::io::Cursor::new(bytes), u64::try_from(bytes.len()).unwrap_or(u64::MAX))
     }
 
@@ -245,7 +271,36 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// The manifest of a native library, which is not loaded for it. That its code exports what its roles want is seen when it is.
+    fn of_library(path: &Path, bytes: &[u8]) -> Result<Self, Refusal> {
+        let text = native::manifest(path, bytes)?;
+        let manifest: Self = serde_json::from_slice(&text)
+            .map_err(|error| Refusal::BadManifest { path: path.to_path_buf(), reason: error.to_string() })?;
+        manifest.check_fields(path)?;
+        Ok(manifest)
+    }
+
     fn check(&self, path: &Path, sections: &Sections) -> Result<(), Refusal> {
+        self.check_fields(path)?;
+        let ours = semver_parts(CONTRACT);
+        let wanted = self.roles.iter().flat_map(|role| role.interfaces().iter().map(move |name| (*role, *name)));
+        for (role, name) in wanted {
+            let interface = format!("flusso:connector/{name}@{CONTRACT}");
+            if sections.exports.contains(&interface) {
+                continue;
+            }
+            let start = format!("flusso:connector/{name}@");
+            let found = sections.exports.iter().find(|export| export.starts_with(&start));
+            // Another patch version of the contract is the same contract.
+            if found.and_then(|found| semver_parts(found.strip_prefix(&start)?)) == ours {
+                continue;
+            }
+            return Err(Refusal::MissingExport { path: path.to_path_buf(), role, interface, found: found.cloned() });
+        }
+        Ok(())
+    }
+
+    fn check_fields(&self, path: &Path) -> Result<(), Refusal> {
         let bad = |reason: &str| Refusal::BadManifest { path: path.to_path_buf(), reason: reason.to_owned() };
         let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         if self.name.is_empty() || self.name.len() > 64 || !plain(&self.name) {
@@ -267,20 +322,6 @@ impl Manifest {
         }
         if self.roles.is_empty() {
             return Err(bad("`roles` is empty"));
-        }
-        let wanted = self.roles.iter().flat_map(|role| role.interfaces().iter().map(move |name| (*role, *name)));
-        for (role, name) in wanted {
-            let interface = format!("flusso:connector/{name}@{CONTRACT}");
-            if sections.exports.contains(&interface) {
-                continue;
-            }
-            let start = format!("flusso:connector/{name}@");
-            let found = sections.exports.iter().find(|export| export.starts_with(&start));
-            // Another patch version of the contract is the same contract.
-            if found.and_then(|found| semver_parts(found.strip_prefix(&start)?)) == ours {
-                continue;
-            }
-            return Err(Refusal::MissingExport { path: path.to_path_buf(), role, interface, found: found.cloned() });
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ pub mod links;
 pub mod locate;
 pub mod manifest;
 pub mod metrics;
+mod native;
 pub mod new_plugin;
 pub mod plain;
 mod sections;

@@ -17,6 +17,17 @@ const HEAD: &str = "# Written by `flusso-host plugin lock`: the plugins of this 
 /// Why a plugin is not the one that is meant.
 #[derive(Debug, thiserror::Error)]
 pub enum SupplyError {
+    /// A native library, of which nobody said that it may run.
+    #[error(
+        "{part}: {} is a native library, which no sandbox holds; if it may do all that flusso-host may, write `trusted = true` in its \
+         table, or start with --allow-native", path.display()
+    )]
+    Native {
+        /// The file.
+        path: PathBuf,
+        /// Where the configuration names it.
+        part: String,
+    },
     /// The bytes are others than the operator wrote.
     #[error("{} is sha256:{found}, and `{wanted}` was asked for", path.display())]
     Pinned {

@@ -19,7 +19,6 @@ impl Broken {
 }
 
 /// How a server shows who it is.
-#[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "a native build does not speak TLS"))]
 #[derive(Clone)]
 pub(crate) struct Tls {
     /// Whether its certificate is checked.
@@ -31,7 +30,6 @@ pub(crate) struct Tls {
 }
 
 /// A client certificate with its key, both PEM. Not printable on purpose.
-#[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "a native build does not speak TLS"))]
 #[derive(Clone)]
 pub(crate) struct Identity {
     pub(crate) certificate: String,
@@ -56,12 +54,15 @@ pub(crate) fn unknown(address: &str, why: &str) -> Error {
     Error::configuration("client_certificate", text)
 }
 
-#[cfg(target_family = "wasm")]
-pub(crate) use guest::connect;
-#[cfg(not(target_family = "wasm"))]
-pub(crate) use native::connect;
+/// Connects to `HOST:PORT`; with TLS, for the server's `name`.
+pub(crate) fn connect(address: &str, name: &str, tls: Option<&Tls>, timeout: Duration) -> Result<Box<dyn Transport>> {
+    #[cfg(not(target_family = "wasm"))]
+    if !flusso_plugin::has_host() {
+        return native::connect(address, tls, timeout);
+    }
+    guest::connect(address, name, tls, timeout)
+}
 
-#[cfg(target_family = "wasm")]
 mod guest {
     //! Over the host's `net`.
 
@@ -153,14 +154,9 @@ mod native {
     use super::{Broken, Duration, Error, Result, Tls, Transport, away};
 
     /// Connects to `HOST:PORT`.
-    pub(crate) fn connect(
-        address: &str,
-        _name: &str,
-        tls: Option<&Tls>,
-        timeout: Duration,
-    ) -> Result<Box<dyn Transport>> {
+    pub(crate) fn connect(address: &str, tls: Option<&Tls>, timeout: Duration) -> Result<Box<dyn Transport>> {
         if tls.is_some() {
-            return Err(Error::configuration("url", "a native build does not speak TLS: write http://"));
+            return Err(Error::configuration("url", "without a host no TLS is spoken: write http://"));
         }
         let away = |error: std::io::Error| away(address, &error.to_string());
         let mut last = std::io::Error::new(ErrorKind::NotFound, "the name is unknown");

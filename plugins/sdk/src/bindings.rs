@@ -7,7 +7,7 @@ pub mod host {
     wit_bindgen::generate!({
         path: "../../wit",
         world: "every-import",
-        additional_derives: [PartialEq],
+        additional_derives: [PartialEq, flusso_abi::Encode, flusso_abi::Decode],
         generate_all,
     });
 }
@@ -20,6 +20,7 @@ macro_rules! role {
             pub_export_macro: true,
             export_macro_name: $export,
             default_bindings_module: $module,
+            additional_derives: [flusso_abi::Encode, flusso_abi::Decode],
             with: {
                 "flusso:connector/types@0.2.0": super::host::flusso::connector::types,
                 "flusso:connector/log@0.2.0": super::host::flusso::connector::log,

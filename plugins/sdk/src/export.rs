@@ -39,7 +39,10 @@ fn call<T: Instance, R>(function: impl FnOnce(&mut T) -> Result<R>) -> Result<R>
 
 /// Shows what `tracing`'s macros say among the host's log lines, from now on.
 fn log_to_host() {
-    #[cfg(target_family = "wasm")]
+    #[cfg(not(target_family = "wasm"))]
+    if !crate::native::has_host() {
+        return;
+    }
     crate::subscriber::install();
 }
 
@@ -203,7 +206,7 @@ pub const fn manifest_bytes<const N: usize>(manifest: &str) -> [u8; N] {
 /// `reader`, `batch_reader` (the reader's own type), `builder`, `range_builder` (the builder's own type), `tracked_builder`, `sink`, `diagnosis`,
 /// `sink_diagnosis`, `inventory`, each with its type; apart from `batch_reader`, `range_builder` and the last three, no type
 /// serves two roles. A builder that reads schema files may give their JSON Schema after the manifest, as
-/// `index_schema`, for editors. Outside a WebAssembly target the macro makes nothing but a check that the types fit.
+/// `index_schema`, for editors. Outside a WebAssembly target the macro makes the functions of a native library.
 #[macro_export]
 macro_rules! plugin {
     (manifest: $manifest:expr, index_schema: $schema:expr $(, $role:ident: $type:ty)+ $(,)?) => {
@@ -228,6 +231,8 @@ macro_rules! plugin {
             // In the component itself, so that listing plugins compiles nothing.
             #[used]
             #[cfg_attr(target_family = "wasm", unsafe(link_section = "flusso:manifest"))]
+            #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,flusso_manifest"))]
+            #[cfg_attr(not(any(target_family = "wasm", target_vendor = "apple")), unsafe(link_section = "flusso_manifest"))]
             static SECTION: [u8; MANIFEST.len()] = $crate::manifest_bytes(MANIFEST);
 
             struct Manifest;
@@ -239,7 +244,79 @@ macro_rules! plugin {
             #[cfg(target_family = "wasm")]
             $crate::bindings::manifest::export_manifest_bindings!(Manifest);
             $($crate::__role!($role: $type);)+
+            $crate::__native!($($role: $type),+);
         }
+    };
+}
+
+/// The plugin as a native library.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __native {
+    ($($role:ident: $type:ty),+) => {
+        #[cfg(not(target_family = "wasm"))]
+        const _: () = {
+            use $crate::native::{Answer, NativePlugin, Table};
+
+            struct Native;
+            impl NativePlugin for Native {
+                fn dispatch(function: &str, arguments: &[u8]) -> Answer {
+                    let (interface, function) = function.split_once('.')?;
+                    match interface {
+                        "plugin" if function == "manifest" => Some(Ok($crate::native::text(MANIFEST))),
+                        $($crate::__interface!($role) => $crate::native::$role::<$type>(function, arguments),)+
+                        _ => None,
+                    }
+                }
+            }
+
+            static TABLE: Table = $crate::native::table::<Native>(&SECTION, concat!($($crate::__interface!($role), " "),+));
+
+            /// What flusso-host looks for in the library.
+            #[unsafe(no_mangle)]
+            extern "C" fn flusso_plugin_v1() -> *const Table {
+                &raw const TABLE
+            }
+        };
+    };
+}
+
+/// The interface of a role, as `wit/` calls it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __interface {
+    (source) => {
+        "source"
+    };
+    (snapshot) => {
+        "snapshot"
+    };
+    (reader) => {
+        "reader"
+    };
+    (batch_reader) => {
+        "batch-reader"
+    };
+    (builder) => {
+        "builder"
+    };
+    (range_builder) => {
+        "range-builder"
+    };
+    (tracked_builder) => {
+        "tracked-builder"
+    };
+    (diagnosis) => {
+        "diagnosis"
+    };
+    (sink_diagnosis) => {
+        "sink-diagnosis"
+    };
+    (inventory) => {
+        "inventory"
+    };
+    (sink) => {
+        "sink"
     };
 }
 

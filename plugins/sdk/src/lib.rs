@@ -30,20 +30,27 @@ pub mod links;
 pub mod log;
 /// What a [`TrackedBuilder`] looks up while it builds. See `wit/tracked-reader.wit`.
 pub mod lookups {
-    pub use crate::bindings::host::flusso::connector::tracked_reader::{Lookup, Lookups, read};
+    #[cfg(target_family = "wasm")]
+    pub use crate::bindings::host::flusso::connector::tracked_reader::read;
+    pub use crate::bindings::host::flusso::connector::tracked_reader::{Lookup, Lookups};
+    #[cfg(not(target_family = "wasm"))]
+    pub use crate::native::imports::lookups::read;
 }
 pub mod metrics;
+#[cfg(not(target_family = "wasm"))]
+#[doc(hidden)]
+pub mod native;
 pub mod net;
 mod roles;
 mod settings;
 pub mod state;
-#[cfg(target_family = "wasm")]
 mod subscriber;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
 pub use bindings::batch_reader::exports::flusso::connector::batch_reader::TableDescription;
 pub use bindings::builder::exports::flusso::connector::builder::{Affected, IndexRequest, Scope};
+#[cfg(target_family = "wasm")]
 pub use bindings::host::flusso::connector::secrets::get as secret;
 pub use bindings::host::flusso::connector::types::{
     Change, Checkpoint, Comparison, Condition, ConfigurationError, Cursor, DocumentId, Error, Event, Failure, Field,
@@ -61,6 +68,8 @@ pub use bindings::source::exports::flusso::connector::source::{
 pub use bindings::tracked_builder::exports::flusso::connector::tracked_builder::{OfferedIndex, TableRead};
 #[doc(hidden)]
 pub use export::{Exported, Instance, manifest_bytes};
+#[cfg(not(target_family = "wasm"))]
+pub use native::imports::secret;
 pub use roles::{
     BatchReader, Builder, Diagnosis, Examination, Inventory, RangeBuilder, Reader, Sink, SinkDiagnosis, Snapshot,
     Source, TrackedBuilder, affected,
@@ -70,6 +79,14 @@ pub use tracing;
 
 /// The contract that plugins made with this crate keep.
 pub const CONTRACT: &str = "0.2.0";
+
+/// Whether a host runs this plugin: always as a component, and as a native library that flusso-host loaded; not so in unit tests.
+pub fn has_host() -> bool {
+    #[cfg(target_family = "wasm")]
+    return true;
+    #[cfg(not(target_family = "wasm"))]
+    native::has_host()
+}
 
 /// What a plugin's functions return.
 pub type Result<T> = std::result::Result<T, Error>;

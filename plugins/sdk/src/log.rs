@@ -12,8 +12,10 @@ pub(crate) fn line(level: Level, message: &str, fields: &[(&str, &str)]) {
     }
     #[cfg(not(target_family = "wasm"))]
     {
-        // Outside a component (unit tests of a plugin) there is no host to tell.
-        let _ = (level, message, fields);
+        // In unit tests of a plugin there is no host to tell.
+        if crate::native::has_host() {
+            crate::native::ask::<()>("log.log", &(level, message, fields));
+        }
     }
 }
 

@@ -2,3 +2,5 @@
 
 #[cfg(target_family = "wasm")]
 pub use crate::bindings::host::flusso::connector::metrics::{add, set};
+#[cfg(not(target_family = "wasm"))]
+pub use crate::native::imports::metrics::{add, set};

@@ -9,8 +9,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::plugin::locate::Found;
 use crate::plugin::manifest::{Manifest, Refusal};
+use crate::plugin::native;
 
-/// The SHA-256 of a component's bytes.
+/// The SHA-256 of a plugin's bytes.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Digest(pub(super) [u8; Self::LENGTH]);
 
@@ -115,9 +116,14 @@ impl Checked {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let temporary = path.with_extension("wasm.tmp");
+        let temporary = path.with_extension("tmp");
         std::fs::write(&temporary, &self.bytes)?;
         std::fs::rename(&temporary, path)
+    }
+
+    /// Whether it is a native library, which no sandbox holds.
+    pub fn is_native(&self) -> bool {
+        native::is_library(&self.bytes)
     }
 
     pub(super) fn bytes(&self) -> &[u8] {

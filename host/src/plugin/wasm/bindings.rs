@@ -12,5 +12,5 @@ wasmtime::component::bindgen!({
     with: {
         "flusso:connector/net.connection": crate::plugin::wasm::imports::net::Connection,
     },
-    additional_derives: [PartialEq],
+    additional_derives: [PartialEq, flusso_abi::Encode, flusso_abi::Decode],
 });

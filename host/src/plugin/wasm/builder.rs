@@ -17,6 +17,7 @@ use super::fault::{Checked, Fault};
 use super::guest::{Guest, Live, Running};
 use super::plugin::Plugin;
 use super::reader::GuestReader;
+use super::roles::call;
 use super::row_reader::RowReader;
 use super::untold_links::UntoldLinks;
 use crate::engine::StageError;
@@ -126,7 +127,7 @@ impl GuestBuilder {
             move |live| {
                 Box::pin(async move {
                     let requests: Vec<_> = requests.iter().map(Request::borrowed).collect();
-                    live.exports.builder()?.call_open(&mut live.store, &settings, &requests).await
+                    call!(live, builder.call_open(&settings, &requests))
                 })
             },
             Ok,
@@ -228,7 +229,7 @@ fn difference(before: &Description, now: &Description) -> String {
 async fn describe(guest: &Instance) -> Result<Description> {
     let mappings = guest.ask(
         "builder.mappings",
-        |live| Box::pin(async move { live.exports.builder()?.call_mappings(&mut live.store).await }),
+        |live| Box::pin(async move { call!(live, builder.call_mappings()) }),
         |mappings| {
             convert::counted(mappings, 100_000, "mappings")?
                 .into_iter()
@@ -239,7 +240,7 @@ async fn describe(guest: &Instance) -> Result<Description> {
     let mappings = mappings.await?;
     let interest = guest.ask(
         "builder.interest",
-        |live| Box::pin(async move { live.exports.builder()?.call_interest(&mut live.store).await }),
+        |live| Box::pin(async move { call!(live, builder.call_interest()) }),
         |tables| {
             convert::counted(tables, 100_000, "tables")?.into_iter().map(convert::interest).collect::<Checked<Vec<_>>>()
         },
@@ -248,7 +249,7 @@ async fn describe(guest: &Instance) -> Result<Description> {
     let (indexes, tables) = (mappings.len(), interest.len());
     let scopes = guest.ask(
         "builder.scopes",
-        |live| Box::pin(async move { live.exports.builder()?.call_scopes(&mut live.store).await }),
+        |live| Box::pin(async move { call!(live, builder.call_scopes()) }),
         |scopes| {
             let scopes = convert::counted(scopes, indexes, "scopes")?;
             scopes.iter().map(|scope| convert::scope(scope, indexes, tables)).collect::<Checked<Vec<_>>>()
@@ -263,7 +264,7 @@ macro_rules! ask {
         let (_permit, shape, guest) = $self.seat().await?;
         let answer = guest.ask(
             $name,
-            move |live| Box::pin(async move { live.exports.builder()?.$function(&mut live.store, $($argument),*).await }),
+            move |live| Box::pin(async move { call!(live, builder.$function($($argument),*)) }),
             $check,
         ).await;
         $self.leave(shape, guest, &answer);
@@ -300,7 +301,7 @@ impl stage::Builder for GuestBuilder {
                 Box::pin(async move {
                     let changes: Vec<_> = changes.iter().map(convert::to_change).collect();
                     let changes: Vec<_> = changes.iter().collect();
-                    live.exports.builder()?.call_resolve(&mut live.store, &changes).await
+                    call!(live, builder.call_resolve(&changes))
                 })
             },
             |affected| convert::affected(affected, indexes, limits::guest::ITEMS),
@@ -325,11 +326,7 @@ impl stage::Builder for GuestBuilder {
         let (_permit, shape, guest) = self.seat().await?;
         let asking = guest.ask(
             "builder.resolve-table-changes",
-            move |live| {
-                Box::pin(
-                    async move { live.exports.builder()?.call_resolve_table_changes(&mut live.store, &tables).await },
-                )
-            },
+            move |live| Box::pin(async move { call!(live, builder.call_resolve_table_changes(&tables)) }),
             |affected| Ok(convert::affected(affected, indexes, limits::guest::ITEMS)?.0),
         );
         let mut answer = asking.await;
@@ -357,7 +354,7 @@ impl stage::Builder for GuestBuilder {
                 Box::pin(async move {
                     let ids: Vec<_> = ids.iter().map(convert::to_id).collect();
                     let ids: Vec<_> = ids.iter().collect();
-                    live.exports.builder()?.call_build_many(&mut live.store, &ids).await
+                    call!(live, builder.call_build_many(&ids))
                 })
             },
             |outcomes| convert::outcomes(outcomes, asked),
@@ -395,8 +392,7 @@ impl RangeBuilder for GuestRanges {
             "range-builder.build-range",
             move |live| {
                 Box::pin(async move {
-                    let ranges = live.exports.ranges()?;
-                    ranges.call_build_range(&mut live.store, index, &range, cursor.as_ref(), max, max_bytes).await
+                    call!(live, range_builder.call_build_range(index, &range, cursor.as_ref(), max, max_bytes))
                 })
             },
             |page| convert::ranged(page, max),

@@ -78,7 +78,9 @@ impl From<GuestError> for StageError {
         match error.fault() {
             Fault::Grant(_) => Self::Configuration(error.to_string()),
             Fault::Violation(_) => Self::Violation(error.to_string()),
-            Fault::Trapped(_) | Fault::Memory { .. } | Fault::Handles(_) | Fault::Handover(_) if error.repeats => {
+            Fault::Trapped(_) | Fault::Failed(_) | Fault::Memory { .. } | Fault::Handles(_) | Fault::Handover(_)
+                if error.repeats =>
+            {
                 Self::Violation(error.to_string())
             }
             _ => Self::Crashed(error.to_string()),

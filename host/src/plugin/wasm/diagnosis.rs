@@ -5,6 +5,7 @@ use super::builder::Request;
 use super::convert;
 use super::fault::Checked;
 use super::plugin::Plugin;
+use super::roles::call;
 use crate::engine::StageError;
 use crate::limits;
 use crate::model::{Mapping, TableInterest};
@@ -23,7 +24,7 @@ pub async fn examine(
     tables: &[TableInterest],
     online: bool,
 ) -> Result<Option<Vec<Finding>>, StageError> {
-    if plugin.prepared().roles().diagnosis.is_none() {
+    if !plugin.prepared().exports("diagnosis") {
         return Ok(None);
     }
     let guest = plugin.spawn(None).await?;
@@ -36,8 +37,7 @@ pub async fn examine(
                 let indexes: Option<Vec<_>> =
                     indexes.as_ref().map(|indexes| indexes.iter().map(Request::examined).collect());
                 let tables: Vec<_> = tables.iter().collect();
-                let diagnosis = live.exports.diagnosis()?;
-                diagnosis.call_examine(&mut live.store, &settings, indexes.as_deref(), &tables, online, None).await
+                call!(live, diagnosis.call_examine(&settings, indexes.as_deref(), &tables, online, None::<&str>))
             })
         },
         findings,
@@ -52,7 +52,7 @@ pub async fn examine(
 ///
 /// When it could not look at all.
 pub async fn examine_sink(plugin: &Plugin, mappings: &[Mapping]) -> Result<Option<Vec<Finding>>, StageError> {
-    if plugin.prepared().roles().sink_diagnosis.is_none() {
+    if !plugin.prepared().exports("sink-diagnosis") {
         return Ok(None);
     }
     let guest = plugin.spawn(None).await?;
@@ -63,7 +63,7 @@ pub async fn examine_sink(plugin: &Plugin, mappings: &[Mapping]) -> Result<Optio
         move |live| {
             Box::pin(async move {
                 let mappings: Vec<_> = mappings.iter().collect();
-                live.exports.sink_diagnosis()?.call_examine(&mut live.store, &settings, &mappings, None).await
+                call!(live, sink_diagnosis.call_examine(&settings, &mappings, None::<&str>))
             })
         },
         findings,

@@ -63,6 +63,9 @@ pub enum Fault {
     /// The guest trapped: it panicked, or broke a rule of WebAssembly.
     #[error("trapped: {0}")]
     Trapped(Arc<str>),
+    /// A native plugin panicked, or said that it cannot go on.
+    #[error("failed inside: {0}")]
+    Failed(Arc<str>),
     /// The call took longer than its limit.
     #[error("did not answer within {} s (`limits.call_timeout`)", .0.as_secs_f64())]
     TimedOut(Duration),

@@ -21,9 +21,11 @@ use super::fault::{Checked, Fault, GuestError, Origin};
 use super::limiter::Limits;
 use super::roles::Exports;
 use super::row_reader::RowReader;
-use super::runtime::Prepared;
+use super::runtime::{Code, Prepared};
 use crate::engine::StageError;
 use crate::limits;
+use crate::plugin::native::{self, NativeFault};
+use crate::plugin::plain::plain;
 
 /// A boxed future that borrows the store.
 pub(super) type Running<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -35,6 +37,8 @@ type Job = Box<dyn for<'a> FnOnce(&'a mut Live) -> Running<'a, bool> + Send>;
 pub(super) struct Live {
     pub(super) store: Store<Context>,
     pub(super) exports: Exports,
+    /// In the place of a component's instance.
+    pub(super) native: Option<native::Instance>,
 }
 
 /// The handle of a live guest. Dropping it ends the guest once its call is done.
@@ -57,22 +61,31 @@ impl Guest {
         let limits = setup.limits;
         let failed = |fault| GuestError { origin: origin.clone(), call: "instantiate", fault, repeats: false };
         let context = Context::new(origin.clone(), setup, reader).map_err(|text| failed(Fault::Grant(text.into())))?;
-        let mut store = Store::new(prepared.pre().engine(), context);
+        let mut store = Store::new(prepared.engine(), context);
         store.limiter(|context| &mut context.memory);
         store.set_hostcall_fuel(usize::try_from(limits.handover).unwrap_or(usize::MAX));
         // Every tick the guest yields, so that the time limit below can be felt and other tasks run.
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
-        let instantiating = tokio::time::timeout(limits.call_timeout, prepared.pre().instantiate_async(&mut store));
-        let instance = match instantiating.await {
-            Ok(Ok(instance)) => instance,
-            Ok(Err(error)) => return Err(failed(fault(store.data(), &error))),
-            Err(_) => return Err(failed(Fault::TimedOut(limits.call_timeout))),
+        let (exports, native) = match prepared.code() {
+            Code::Native(library) => {
+                let native = native::Instance::start(*library, &origin.plugin);
+                let native = native.map_err(|error| failed(fault(store.data(), &error.into())))?;
+                (Exports::default(), Some(native))
+            }
+            Code::Component { pre, roles } => {
+                let instantiating = tokio::time::timeout(limits.call_timeout, pre.instantiate_async(&mut store));
+                let instance = match instantiating.await {
+                    Ok(Ok(instance)) => instance,
+                    Ok(Err(error)) => return Err(failed(fault(store.data(), &error))),
+                    Err(_) => return Err(failed(Fault::TimedOut(limits.call_timeout))),
+                };
+                let exports = Exports::load(roles, &mut store, &instance);
+                (exports.map_err(|error| failed(fault(store.data(), &error)))?, None)
+            }
         };
-        let exports = Exports::load(prepared.roles(), &mut store, &instance);
-        let exports = exports.map_err(|error| failed(fault(store.data(), &error)))?;
         let (jobs, waiting) = mpsc::channel(limits::guest::CALL_QUEUE);
-        tokio::spawn(serve(Live { store, exports }, waiting));
+        tokio::spawn(serve(Live { store, exports, native }, waiting));
         Ok(Self { jobs, origin, limits })
     }
 
@@ -166,6 +179,13 @@ fn fault(context: &Context, error: &wasmtime::Error) -> Fault {
     if matches!(error.downcast_ref::<ResourceTableError>(), Some(ResourceTableError::Full)) {
         return Fault::Handles(context.setup.limits.handles);
     }
+    match error.downcast_ref() {
+        Some(NativeFault::Failed(text)) => return Fault::Failed(plain(text, limits::guest::TEXT_BYTES).into()),
+        Some(NativeFault::NoThread(text)) => return Fault::Failed(text.as_str().into()),
+        Some(NativeFault::Answer(text)) => return Fault::Violation(plain(text, limits::guest::TEXT_BYTES).into()),
+        Some(NativeFault::TooLarge(_)) => return Fault::Handover(context.setup.limits.handover),
+        None => {}
+    }
     // wasmtime has no type for it; host/tests/misbehaviour.rs would notice another text.
     let cause = error.root_cause().to_string();
     if cause.contains("fuel allocated for hostcalls") {
@@ -173,6 +193,6 @@ fn fault(context: &Context, error: &wasmtime::Error) -> Fault {
     }
     let said = context.stderr_tail.text();
     // The cause at the bottom is the trap; what stands above it is the guest's own backtrace.
-    let cause = crate::plugin::plain::plain(&cause, limits::guest::TEXT_BYTES);
+    let cause = plain(&cause, limits::guest::TEXT_BYTES);
     Fault::Trapped(if said.is_empty() { cause.into() } else { format!("{cause} ({said})").into() })
 }

@@ -3,6 +3,7 @@
 use super::bindings::exports::flusso::connector::inventory as wit;
 use super::convert;
 use super::plugin::Plugin;
+use super::roles::call;
 use crate::engine::StageError;
 use crate::limits;
 use crate::plugin::plain::plain;
@@ -14,18 +15,14 @@ use crate::plugin::stored_index::{IndexState, StoredIndex};
 ///
 /// When it could not look.
 pub async fn stored_indexes(plugin: &Plugin, prefix: &str) -> Result<Option<Vec<StoredIndex>>, StageError> {
-    if plugin.prepared().roles().inventory.is_none() {
+    if !plugin.prepared().exports("inventory") {
         return Ok(None);
     }
     let guest = plugin.spawn(None).await?;
     let (settings, prefix) = (plugin.settings(), prefix.to_owned());
     let listing = guest.ask(
         "inventory.list",
-        move |live| {
-            Box::pin(
-                async move { live.exports.inventory()?.call_list(&mut live.store, &settings, &prefix, None).await },
-            )
-        },
+        move |live| Box::pin(async move { call!(live, inventory.call_list(&settings, &prefix, None::<&str>)) }),
         |stored| {
             Ok(convert::counted(stored, limits::guest::INVENTORY_ENTRIES, "stored indexes")?
                 .into_iter()
@@ -47,9 +44,7 @@ pub async fn remove(plugin: &Plugin, prefix: &str, name: &str, force: bool) -> R
     let removing = guest.ask(
         "inventory.remove",
         move |live| {
-            Box::pin(async move {
-                live.exports.inventory()?.call_remove(&mut live.store, &settings, &prefix, &name, force, None).await
-            })
+            Box::pin(async move { call!(live, inventory.call_remove(&settings, &prefix, &name, force, None::<&str>)) })
         },
         Ok,
     );

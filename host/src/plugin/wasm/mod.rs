@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `artifact`, `runtime`, `engine`, `compiler`, `cache`, `deserialize` | from a file to a linked component, compiled in a process of its own; `deserialize` alone has `unsafe` |
 //! | `roles` | the table of the contract's roles: which interface, and what says whether a plugin has it |
+//! | `native_call`, `host_functions` | the same calls of plugins that are native libraries (`plugin/native`) |
 //! | `plugin`, `context`, `limiter`, `folders`, `write_gate` | a component as the configuration uses it: settings, grants, limits |
 //! | `guest`, `fault` | the task that owns a store, and what can go wrong in it (I9) |
 //! | `source`, `builder`, `sink`, `diagnosis`, `inventory` | the engine's traits, over guests |
@@ -41,10 +42,12 @@ mod folders;
 pub mod fuzzing;
 mod guest;
 mod guest_output;
+mod host_functions;
 mod imports;
 mod inventory;
 pub mod limiter;
 mod log_dedup;
+mod native_call;
 mod plugin;
 mod pool;
 mod reader;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::context::Setup;
 use super::fault::{Fault, GuestError, Origin};
 use super::guest::Guest;
+use super::roles::call;
 use super::row_reader::RowReader;
 use super::runtime::Prepared;
 use crate::plugin::links::LinkTable;
@@ -77,7 +78,6 @@ impl Plugin {
 }
 
 async fn manifest_text(guest: &Guest) -> Result<String, GuestError> {
-    let asking = guest
-        .call("manifest", |live| Box::pin(async move { live.exports.plugin.call_manifest(&mut live.store).await }));
+    let asking = guest.call("manifest", |live| Box::pin(async move { call!(live, plugin.call_manifest()) }));
     asking.await
 }

@@ -8,6 +8,7 @@ use super::convert;
 use super::fault::GuestError;
 use super::guest::Guest;
 use super::plugin::Plugin;
+use super::roles::call;
 use super::row_reader::RowReader;
 use super::tracked::TableDescription;
 
@@ -22,11 +23,10 @@ impl GuestReader {
     /// Makes a guest and opens it with the source's settings.
     pub(super) async fn open(plugin: &Plugin) -> Result<Result<Self, Error>, GuestError> {
         let guest = plugin.spawn(None).await?;
-        let batches = plugin.prepared().roles().batch_reader.is_some();
+        let batches = plugin.prepared().exports("batch-reader");
         let settings = plugin.settings();
-        let opening = guest.call("reader.open", move |live| {
-            Box::pin(async move { live.exports.reader()?.call_open(&mut live.store, &settings).await })
-        });
+        let opening =
+            guest.call("reader.open", move |live| Box::pin(async move { call!(live, reader.call_open(&settings)) }));
         Ok(opening.await?.map(|()| Self { guest, batches }))
     }
 }
@@ -52,15 +52,13 @@ fn one_each<T>(answers: Vec<T>, asked: usize, call: &str) -> Result<Vec<T>, Erro
 impl RowReader for GuestReader {
     async fn primary_key(&self, table: TableName) -> Result<Vec<String>, Error> {
         let call = self.guest.call("reader.primary-key", move |live| {
-            Box::pin(async move { live.exports.reader()?.call_primary_key(&mut live.store, &table).await })
+            Box::pin(async move { call!(live, reader.call_primary_key(&table)) })
         });
         answer(call.await)
     }
 
     async fn begin(&self) -> Result<(), Error> {
-        let call = self.guest.call("reader.begin", |live| {
-            Box::pin(async move { live.exports.reader()?.call_begin(&mut live.store).await })
-        });
+        let call = self.guest.call("reader.begin", |live| Box::pin(async move { call!(live, reader.call_begin()) }));
         answer(call.await)
     }
 
@@ -73,16 +71,16 @@ impl RowReader for GuestReader {
         let call = self.guest.call("reader.rows", move |live| {
             Box::pin(async move {
                 let keys: Vec<_> = keys.iter().collect();
-                live.exports.reader()?.call_rows(&mut live.store, &table, &convert::texts(&columns), &keys).await
+                call!(live, reader.call_rows(&table, &convert::texts(&columns), &keys))
             })
         });
         answer(call.await)
     }
 
     async fn related(&self, relation: Relation) -> Result<Vec<Vec<Value>>, Error> {
-        let call = self.guest.call("reader.related", move |live| {
-            Box::pin(async move { live.exports.reader()?.call_related(&mut live.store, &relation).await })
-        });
+        let call = self
+            .guest
+            .call("reader.related", move |live| Box::pin(async move { call!(live, reader.call_related(&relation)) }));
         answer(call.await)
     }
 
@@ -104,7 +102,7 @@ impl RowReader for GuestReader {
         let call = self.guest.call("batch-reader.describe", move |live| {
             Box::pin(async move {
                 let tables: Vec<_> = tables.iter().collect();
-                live.exports.batch_reader()?.call_describe(&mut live.store, &tables).await
+                call!(live, batch_reader.call_describe(&tables))
             })
         });
         let described = one_each(answer(call.await)?, asked, "batch-reader.describe")?;
@@ -123,7 +121,7 @@ impl RowReader for GuestReader {
         let call = self.guest.call("batch-reader.related-many", move |live| {
             Box::pin(async move {
                 let relations: Vec<_> = relations.iter().collect();
-                live.exports.batch_reader()?.call_related_many(&mut live.store, &relations).await
+                call!(live, batch_reader.call_related_many(&relations))
             })
         });
         one_each(answer(call.await)?, asked, "batch-reader.related-many")

@@ -1,5 +1,7 @@
 //! The roles of the contract, in one table: the interface that the host calls, and what says whether a plugin has it. A role
 //! or an ability that is added to the contract is one row here, and the file that calls it.
+//!
+//! A function is called the same way, by [`call!`], whether the plugin is a component or a native library.
 
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
@@ -22,12 +24,13 @@ macro_rules! roles {
         #[derive(Clone)]
         pub(super) struct Roles {
             plugin: exports::plugin::GuestIndices,
-            $(pub(super) $name: Option<exports::$module::GuestIndices>,)*
+            $($name: Option<exports::$module::GuestIndices>,)*
         }
 
-        /// The exported interfaces of one instance.
+        /// The exported interfaces of one instance of a component; of a native library none.
+        #[derive(Default)]
         pub(super) struct Exports {
-            pub(super) plugin: exports::plugin::Guest,
+            plugin: Option<exports::plugin::Guest>,
             $($name: Option<exports::$module::Guest>,)*
         }
 
@@ -61,9 +64,13 @@ macro_rules! roles {
                 instance: &Instance,
             ) -> wasmtime::Result<Self> {
                 Ok(Self {
-                    plugin: roles.plugin.load(&mut *store, instance)?,
+                    plugin: Some(roles.plugin.load(&mut *store, instance)?),
                     $($name: roles.$name.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?,)*
                 })
+            }
+
+            pub(super) fn plugin(&self) -> wasmtime::Result<&exports::plugin::Guest> {
+                self.plugin.as_ref().ok_or_else(|| wasmtime::Error::msg("the plugin does not export `plugin`"))
             }
 
             $(pub(super) fn $name(&self) -> wasmtime::Result<&exports::$module::Guest> {
@@ -79,7 +86,7 @@ roles! {
     snapshot: snapshot, Presence::Role(Role::Source);
     reader: reader, Presence::Role(Role::Reader);
     builder: builder, Presence::Role(Role::Builder);
-    ranges: range_builder, Presence::Role(Role::RangeBuilder);
+    range_builder: range_builder, Presence::Role(Role::RangeBuilder);
     tracked_builder: tracked_builder, Presence::Role(Role::TrackedBuilder);
     sink: sink, Presence::Role(Role::Sink);
     diagnosis: diagnosis, Presence::Export("diagnosis");
@@ -87,3 +94,18 @@ roles! {
     inventory: inventory, Presence::Export("inventory");
     batch_reader: batch_reader, Presence::Export("batch-reader");
 }
+
+/// Calls a function of the contract: `call!(live, sink.call_write(&documents))`, on an instance of either kind.
+macro_rules! call {
+    ($live:ident, $interface:ident.$function:ident($($argument:expr),* $(,)?)) => {
+        match &mut $live.native {
+            None => $live.exports.$interface()?.$function(&mut $live.store, $($argument),*).await,
+            Some(native) => {
+                let name = concat!(stringify!($interface), ".", stringify!($function));
+                let context = $live.store.data_mut();
+                $crate::plugin::wasm::native_call::call(native, context, name, &($(&$argument,)*)).await
+            }
+        }
+    };
+}
+pub(super) use call;

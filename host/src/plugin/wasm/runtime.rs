@@ -17,6 +17,7 @@ use super::imports;
 use super::roles::Roles;
 use crate::limits;
 use crate::plugin::manifest::{Manifest, Role};
+use crate::plugin::native::{Library, LoadError};
 
 /// Compiles and prepares plugins. One a process.
 pub struct Runtime {
@@ -66,6 +67,9 @@ pub enum PrepareError {
         /// What wasmtime said.
         source: wasmtime::Error,
     },
+    /// A native library is not loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// Compiling was cut short.
     #[error("compiling {} was interrupted", path.display())]
     Interrupted {
@@ -101,8 +105,13 @@ impl Runtime {
         self.cache.as_ref().is_some_and(|cache| cache.has(digest))
     }
 
-    /// Takes the native code from the cache, or has it compiled within these limits.
+    /// Takes the native code from the cache, or has it compiled within these limits. A native library is loaded.
     pub async fn compile(&self, checked: Checked, limits: CompileLimits) -> Result<Compiled, PrepareError> {
+        if checked.is_native() {
+            let path = checked.path().to_path_buf();
+            let loading = tokio::task::spawn_blocking(move || load(checked));
+            return loading.await.map_err(|_| PrepareError::Interrupted { path })?;
+        }
         let path = checked.path().to_path_buf();
         let interrupted = |_| PrepareError::Interrupted { path: path.clone() };
         let name = checked.manifest().name.clone();
@@ -110,7 +119,7 @@ impl Runtime {
             (self.engine.clone(), self.cache.clone(), checked.digest().clone(), name.clone());
         let looking = move || cached(&engine, cache.as_ref(), &digest, &plugin);
         if let Some(component) = tokio::task::spawn_blocking(looking).await.map_err(interrupted)? {
-            return Ok(Compiled { checked, component });
+            return Ok(Compiled(Loaded::Component { checked, component }));
         }
         let failed = |source| PrepareError::Compile { path: path.clone(), plugin: checked.title(), source };
         let started = std::time::Instant::now();
@@ -126,12 +135,21 @@ impl Runtime {
         };
         let component = tokio::task::spawn_blocking(loading).await.map_err(interrupted)?;
         let component = component.map_err(|error| failed(CompileError::Invalid(format!("{error:#}"))))?;
-        Ok(Compiled { checked, component })
+        Ok(Compiled(Loaded::Component { checked, component }))
     }
 
     /// Links a compiled plugin and finds its roles.
     pub fn prepare(&self, compiled: Compiled) -> Result<Prepared, PrepareError> {
-        let Compiled { checked, component } = compiled;
+        let (checked, component) = match compiled.0 {
+            Loaded::Component { checked, component } => (checked, component),
+            Loaded::Native { checked, library } => {
+                let interfaces = library.interfaces();
+                let reads = checked.manifest().capabilities.iter().any(|asked| asked == "reader");
+                let (manifest, digest) = checked.into_parts();
+                let (code, engine) = (Code::Native(library), self.engine.clone());
+                return Ok(Prepared { inner: Arc::new(Inner { manifest, digest, code, engine, interfaces, reads }) });
+            }
+        };
         let (path, plugin) = (checked.path().to_path_buf(), checked.title());
         let imports: Vec<_> =
             component.component_type().imports(&self.engine).map(|(name, _)| name.to_owned()).collect();
@@ -141,10 +159,9 @@ impl Runtime {
             source,
         })?;
         let exports = component.component_type();
-        let has = |interface: &str| {
-            let interface = format!("flusso:connector/{interface}@");
-            exports.exports(&self.engine).any(|(name, _)| name.starts_with(&interface))
-        };
+        let interface = |name: &str| Some(name.strip_prefix("flusso:connector/")?.split_once('@')?.0.to_owned());
+        let interfaces: Vec<String> = exports.exports(&self.engine).filter_map(|(name, _)| interface(name)).collect();
+        let has = |interface: &str| interfaces.iter().any(|name| name == interface);
         let roles = Roles::find(&pre, checked.manifest(), has).map_err(|(role, source)| PrepareError::Role {
             path,
             plugin,
@@ -154,7 +171,8 @@ impl Runtime {
         let reads = imports.iter().any(|name| name.starts_with("flusso:connector/reader@"));
         // The component's bytes are not needed any more.
         let (manifest, digest) = checked.into_parts();
-        Ok(Prepared { inner: Arc::new(Inner { manifest, digest, pre, roles, reads }) })
+        let (code, engine) = (Code::Component { pre, roles }, self.engine.clone());
+        Ok(Prepared { inner: Arc::new(Inner { manifest, digest, code, engine, interfaces, reads }) })
     }
 }
 
@@ -184,10 +202,30 @@ fn tick(engine: &Engine) -> std::io::Result<()> {
     std::thread::Builder::new().name("epoch".to_owned()).spawn(run).map(drop)
 }
 
-/// A plugin whose code is native.
-pub struct Compiled {
-    checked: Checked,
-    component: Component,
+/// Loads a library, and looks whether it is what its file says.
+fn load(checked: Checked) -> Result<Compiled, PrepareError> {
+    let path = checked.path();
+    let library = Library::load(path, checked.bytes())?;
+    let wrong = |reason: String| LoadError::Table { path: path.to_path_buf(), reason };
+    if serde_json::from_slice(library.manifest()).ok().as_ref() != Some(checked.manifest()) {
+        return Err(wrong("its code says another manifest than its section `flusso_manifest`".to_owned()).into());
+    }
+    let interfaces = library.interfaces();
+    for role in &checked.manifest().roles {
+        if let Some(missing) = role.interfaces().iter().find(|name| !interfaces.iter().any(|has| has == *name)) {
+            return Err(wrong(format!("it claims the role `{role}` and does not export `{missing}`")).into());
+        }
+    }
+    Ok(Compiled(Loaded::Native { checked, library }))
+}
+
+/// A plugin whose code can run.
+pub struct Compiled(Loaded);
+
+/// The code of a plugin, with its bytes and its manifest.
+enum Loaded {
+    Component { checked: Checked, component: Component },
+    Native { checked: Checked, library: Library },
 }
 
 /// A plugin that is linked: instances of it cost microseconds. Cheap to clone.
@@ -199,9 +237,16 @@ pub struct Prepared {
 struct Inner {
     manifest: Manifest,
     digest: Digest,
-    pre: InstancePre<Context>,
-    roles: Roles,
+    code: Code,
+    engine: Engine,
+    interfaces: Vec<String>,
     reads: bool,
+}
+
+/// What instances are made of.
+pub(super) enum Code {
+    Component { pre: InstancePre<Context>, roles: Roles },
+    Native(Library),
 }
 
 impl Prepared {
@@ -210,7 +255,8 @@ impl Prepared {
         &self.inner.manifest
     }
 
-    /// Whether it imports `reader`, and so needs a source plugin that exports one.
+    /// Whether it imports `reader`, and so needs a source plugin that exports one. A
+    /// library says so by the capability `reader` in its manifest.
     pub fn reads(&self) -> bool {
         self.inner.reads
     }
@@ -220,11 +266,21 @@ impl Prepared {
         &self.inner.digest
     }
 
-    pub(super) fn pre(&self) -> &InstancePre<Context> {
-        &self.inner.pre
+    /// Whether it exports an interface of the contract, by its name.
+    pub(super) fn exports(&self, interface: &str) -> bool {
+        self.inner.interfaces.iter().any(|name| name == interface)
     }
 
-    pub(super) fn roles(&self) -> &Roles {
-        &self.inner.roles
+    /// Whether it is a native library, which no sandbox holds.
+    pub fn is_native(&self) -> bool {
+        matches!(self.inner.code, Code::Native(_))
+    }
+
+    pub(super) fn code(&self) -> &Code {
+        &self.inner.code
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.inner.engine
     }
 }

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::convert;
 use super::guest::Guest;
 use super::plugin::Plugin;
+use super::roles::call;
 use crate::engine::stage::{self, Documents, Ensured, Flushed, Result, Writer};
 use crate::model::{HistoryId, Mapping, Target, Version};
 
@@ -32,11 +33,8 @@ impl stage::Sink for GuestSink {
     async fn open(&self) -> Result<Box<dyn Writer>> {
         let guest = self.plugin.spawn(None).await?;
         let settings = self.plugin.settings();
-        let opening = guest.ask(
-            "sink.open",
-            move |live| Box::pin(async move { live.exports.sink()?.call_open(&mut live.store, &settings).await }),
-            Ok,
-        );
+        let opening =
+            guest.ask("sink.open", move |live| Box::pin(async move { call!(live, sink.call_open(&settings)) }), Ok);
         opening.await?;
         Ok(Box::new(GuestWriter { guest }))
     }
@@ -51,7 +49,7 @@ macro_rules! ask {
     ($self:ident, $name:literal, $function:ident($($argument:expr),*), $check:expr) => {
         $self.guest.ask(
             $name,
-            move |live| Box::pin(async move { live.exports.sink()?.$function(&mut live.store, $($argument),*).await }),
+            move |live| Box::pin(async move { call!(live, sink.$function($($argument),*)) }),
             $check,
         ).await
     };

@@ -8,6 +8,7 @@ use super::bindings::exports::flusso::connector::source::PollRequest;
 use super::convert;
 use super::guest::Guest;
 use super::plugin::Plugin;
+use super::roles::call;
 use crate::engine::stage::{self, Capture, Division, Inspection, Page, Poll, Preparation, Result, Snapshot};
 use crate::limits;
 use crate::model::{Event, Position, TableInterest, TableNumber};
@@ -41,7 +42,7 @@ impl stage::Source for GuestSource {
             move |live| {
                 Box::pin(async move {
                     let interest: Vec<_> = interest.iter().collect();
-                    live.exports.source()?.call_open(&mut live.store, &settings, &interest).await
+                    call!(live, source.call_open(&settings, &interest))
                 })
             },
             Ok,
@@ -59,7 +60,7 @@ impl stage::Source for GuestSource {
             move |live| {
                 Box::pin(async move {
                     let interest: Vec<_> = interest.iter().collect();
-                    live.exports.snapshot()?.call_open(&mut live.store, &settings, &interest).await
+                    call!(live, snapshot.call_open(&settings, &interest))
                 })
             },
             Ok,
@@ -83,7 +84,7 @@ macro_rules! ask {
     ($self:ident, $name:literal, $interface:ident.$function:ident($($argument:expr),*), $check:expr) => {
         $self.guest.ask(
             $name,
-            move |live| Box::pin(async move { live.exports.$interface()?.$function(&mut live.store, $($argument),*).await }),
+            move |live| Box::pin(async move { call!(live, $interface.$function($($argument),*)) }),
             $check,
         ).await
     };
@@ -122,7 +123,7 @@ impl Capture for GuestCapture {
                 Box::pin(async move {
                     let confirmed = confirmed.as_ref();
                     let request = PollRequest { confirmed, max, max_bytes, wait_ms, extra: None };
-                    live.exports.source()?.call_poll(&mut live.store, request).await
+                    call!(live, source.call_poll(request))
                 })
             },
             check,

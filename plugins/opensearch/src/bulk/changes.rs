@@ -32,7 +32,6 @@ impl Changes {
                 said: false,
             });
             count.documents += 1;
-            #[cfg(target_family = "wasm")]
             flusso_plugin::metrics::add("changed_documents", 1, &[("change".to_owned(), change.word().to_owned())]);
         }
     }

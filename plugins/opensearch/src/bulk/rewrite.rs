@@ -42,7 +42,6 @@ impl Change {
     }
 
     /// In a metric's label.
-    #[cfg(target_family = "wasm")]
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::DuplicateKey => "duplicate-key",

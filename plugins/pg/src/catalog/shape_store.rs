@@ -49,13 +49,10 @@ impl ShapeStore for NoShapeStore {
 /// The host's `state`, under keys that begin so.
 pub struct Host;
 
-#[cfg(target_family = "wasm")]
 use crate::error::Error;
 
-#[cfg(target_family = "wasm")]
 const PREFIX: &str = "table/";
 
-#[cfg(target_family = "wasm")]
 impl ShapeStore for Host {
     fn load(&mut self) -> Result<StoredShapes> {
         let (mut tables, mut after) = (StoredShapes::new(), None);
@@ -99,18 +96,6 @@ impl ShapeStore for Host {
     }
 }
 
-#[cfg(not(target_family = "wasm"))]
-impl ShapeStore for Host {
-    fn load(&mut self) -> Result<StoredShapes> {
-        NoShapeStore.load()
-    }
-
-    fn store(&mut self, changes: Vec<(String, Option<StoredShape>)>) -> Result<()> {
-        NoShapeStore.store(changes)
-    }
-}
-
-#[cfg(target_family = "wasm")]
 fn refused(error: flusso_plugin::Error) -> Error {
     match error {
         flusso_plugin::Error::Other(other) => Error::Fatal(other.message),

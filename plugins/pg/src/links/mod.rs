@@ -24,18 +24,13 @@ pub trait LinkTable {
     fn parents(&mut self, relation: &str, rows: &[Vec<u8>]) -> Result<Vec<Vec<Vec<u8>>>>;
 }
 
-/// The host's; none outside a component.
+/// The host's; none in tests, which have no host.
 pub(crate) fn of_host() -> Option<Box<dyn LinkTable>> {
-    #[cfg(target_family = "wasm")]
-    return Some(Box::new(Host));
-    #[cfg(not(target_family = "wasm"))]
-    None
+    flusso_plugin::has_host().then(|| Box::new(Host) as Box<dyn LinkTable>)
 }
 
-#[cfg(target_family = "wasm")]
 struct Host;
 
-#[cfg(target_family = "wasm")]
 impl LinkTable for Host {
     fn recorded_relations(&mut self) -> Vec<String> {
         flusso_plugin::links::recorded_relations()
@@ -52,7 +47,6 @@ impl LinkTable for Host {
 }
 
 /// What the host says, as an error of this plugin.
-#[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "there is no host outside a component"))]
 fn host_error(error: flusso_plugin::Error) -> Error {
     match error {
         flusso_plugin::Error::Transient(transient) => Error::Transient(transient.message),

@@ -11,8 +11,7 @@ pub(crate) fn secure(wire: &mut Wire, connection: &Connection) -> Result<Option<
     if connection.tls == TlsMode::Disable || connection.is_unix() {
         return Ok(None);
     }
-    #[cfg(not(target_family = "wasm"))]
-    if connection.tls == TlsMode::Prefer {
+    if connection.tls == TlsMode::Prefer && !flusso_plugin::has_host() {
         return Ok(None);
     }
     wire.put(|out| {

@@ -1,5 +1,5 @@
-//! Bytes to and from the server: the host's `net` in a guest, the machine's sockets in a native build (tests, and the
-//! comparison of both transports). TLS is the host's; a native build does not speak it.
+//! Bytes to and from the server: the host's `net`, and without a host, in tests, the machine's sockets. TLS is the host's;
+//! without one it is not spoken.
 
 use crate::error::Result;
 use std::time::Duration;
@@ -25,12 +25,15 @@ pub trait Transport {
     fn start_tls(&mut self, name: &str, verification: Verification, roots: Option<&str>) -> Result<Option<Vec<u8>>>;
 }
 
-#[cfg(target_family = "wasm")]
-pub use guest::connect;
-#[cfg(not(target_family = "wasm"))]
-pub use native::connect;
+/// Connects to `HOST:PORT` or `unix:PATH`.
+pub fn connect(address: &str, timeout: Duration) -> Result<Box<dyn Transport>> {
+    #[cfg(not(target_family = "wasm"))]
+    if !flusso_plugin::has_host() {
+        return native::connect(address, timeout);
+    }
+    guest::connect(address, timeout)
+}
 
-#[cfg(target_family = "wasm")]
 mod guest {
     //! Over the host's `net`.
     use super::{Duration, Result, Transport, Verification};
@@ -38,7 +41,7 @@ mod guest {
     use flusso_plugin::net::{self, Connection, NetError, TlsOptions};
 
     /// Connects to `HOST:PORT` or `unix:PATH`.
-    pub fn connect(address: &str, timeout: Duration) -> Result<Box<dyn Transport>> {
+    pub(super) fn connect(address: &str, timeout: Duration) -> Result<Box<dyn Transport>> {
         let connection = net::connect(address, millis(timeout)).map_err(|error| explain(address, error))?;
         Ok(Box::new(Guest { connection, address: address.to_owned() }))
     }
@@ -113,7 +116,7 @@ mod native {
     use std::os::unix::net::UnixStream;
 
     /// Connects to `HOST:PORT` or `unix:PATH`.
-    pub fn connect(address: &str, timeout: Duration) -> Result<Box<dyn Transport>> {
+    pub(super) fn connect(address: &str, timeout: Duration) -> Result<Box<dyn Transport>> {
         let away = |error: std::io::Error| {
             Error::Transient(format!("cannot reach the database at {address}: {error}; is the server running?"))
         };

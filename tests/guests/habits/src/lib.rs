@@ -20,6 +20,8 @@ enum Habit {
     Trap,
     /// Computes for ever.
     Spin,
+    /// Waits for ever.
+    Wait,
     /// Takes memory until there is no more.
     Eat,
     /// Answers with more bytes than a call may hand over.
@@ -51,6 +53,9 @@ impl Habits {
             Habit::Trap => panic!("as it was told"),
             Habit::Spin => loop {
                 std::hint::spin_loop();
+            },
+            Habit::Wait => loop {
+                std::thread::sleep(std::time::Duration::from_secs(3_600));
             },
             Habit::Eat => {
                 let mut eaten = Vec::new();

@@ -39,6 +39,7 @@ use super::guest::Guest;
 use super::plugin::Plugin;
 use super::pool::Pool;
 use super::reader::GuestReader;
+use super::roles::call;
 use super::row_reader::RowReader;
 use crate::engine::StageError;
 use crate::engine::stage::{self, Affected, Description, RangeBuilder, Result, Slice};
@@ -101,9 +102,7 @@ impl TrackedBuilder {
         let settings = self.plugin.settings();
         let opening = guest.ask(
             "tracked-builder.open",
-            move |live| {
-                Box::pin(async move { live.exports.tracked_builder()?.call_open(&mut live.store, &settings).await })
-            },
+            move |live| Box::pin(async move { call!(live, tracked_builder.call_open(&settings)) }),
             Ok,
         );
         opening.await?;
@@ -125,7 +124,7 @@ impl TrackedBuilder {
     async fn look(&self, instance: &Instance) -> Result<Plan> {
         let offering = instance.guest.ask(
             "tracked-builder.indexes",
-            |live| Box::pin(async move { live.exports.tracked_builder()?.call_indexes(&mut live.store).await }),
+            |live| Box::pin(async move { call!(live, tracked_builder.call_indexes()) }),
             |offers| convert::counted(offers, 10_000, "indexes")?.into_iter().map(offer).collect::<Checked<Vec<_>>>(),
         );
         let offers = offering.await?;
@@ -208,7 +207,7 @@ impl TrackedBuilder {
                 Box::pin(async move {
                     live.store.data_mut().build_call = Some(call);
                     let rows: Vec<_> = given.iter().collect();
-                    let built = live.exports.tracked_builder()?.call_build_many(&mut live.store, index, &rows).await;
+                    let built = call!(live, tracked_builder.call_build_many(index, &rows));
                     let ended = live.store.data_mut().build_call.take().map(BuildCall::end);
                     Ok(built?.map(|outcomes| (outcomes, ended)))
                 })
