@@ -97,7 +97,8 @@ async fn prepared(kind: Kind) -> Prepared {
 fn plugin(prepared: &Prepared, habit: &str, folder: &Path) -> Plugin {
     let settings = serde_json::json!({ "habit": habit, "path": folder }).as_object().cloned().unwrap_or_default();
     let limits =
-        if habit == "hand-over" { Limits { call_timeout: Duration::from_secs(10), ..LIMITS() } } else { LIMITS() };
+        // A line of a native library goes over to another thread.
+        if habit == "hand-over" || habit == "flood" { Limits { call_timeout: Duration::from_secs(10), ..LIMITS() } } else { LIMITS() };
     let mut setup = Setup { settings, limits, ..Setup::bare("primary") };
     setup.grants.allow_folder(folder, Access::Write);
     Plugin::new(prepared.clone(), setup)

@@ -15,7 +15,7 @@ const SHOP: &str = "CREATE TABLE customers (id int PRIMARY KEY, name text);
          jsonb_build_object('n', n), n % 2 = 0, CASE WHEN n = 7 THEN 'NaN'::float8 ELSE n / 3.0 END FROM generate_series(1, 500) n";
 
 const CHANGES: &str = "UPDATE customers SET name = 'changed' WHERE id = 3; DELETE FROM orders WHERE id = 9;
-     UPDATE orders SET customer_id = 4 WHERE id = 10; INSERT INTO orders VALUES (1000, 3, 1, now(), '{}', true, 1)";
+     UPDATE orders SET customer_id = 4 WHERE id = 10; INSERT INTO orders VALUES (1000, 3, 1, '2026-02-01T00:00:00Z', '{}', true, 1)";
 
 /// The documents of a run over the shop, seeded and then changed: the last of each, in order.
 fn documents(words: &[&str]) -> (Vec<(String, String, String)>, f64) {
@@ -142,5 +142,6 @@ fn a_native_library_runs_where_the_operator_says_so_and_is_said_to_be_one() {
     let listed = host.run(&["plugin", "list", "--plugin-dir", &folder]).succeeded().lines.join("\n");
     assert!(listed.lines().any(|line| line.contains("native") && line.contains(&library)), "{}", listed);
     // By its name the component is meant, wherever there is one.
-    assert_eq!(host.documents(&["--once", "--plugin-dir", &folder, "--plugin", "pg", "--reseed"]).len(), 1);
+    let folders = format!("{folder}:{}", given("FLUSSO_TEST_PLUGINS"));
+    assert_eq!(host.documents(&["--once", "--plugin-dir", &folders, "--plugin", "pg", "--reseed"]).len(), 1);
 }

@@ -127,18 +127,29 @@ pub async fn adopt(
     prove_and_write(runtime, checked, out).await
 }
 
-/// Checks a component. One without a manifest section is asked for its manifest, and gets the section.
-async fn checked(runtime: &Runtime, path: PathBuf, mut bytes: Vec<u8>) -> Result<Checked, BuildError> {
+/// Checks a plugin. One without a manifest section is asked for its manifest, and gets the section.
+async fn checked(runtime: &Runtime, path: PathBuf, bytes: Vec<u8>) -> Result<Checked, BuildError> {
     match Checked::of_bytes(path.clone(), bytes.clone()) {
-        Err(Refusal::NoManifest { .. }) => {}
+        Err(Refusal::NoManifest { .. } | Refusal::NativeNoManifest { .. }) => {}
         answer => return Ok(answer?),
     }
-    let mut asked = bytes.clone();
-    asked.extend(sections::custom_section(MANIFEST_SECTION, Manifest::provisional(&path, &bytes)?.as_bytes()));
+    let is_native = native::is_library(&bytes);
+    let with = |bytes: &[u8], manifest: &str| match is_native {
+        true => [bytes, &native::trailer(manifest)].concat(),
+        false => [bytes, &sections::custom_section(MANIFEST_SECTION, manifest.as_bytes())].concat(),
+    };
+    let provisional = match is_native {
+        true => Manifest::provisional_of(
+            &path,
+            &native::Library::load(&path, &bytes).map_err(PrepareError::from)?.interfaces(),
+        )?,
+        false => Manifest::provisional(&path, &bytes)?,
+    };
+    let asked = with(&bytes, &provisional);
     let prepared =
         runtime.prepare(runtime.compile(Checked::of_bytes(path.clone(), asked)?, CompileLimits::default()).await?)?;
     let said = Plugin::new(prepared, Setup::bare("build")).manifest_text().await?;
-    bytes.extend(sections::custom_section(MANIFEST_SECTION, said.as_bytes()));
+    let bytes = with(&bytes, &said);
     Ok(Checked::of_bytes(path, bytes)?)
 }
 

@@ -333,8 +333,15 @@ impl Manifest {
         let cursor = std::io::Cursor::new(bytes);
         let sections = sections::read(cursor, length, MANIFEST_SECTION, limits::artifact::MANIFEST_BYTES)
             .map_err(|error| refused(error, path))?;
-        let exports = |name: &&str| sections.exports.contains(&format!("flusso:connector/{name}@{CONTRACT}"));
-        let has = |role: &Role| role.interfaces().iter().all(|name| exports(&name));
+        let ending = format!("@{CONTRACT}");
+        let name = |export: &String| Some(export.strip_prefix("flusso:connector/")?.strip_suffix(&ending)?.to_owned());
+        let interfaces: Vec<String> = sections.exports.iter().filter_map(name).collect();
+        Self::provisional_of(path, &interfaces)
+    }
+
+    /// The same, of the interfaces themselves.
+    pub(super) fn provisional_of(path: &Path, interfaces: &[String]) -> Result<String, Refusal> {
+        let has = |role: &Role| role.interfaces().iter().all(|name| interfaces.iter().any(|has| has == name));
         let roles: Vec<Role> = Role::ALL.into_iter().filter(has).collect();
         if roles.is_empty() {
             return Err(Refusal::NoManifest { path: path.to_path_buf() });

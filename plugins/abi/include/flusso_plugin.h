@@ -7,7 +7,8 @@
  *
  *   - one exported symbol, `flusso_plugin_v1`, a function without arguments that returns the table below;
  *   - a section `flusso_manifest` (on macOS `__DATA,flusso_manifest`) with the manifest, a JSON text; it is read before any
- *     code of the library runs, so that `flusso-host plugin list` and `inspect` load nothing. FLUSSO_MANIFEST declares it.
+ *     code of the library runs, so that `flusso-host plugin list` and `inspect` load nothing. FLUSSO_MANIFEST declares it. Where
+ *     it is not known before the code runs, `flusso-host plugin build --native` writes it behind the end of the file.
  *
  * How values are written, with nothing between them:
  *
@@ -72,7 +73,7 @@ typedef struct flusso_host {
 typedef struct flusso_plugin {
     uint32_t size;           /* of this struct, which grows at its end */
     uint32_t version;        /* FLUSSO_VERSION */
-    flusso_bytes manifest;   /* the same text as in the section */
+    flusso_bytes manifest;   /* the same text as in the section; empty: the function `plugin.manifest` says it */
     flusso_bytes interfaces; /* those that it exports, by their names in wit/, with a space between them: "sink inventory" */
     void *(*create)(const flusso_host *host); /* a new instance; null: it cannot be made */
     int32_t (*call)(void *instance, flusso_bytes function, flusso_bytes arguments, flusso_buffer *result);

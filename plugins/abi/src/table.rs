@@ -82,7 +82,7 @@ pub struct Plugin {
     pub size: u32,
     /// [`VERSION`].
     pub version: u32,
-    /// The manifest, the same as in its section.
+    /// The manifest, the same as in its section; empty: the function `plugin.manifest` says it.
     pub manifest: Bytes,
     /// The interfaces of the contract that the plugin exports, by their names in `wit/`, with a space between them.
     pub interfaces: Bytes,

@@ -244,7 +244,7 @@ macro_rules! plugin {
             #[cfg(target_family = "wasm")]
             $crate::bindings::manifest::export_manifest_bindings!(Manifest);
             $($crate::__role!($role: $type);)+
-            $crate::__native!($($role: $type),+);
+            $crate::__native!(section: &SECTION, manifest: MANIFEST, $($role: $type),+);
         }
     };
 }
@@ -253,7 +253,7 @@ macro_rules! plugin {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __native {
-    ($($role:ident: $type:ty),+) => {
+    (section: $section:expr, manifest: $manifest:expr, $($role:ident: $type:ty),+) => {
         #[cfg(not(target_family = "wasm"))]
         const _: () = {
             use $crate::native::{Answer, NativePlugin, Table};
@@ -263,14 +263,14 @@ macro_rules! __native {
                 fn dispatch(function: &str, arguments: &[u8]) -> Answer {
                     let (interface, function) = function.split_once('.')?;
                     match interface {
-                        "plugin" if function == "manifest" => Some(Ok($crate::native::text(MANIFEST))),
+                        "plugin" if function == "manifest" => Some(Ok($crate::native::text(&$manifest))),
                         $($crate::__interface!($role) => $crate::native::$role::<$type>(function, arguments),)+
                         _ => None,
                     }
                 }
             }
 
-            static TABLE: Table = $crate::native::table::<Native>(&SECTION, concat!($($crate::__interface!($role), " "),+));
+            static TABLE: Table = $crate::native::table::<Native>($section, concat!($($crate::__interface!($role), " "),+));
 
             /// What flusso-host looks for in the library.
             #[unsafe(no_mangle)]

@@ -14,6 +14,6 @@ mod file;
 mod instance;
 mod library;
 
-pub(in crate::plugin) use file::{ENDING, is_library, manifest};
+pub(in crate::plugin) use file::{ENDING, is_library, manifest, trailer};
 pub(in crate::plugin) use instance::{Instance, NativeFault, Step};
 pub(in crate::plugin) use library::{Library, LoadError};

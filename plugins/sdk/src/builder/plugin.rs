@@ -48,7 +48,7 @@ pub const fn builders_of_one_plugin_share_the_type_of_their_settings<B: IndexBui
 macro_rules! builders {
     ($first:path $(, $more:path)* $(,)?) => {
         #[doc(hidden)]
-        #[allow(missing_docs, unreachable_pub, clippy::allow_attributes_without_reason)]
+        #[allow(unsafe_code, missing_docs, unreachable_pub, clippy::allow_attributes_without_reason)]
         pub mod __flusso_builders {
             use super::*;
             type Settings = <$first as $crate::builder::IndexBuilder>::Settings;
@@ -90,6 +90,8 @@ macro_rules! builders {
             #[cfg(target_family = "wasm")]
             $crate::bindings::manifest::export_manifest_bindings!(Manifest);
             $crate::__role!(tracked_builder: Builders);
+            // Its manifest is made by the code: `plugin build` writes it into the file.
+            $crate::__native!(section: &[], manifest: <Manifest as $crate::bindings::manifest::exports::flusso::connector::plugin::Guest>::manifest(), tracked_builder: Builders);
         }
     };
 }
