@@ -28,7 +28,7 @@ const FORBIDDEN: [(&str, &[&str]); 2] = [
 ];
 
 /// The one file that may hold `unsafe`.
-const UNSAFE_FILE: &str = "plugin/wasm/deserialize.rs";
+const UNSAFE_FILES: [&str; 2] = ["plugin/wasm/deserialize.rs", "plugin/native/library.rs"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
@@ -237,10 +237,10 @@ fn the_inner_layers_stay_pure() {
 }
 
 #[test]
-fn unsafe_stays_in_its_one_file() {
+fn unsafe_stays_in_its_two_files() {
     let found: Vec<_> =
         sources().into_iter().filter(|(_, code)| holds_word(code, "unsafe")).map(|(file, _)| file).collect();
-    assert!(found.iter().all(|file| file == UNSAFE_FILE), "unsafe outside {UNSAFE_FILE}: {found:?}");
+    assert!(found.iter().all(|file| UNSAFE_FILES.contains(&file.as_str())), "unsafe outside {UNSAFE_FILES:?}: {found:?}");
     assert!(holds_word("let x = unsafe { y() };", "unsafe") && !holds_word("#![deny(unsafe_code)]", "unsafe"));
 }
 
