@@ -240,7 +240,10 @@ fn the_inner_layers_stay_pure() {
 fn unsafe_stays_in_its_two_files() {
     let found: Vec<_> =
         sources().into_iter().filter(|(_, code)| holds_word(code, "unsafe")).map(|(file, _)| file).collect();
-    assert!(found.iter().all(|file| UNSAFE_FILES.contains(&file.as_str())), "unsafe outside {UNSAFE_FILES:?}: {found:?}");
+    assert!(
+        found.iter().all(|file| UNSAFE_FILES.contains(&file.as_str())),
+        "unsafe outside {UNSAFE_FILES:?}: {found:?}"
+    );
     assert!(holds_word("let x = unsafe { y() };", "unsafe") && !holds_word("#![deny(unsafe_code)]", "unsafe"));
 }
 

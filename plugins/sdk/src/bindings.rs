@@ -107,3 +107,8 @@ pub mod inventory {
 pub mod sink {
     role!("sink-role", "export_sink_bindings", "flusso_plugin::bindings::sink", {});
 }
+
+/// The ability `search`.
+pub mod search {
+    role!("search-role", "export_search_bindings", "flusso_plugin::bindings::search", {});
+}

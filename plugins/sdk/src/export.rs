@@ -7,10 +7,10 @@ use crate::bindings as b;
 use crate::bindings::diagnosis::exports::flusso::connector::diagnosis::ExaminedIndex;
 use crate::{
     Affected, BatchReader, Builder, Change, Cursor, Diagnosis, Division, Document, DocumentId, Ensured, Error, Event,
-    Examination, Finding, HistoryId, IndexNumber, IndexRequest, Inspection, Inventory, Key, Mapping, OfferedIndex,
-    Outcome, Page, PollRequest, Position, Preparation, Range, RangeBuilder, RangedPage, Reader, Relation, Report,
-    Result, Row, Scope, Settings, Sink, SinkDiagnosis, Snapshot, Source, StoredIndex, TableDescription, TableInterest,
-    TableName, TableNumber, Target, TrackedBuilder, Version,
+    Examination, Finding, Found, HistoryId, IndexNumber, IndexRequest, Inspection, Inventory, Key, Mapping,
+    OfferedIndex, Outcome, Page, PollRequest, Position, Preparation, Range, RangeBuilder, RangedPage, Reader, Relation,
+    Report, Result, Row, Scope, Search, Settings, Sink, SinkDiagnosis, Snapshot, Source, StoredIndex, TableDescription,
+    TableInterest, TableName, TableNumber, Target, TrackedBuilder, Version,
 };
 
 /// A type whose one opened value lives in this component instance. Implemented by [`crate::plugin!`].
@@ -171,6 +171,20 @@ impl<T: Inventory> b::inventory::exports::flusso::connector::inventory::Guest fo
     }
 }
 
+impl<T: Search> b::search::exports::flusso::connector::search::Guest for Exported<T> {
+    fn query(
+        settings: String,
+        index: String,
+        query: String,
+        limit: u32,
+        offset: u32,
+        _extra: Option<String>,
+    ) -> Result<Found> {
+        log_to_host();
+        T::query(Settings::from_json(settings), index, query, limit, offset)
+    }
+}
+
 impl<T: Sink + Instance> b::sink::exports::flusso::connector::sink::Guest for Exported<T> {
     fn open(settings: String) -> Result<()> {
         open(|| T::open(Settings::from_json(settings)))
@@ -204,7 +218,7 @@ pub const fn manifest_bytes<const N: usize>(manifest: &str) -> [u8; N] {
 ///
 /// `manifest` is a string constant (`include_str!("../manifest.json")`). Then any of `source` and `snapshot` (together),
 /// `reader`, `batch_reader` (the reader's own type), `builder`, `range_builder` (the builder's own type), `tracked_builder`, `sink`, `diagnosis`,
-/// `sink_diagnosis`, `inventory`, each with its type; apart from `batch_reader`, `range_builder` and the last three, no type
+/// `sink_diagnosis`, `inventory`, `search`, each with its type; apart from `batch_reader`, `range_builder` and the last four, no type
 /// serves two roles. A builder that reads schema files may give their JSON Schema after the manifest, as
 /// `index_schema`, for editors. Outside a WebAssembly target the macro makes the functions of a native library.
 #[macro_export]
@@ -315,6 +329,9 @@ macro_rules! __interface {
     (inventory) => {
         "inventory"
     };
+    (search) => {
+        "search"
+    };
     (sink) => {
         "sink"
     };
@@ -378,6 +395,11 @@ macro_rules! __role {
         type ExportedInventory = $crate::Exported<$type>;
         #[cfg(target_family = "wasm")]
         $crate::bindings::inventory::export_inventory_bindings!(ExportedInventory);
+    };
+    (search: $type:ty) => {
+        type ExportedSearch = $crate::Exported<$type>;
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::search::export_search_bindings!(ExportedSearch);
     };
     (sink: $type:ty) => {
         $crate::__instance!($type);

@@ -60,6 +60,7 @@ pub use bindings::host::flusso::connector::types::{
 };
 pub use bindings::inventory::exports::flusso::connector::inventory::{IndexState, StoredIndex};
 pub use bindings::range_builder::exports::flusso::connector::range_builder::{Ranged, RangedPage};
+pub use bindings::search::exports::flusso::connector::search::{Found, Highlight, Hit};
 pub use bindings::sink::exports::flusso::connector::sink::{Document, Ensured, Rejection, Report};
 pub use bindings::snapshot::exports::flusso::connector::snapshot::{Division, Page};
 pub use bindings::source::exports::flusso::connector::source::{
@@ -71,8 +72,8 @@ pub use export::{Exported, Instance, manifest_bytes};
 #[cfg(not(target_family = "wasm"))]
 pub use native::imports::secret;
 pub use roles::{
-    BatchReader, Builder, Diagnosis, Examination, Inventory, RangeBuilder, Reader, Sink, SinkDiagnosis, Snapshot,
-    Source, TrackedBuilder, affected,
+    BatchReader, Builder, Diagnosis, Examination, Inventory, RangeBuilder, Reader, Search, Sink, SinkDiagnosis,
+    Snapshot, Source, TrackedBuilder, affected,
 };
 pub use settings::Settings;
 pub use tracing;

@@ -12,7 +12,7 @@ use flusso_abi::{Buffer, Bytes, Decode, DecodeError, Encode, Host, Plugin, Statu
 
 use crate::bindings as b;
 use crate::{
-    BatchReader, Builder, Diagnosis, Exported, Instance, Inventory, RangeBuilder, Reader, Sink, SinkDiagnosis,
+    BatchReader, Builder, Diagnosis, Exported, Instance, Inventory, RangeBuilder, Reader, Search, Sink, SinkDiagnosis,
     Snapshot, Source, TrackedBuilder,
 };
 
@@ -213,6 +213,8 @@ interfaces! {
         "examine" examine(settings, mappings, extra)
     inventory: Inventory;
         "list" list(settings, prefix, extra) "remove" remove(settings, prefix, name, force, extra)
+    search: Search;
+        "query" query(settings, index, query, limit, offset, extra)
     sink: Sink, Instance;
         "open" open(settings) "ensure-index" ensure_index(mapping) "seeded" seeded(target)
         "mark-seeded" mark_seeded(target, history) "mark-unseeded" mark_unseeded(target) "write" write(documents)

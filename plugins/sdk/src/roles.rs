@@ -1,7 +1,7 @@
 //! The roles as traits. Each function's contract stands at its namesake in `wit/`.
 
 use crate::{
-    Affected, Change, Cursor, Division, Document, DocumentId, Ensured, Error, Finding, HistoryId, IndexNumber,
+    Affected, Change, Cursor, Division, Document, DocumentId, Ensured, Error, Finding, Found, HistoryId, IndexNumber,
     IndexRequest, Inspection, Key, Mapping, OfferedIndex, Outcome, Page, PollRequest, Position, Preparation, Range,
     RangedPage, Relation, Report, Result, Row, Scope, Settings, StoredIndex, TableDescription, TableInterest,
     TableName, TableNumber, Target, Version,
@@ -169,6 +169,12 @@ pub trait Inventory: 'static {
     fn list(settings: Settings, prefix: String) -> Result<Vec<StoredIndex>>;
     /// Removes one by its name; what is neither left over nor replaced only with `force`.
     fn remove(settings: Settings, prefix: String, name: String, force: bool) -> Result<()>;
+}
+
+/// Searching what a sink holds; on no instance. See `wit/search.wit`.
+pub trait Search: 'static {
+    /// The best documents of a query.
+    fn query(settings: Settings, index: String, query: String, limit: u32, offset: u32) -> Result<Found>;
 }
 
 /// A place that documents are written to. See `wit/sink.wit`.
