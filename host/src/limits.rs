@@ -186,6 +186,8 @@ limits! {
         NAME_CHARACTERS: usize = 1_000;
         /// Findings of one `check`.
         FINDINGS: usize = 100_000;
+        /// Highlights of one document that a search found.
+        HIGHLIGHTS: usize = 32;
         /// Indexes that one sink may list.
         INVENTORY_ENTRIES: usize = 100_000;
         /// The last bytes of a guest's standard error, which are quoted when it panics.
@@ -285,6 +287,10 @@ limits! {
         ONCE_TIMEOUT: Duration = s(30), "--timeout";
         /// How long `check` waits for a server that does not answer.
         CHECK_TIMEOUT: Duration = s(5);
+        /// Documents that `search` shows.
+        SEARCH_DOCUMENTS: u32 = 10, "--limit";
+        /// The most documents that a search may ask for.
+        SEARCH_MOST: u32 = 10_000;
         /// How often `reindex` asks how far a rebuild is.
         REINDEX_POLL_INTERVAL: Duration = ms(500);
         /// How long a host may take to start until another command gives up on it.

@@ -198,6 +198,18 @@ impl Deployment {
         Ok(())
     }
 
+    /// The sinks that are plugins, each with its name, for searches.
+    pub(super) async fn searched(&mut self, state: &StateFolder) -> Result<Vec<(String, Plugin)>, AppError> {
+        let mut searched = Vec::new();
+        for sink in self.assigned.sinks.clone() {
+            let Sink::Plugin(used) = sink else { continue };
+            let prepared = self.plugins.prepare(&self.runtime, &used).await?;
+            let scope = state.plugin(&prepared.manifest().name, &used.instance, used.limits.state.0);
+            searched.push((used.instance.clone(), self.plugins.plugin(prepared, &used, scope.into())?));
+        }
+        Ok(searched)
+    }
+
     pub(super) async fn sinks(&mut self, state: &StateFolder) -> Result<Vec<Arc<dyn stage::Sink>>, AppError> {
         self.check_folders()?;
         let mut sinks: Vec<Arc<dyn stage::Sink>> = Vec::new();

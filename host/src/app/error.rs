@@ -138,6 +138,18 @@ pub enum AppError {
         /// What could be.
         names: Vec<String>,
     },
+    /// No sink can be searched.
+    #[error(
+        "{}; one that can be searched is tantivy: `--plugin tantivy,path=./index`, or [sinks.NAME] with plugin = \"tantivy\"",
+        match names.as_slice() {
+            [] => "there is no such sink".to_owned(),
+            names => format!("the sink {} cannot be searched", names.join(", ")),
+        }
+    )]
+    NotSearchable {
+        /// Those that were asked.
+        names: Vec<String>,
+    },
     /// Several sinks hold one of a name.
     #[error("the sinks {} all hold {name:?}; say which with --sink", sinks.join(", "))]
     HeldTwice {

@@ -10,6 +10,7 @@ mod plugins;
 mod reload;
 mod remote;
 mod run;
+mod search;
 mod stored_indexes;
 mod variables;
 
@@ -22,6 +23,7 @@ pub use check::check;
 pub use error::AppError;
 pub use remote::{Asked, IndexProgress, Reloads, index_progress, reindex, reload};
 pub use run::run;
+pub use search::{Search, search};
 pub use stored_indexes::{ListedIndex, SinkIndexes, remove, stored_indexes};
 
 use crate::config::{Config, OnError, OnHistoryLoss};

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::engine::{self, EngineError, Finished, Observer, Options, RunRegistry, Shutdown};
 use crate::limits;
 use crate::plugin::state::StateFolder;
-use crate::server::{self, Control, Server};
+use crate::server::{self, Control, Searches, Server};
 
 /// Runs until it is done, asked to stop, or cannot go on.
 ///
@@ -33,7 +33,7 @@ pub async fn run(
     let mut deployment = Deployment::prepare(&config, folders).await?;
     let (reloads, requests) = server::reloads();
     let (handle, registry) = engine::control();
-    let control = Control { run: handle.clone(), reloads };
+    let control = Control { run: handle.clone(), reloads, searches: Searches::default() };
     let mut host = Host { config: &config, folders, options, observer, control, registry, held: None, served: None };
     let mut reloading = Reloading::new(&config, folders, requests, handle, is_watching);
     let mut asked = Shutdown::from(asked);
@@ -141,6 +141,7 @@ impl Host<'_> {
         let sinks = deployment.sinks(state).await;
         deployment.say_notes();
         let sinks = sinks?;
+        self.control.searches.set(&config.prefix, deployment.searched(state).await?);
         let limit = deployment.assigned.builder.as_ref().unwrap_or(&deployment.assigned.source).limits.links.0;
         let links = state.links(&deployment.links, limit)?;
         let engine_state = Arc::new(state.engine(&links));

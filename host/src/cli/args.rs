@@ -35,6 +35,8 @@ pub enum Command {
     Reindex(Reindex),
     /// Show what sinks hold for each index, and remove what is left over
     Indexes(Indexes),
+    /// Search an index of a sink that can be searched, such as tantivy
+    Search(Search),
     /// Remove what the source keeps for this host (slot, publication), and the host's state
     Drop(Drop),
     /// Show it working: a throw-away PostgreSQL with a small shop, and documents that follow its rows
@@ -203,6 +205,29 @@ pub enum IndexesAction {
         #[arg(long, env = "FLUSSO_FORCE", value_parser = FalseyValueParser::new())]
         force: bool,
     },
+}
+
+/// The flags of `search`.
+#[derive(Debug, Args)]
+pub struct Search {
+    /// The index
+    #[arg(value_name = "INDEX")]
+    pub index: String,
+    /// What is looked for, in the sink's query language: `ada AND country:GB`
+    #[arg(value_name = "QUERY")]
+    pub query: String,
+    /// The most documents that are shown
+    #[arg(long, env = "FLUSSO_LIMIT", value_name = "COUNT", default_value_t = limits::program::SEARCH_DOCUMENTS, value_parser = clap::value_parser!(u32).range(0..=i64::from(limits::program::SEARCH_MOST)))]
+    pub limit: u32,
+    /// How many of the best are left out
+    #[arg(long, env = "FLUSSO_OFFSET", value_name = "COUNT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=i64::from(limits::program::SEARCH_MOST)))]
+    pub offset: u32,
+    /// The sink that is searched, where several can be [default: the first]
+    #[arg(long, env = "FLUSSO_SINK", value_name = "SINK")]
+    pub sink: Option<String>,
+    /// How they are shown
+    #[arg(long, env = "FLUSSO_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
 }
 
 /// The flags of `drop`.

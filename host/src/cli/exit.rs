@@ -62,6 +62,7 @@ impl Exit {
             | AppError::Listen { .. }
             | AppError::NotUsed { .. }
             | AppError::NotHeld { .. }
+            | AppError::NotSearchable { .. }
             | AppError::HeldTwice { .. }
             | AppError::Needed { .. }
             | AppError::NoStateFolder => Self::Usage,

@@ -12,6 +12,7 @@ mod plugin;
 mod reindex;
 mod run;
 mod schema;
+mod search;
 mod signal;
 
 use std::io::Write;
@@ -102,6 +103,7 @@ async fn execute(cli: Cli, screen: Screen) -> ExitCode {
         Some(Command::Check(check)) => check::check(&common, &check).await,
         Some(Command::Reindex(wanted)) => reindex::reindex(&common, &wanted).await,
         Some(Command::Indexes(wanted)) => indexes::indexes(&common, &wanted).await,
+        Some(Command::Search(wanted)) => search::search(&common, wanted).await,
         Some(Command::Drop(drop)) => discard::discard(&common, &drop, telemetry).await,
         Some(Command::Demo(demo)) => demo::demo(&common, demo).await,
         Some(Command::Schema(which)) => schema::schema(&common, which),

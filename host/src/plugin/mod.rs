@@ -9,6 +9,7 @@ pub mod build;
 pub mod capability;
 mod damage;
 pub mod finding;
+pub mod found;
 pub mod links;
 pub mod locate;
 pub mod manifest;

@@ -3,19 +3,21 @@
 use serde_json::{Value, json};
 
 use super::http::{Request, Response};
-use super::{Control, ReloadError, Reloaded, Reloads, Surface, Version};
-use crate::engine::{IndexStatus, ReindexError, RowCount, RunHandle, WaitError, WaitOutcome, WaitTarget};
+use super::search::SearchError;
+use super::{Control, ReloadError, Reloaded, Reloads, Searches, Surface, Version};
+use crate::engine::{IndexStatus, ReindexError, RowCount, RunHandle, StageError, WaitError, WaitOutcome, WaitTarget};
 use crate::limits;
 
 /// The answer to one question.
 pub(super) async fn answer(request: Request, surface: Surface, control: &Control) -> Response {
-    let Control { run, reloads } = control;
+    let Control { run, reloads, searches } = control;
     let method = if request.method == "HEAD" { "GET" } else { request.method.as_str() };
     let private = surface == Surface::Private;
     let wanted = match request.path.as_str() {
         "/health" | "/healthz" | "/readyz" | "/wait" => "GET",
         "/indexes" if private => "GET",
         "/reindex" | "/reload" if private => "POST",
+        path if private && path.starts_with("/search/") => "GET",
         path => return Response::refusal(404, format!("there is nothing at {path}")),
     };
     if method != wanted {
@@ -29,6 +31,7 @@ pub(super) async fn answer(request: Request, surface: Surface, control: &Control
         "/indexes" => indexes(run),
         "/reindex" => reindex(&request, run).await,
         "/reload" => reload(&request, reloads).await,
+        path if path.starts_with("/search/") => search(&request, searches).await,
         "/readyz" if !run.is_running() => Response::refusal(503, "the host is starting"),
         "/readyz" => Response { status: 200, body: json!({ "status": "ok", "lag_bytes": run.lag() }) },
         _ => Response { status: 200, body: json!({ "status": "ok" }) },
@@ -110,6 +113,29 @@ async fn reload(request: &Request, reloads: &Reloads) -> Response {
     }
 }
 
+async fn search(request: &Request, searches: &Searches) -> Response {
+    let index = request.path.strip_prefix("/search/").unwrap_or_default();
+    let index = percent_encoding::percent_decode_str(index).decode_utf8_lossy();
+    let Some(query) = request.parameter("q") else {
+        return Response::refusal(400, "say what is looked for: /search/INDEX?q=QUERY");
+    };
+    let number = |name: &str, default: u32| match request.parameter(name).map(str::parse) {
+        None => Ok(default),
+        Some(Ok(number)) if number <= limits::program::SEARCH_MOST => Ok(number),
+        Some(_) => Err(format!("`{name}` is a number of at most {}", limits::program::SEARCH_MOST)),
+    };
+    let (limit, offset) = match (number("limit", limits::program::SEARCH_DOCUMENTS), number("offset", 0)) {
+        (Ok(limit), Ok(offset)) => (limit, offset),
+        (Err(wrong), _) | (_, Err(wrong)) => return Response::refusal(400, wrong),
+    };
+    match searches.query(request.parameter("sink"), &index, query, limit, offset).await {
+        Ok(found) => Response { status: 200, body: found.to_json() },
+        Err(error @ SearchError::None) => Response::refusal(404, error.to_string()),
+        Err(SearchError::Refused(error @ StageError::Configuration(_))) => Response::refusal(400, error.to_string()),
+        Err(error) => Response::refusal(503, error.to_string()),
+    }
+}
+
 fn indexes(control: &RunHandle) -> Response {
     let Some(indexes) = control.indexes() else { return Response::refusal(503, "the host is starting") };
     let one = |(name, progress)| {
@@ -132,14 +158,15 @@ mod tests {
     async fn status(method: &str, path: &str, surface: Surface, from_page: bool) -> u16 {
         let (run, _registry) = control();
         let (reloads, _requests) = crate::server::reloads();
-        let control = Control { run, reloads };
+        let control = Control { run, reloads, searches: Searches::default() };
         let (method, path) = (method.to_owned(), path.to_owned());
         answer(Request { method, path, from_page, ..Request::default() }, surface, &control).await.status
     }
 
     #[tokio::test]
     async fn what_changes_something_is_not_to_be_had_in_public() {
-        for (method, path) in [("GET", "/indexes"), ("POST", "/reindex"), ("POST", "/reload")] {
+        for (method, path) in [("GET", "/indexes"), ("GET", "/search/users"), ("POST", "/reindex"), ("POST", "/reload")]
+        {
             assert_eq!(status(method, path, Surface::Public, false).await, 404, "{path}");
             assert_ne!(status(method, path, Surface::Private, false).await, 404, "{path}");
         }

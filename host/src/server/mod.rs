@@ -8,6 +8,7 @@ mod answer;
 pub mod client;
 mod http;
 mod reload;
+mod search;
 mod socket;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ use crate::engine::RunHandle;
 use crate::limits;
 pub use reload::{ReloadError, ReloadRequests, Reloaded, Reloads, Requester, Version, reloads};
 
+pub use search::Searches;
+
 /// What is asked and told to do.
 #[derive(Clone)]
 pub struct Control {
@@ -29,6 +32,8 @@ pub struct Control {
     pub run: RunHandle,
     /// Its plugins.
     pub reloads: Reloads,
+    /// Its sinks that can be searched.
+    pub searches: Searches,
 }
 
 /// What is answered on an address.

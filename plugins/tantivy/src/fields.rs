@@ -33,13 +33,21 @@ pub(crate) const BODY: &str = "_body";
 fn add(schema: &mut tantivy::schema::SchemaBuilder, path: &str, kind: &str) {
     match kind {
         "object" | "nested" => {}
-        "text" => drop(schema.add_text_field(path, TEXT)),
-        "long" | "integer" | "short" | "byte" => drop(schema.add_i64_field(path, INDEXED | FAST)),
-        "double" | "float" | "decimal" | "half_float" | "scaled_float" => {
-            drop(schema.add_f64_field(path, INDEXED | FAST))
+        "text" => {
+            schema.add_text_field(path, TEXT);
         }
-        "boolean" => drop(schema.add_bool_field(path, INDEXED | FAST)),
-        "date" | "timestamp" => drop(schema.add_date_field(path, INDEXED | FAST)),
+        "long" | "integer" | "short" | "byte" => {
+            schema.add_i64_field(path, INDEXED | FAST);
+        }
+        "double" | "float" | "decimal" | "half_float" | "scaled_float" => {
+            schema.add_f64_field(path, INDEXED | FAST);
+        }
+        "boolean" => {
+            schema.add_bool_field(path, INDEXED | FAST);
+        }
+        "date" | "timestamp" => {
+            schema.add_date_field(path, INDEXED | FAST);
+        }
         "json" | "map" => {
             let words = TextFieldIndexing::default()
                 .set_tokenizer("default")
@@ -47,7 +55,9 @@ fn add(schema: &mut tantivy::schema::SchemaBuilder, path: &str, kind: &str) {
             let options = JsonObjectOptions::default().set_indexing_options(words).set_expand_dots_enabled();
             schema.add_json_field(path, options);
         }
-        _ => drop(schema.add_text_field(path, STRING)),
+        _ => {
+            schema.add_text_field(path, STRING);
+        }
     }
 }
 

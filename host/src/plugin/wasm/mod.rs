@@ -14,7 +14,7 @@
 //! | `native_call`, `host_functions` | the same calls of plugins that are native libraries (`plugin/native`) |
 //! | `plugin`, `context`, `limiter`, `folders`, `write_gate` | a component as the configuration uses it: settings, grants, limits |
 //! | `guest`, `fault` | the task that owns a store, and what can go wrong in it (I9) |
-//! | `source`, `builder`, `sink`, `diagnosis`, `inventory` | the engine's traits, over guests |
+//! | `source`, `builder`, `sink`, `diagnosis`, `inventory`, `search` | the engine's traits, over guests |
 //! | `tracked`, `pool` | the engine's builder over guests that only build, and whose reads are followed |
 //! | `reader`, `row_reader` | rows for a builder's guest, from a guest of the source plugin |
 //! | `imports`, `guest_output`, `log_dedup` | what a guest may call, and what becomes of what it writes (I10) |
@@ -54,6 +54,7 @@ mod reader;
 mod roles;
 mod row_reader;
 mod runtime;
+mod search;
 mod sink;
 mod source;
 mod tracked;
@@ -72,6 +73,7 @@ pub use limiter::Limits;
 pub use log_dedup::LogDedup;
 pub use plugin::Plugin;
 pub use runtime::{Compiled, PrepareError, Prepared, Runtime, default_cache};
+pub use search::search;
 pub use sink::GuestSink;
 pub use source::GuestSource;
 pub use tracked::TrackedBuilder;
