@@ -3,7 +3,7 @@
 //!
 //! | types of the mapping | field |
 //! |---|---|
-//! | `text` | words in lower case |
+//! | `text`, `identifier` | words in lower case, without accents |
 //! | `long`, `integer`, `short`, `byte` | whole number |
 //! | `double`, `float`, `decimal` and their like | number |
 //! | `boolean` | `true` or `false` |
@@ -14,27 +14,53 @@
 //! A value that does not fit its field is in the body, and not found by that field.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use flusso_plugin::Mapping;
 use serde_json::Value;
 use tantivy::schema::{
-    FAST, Field, INDEXED, IndexRecordOption, JsonObjectOptions, STORED, STRING, Schema, TEXT, TextFieldIndexing,
+    FAST, Field, INDEXED, IndexRecordOption, JsonObjectOptions, STORED, STRING, Schema, TextFieldIndexing, TextOptions,
 };
 use tantivy::time::OffsetDateTime;
 use tantivy::time::format_description::well_known::Rfc3339;
-use tantivy::{DateTime, TantivyDocument};
+use tantivy::tokenizer::{AsciiFoldingFilter, LowerCaser, RemoveLongFilter, SimpleTokenizer, TextAnalyzer};
+use tantivy::{DateTime, Index, TantivyDocument};
 
 /// The document's id.
 pub(crate) const ID: &str = "_id";
 /// Its body, as it came.
 pub(crate) const BODY: &str = "_body";
+/// All of it, where the mapping says nothing of the fields.
+pub(crate) const WHOLE: &str = "document";
+
+/// The tokenizer of texts.
+const WORDS: &str = "words";
+
+/// The index of a folder, with its tokenizer.
+pub(crate) fn open(path: &Path) -> tantivy::Result<Index> {
+    let index = Index::open_in_dir(path)?;
+    let words = TextAnalyzer::builder(SimpleTokenizer::default())
+        .filter(RemoveLongFilter::limit(WORD_BYTES))
+        .filter(LowerCaser)
+        .filter(AsciiFoldingFilter)
+        .build();
+    index.tokenizers().register(WORDS, words);
+    Ok(index)
+}
+
+/// Bytes of a word; a longer one is not indexed.
+const WORD_BYTES: usize = 255;
+
+fn words() -> TextFieldIndexing {
+    TextFieldIndexing::default().set_tokenizer(WORDS).set_index_option(IndexRecordOption::WithFreqsAndPositions)
+}
 
 /// What the mapping's type becomes.
 fn add(schema: &mut tantivy::schema::SchemaBuilder, path: &str, kind: &str) {
     match kind {
         "object" | "nested" => {}
-        "text" => {
-            schema.add_text_field(path, TEXT);
+        "text" | "identifier" => {
+            schema.add_text_field(path, TextOptions::default().set_indexing_options(words()));
         }
         "long" | "integer" | "short" | "byte" => {
             schema.add_i64_field(path, INDEXED | FAST);
@@ -49,10 +75,7 @@ fn add(schema: &mut tantivy::schema::SchemaBuilder, path: &str, kind: &str) {
             schema.add_date_field(path, INDEXED | FAST);
         }
         "json" | "map" => {
-            let words = TextFieldIndexing::default()
-                .set_tokenizer("default")
-                .set_index_option(IndexRecordOption::WithFreqsAndPositions);
-            let options = JsonObjectOptions::default().set_indexing_options(words).set_expand_dots_enabled();
+            let options = JsonObjectOptions::default().set_indexing_options(words()).set_expand_dots_enabled();
             schema.add_json_field(path, options);
         }
         _ => {
@@ -71,7 +94,7 @@ pub(crate) fn schema(mapping: &Mapping) -> Schema {
     }
     if mapping.fields.is_empty() {
         // Whatever the documents hold.
-        add(&mut schema, "document", "json");
+        add(&mut schema, WHOLE, "json");
     }
     schema.build()
 }
@@ -94,7 +117,7 @@ impl Fields {
             .filter(|(_, entry)| !entry.name().starts_with('_'))
             .map(|(field, entry)| (entry.name().to_owned(), field))
             .collect();
-        let whole = of("document").filter(|_| paths.len() == 1);
+        let whole = of(WHOLE).filter(|_| paths.len() == 1);
         Self { id: of(ID), body: of(BODY), whole, paths, schema }
     }
 

@@ -35,7 +35,7 @@ impl Generation {
     }
 
     pub(crate) fn open(path: &Path, memory: usize) -> Result<Self> {
-        let index = Index::open_in_dir(path).map_err(|error| failed(path, error))?;
+        let index = fields::open(path).map_err(|error| failed(path, error))?;
         let fields = Fields::of(index.schema());
         Ok(Self {
             path: path.to_path_buf(),
@@ -111,7 +111,7 @@ fn documents(index: &Index) -> tantivy::Result<u64> {
 
 /// What is stored of an index, with its size.
 pub(crate) fn measured(path: &Path, found: StoredIndex) -> Result<StoredIndex> {
-    let index = Index::open_in_dir(path).map_err(|error| failed(path, error))?;
+    let index = fields::open(path).map_err(|error| failed(path, error))?;
     let documents = documents(&index).map_err(|error| failed(path, error))?;
     let files = std::fs::read_dir(path).map_err(|error| failed(path, error))?;
     let bytes = files.flatten().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum();

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use flusso_plugin::{Error, Found, Highlight, Hit, Result};
 use tantivy::collector::{Count, TopDocs};
-use tantivy::query::QueryParser;
-use tantivy::schema::{Field, FieldType, Value as _};
+use tantivy::query::{QueryParser, QueryParserError};
+use tantivy::schema::{Field, FieldType, Schema, Value as _};
 use tantivy::snippet::{Snippet, SnippetGenerator};
-use tantivy::{Index, ReloadPolicy, TantivyDocument};
+use tantivy::{ReloadPolicy, TantivyDocument};
 
 use crate::failed;
-use crate::fields::{BODY, ID};
+use crate::fields::{self, BODY, ID, WHOLE};
 
 /// Characters of a highlight.
 const HIGHLIGHT: usize = 150;
@@ -19,14 +19,22 @@ const HIGHLIGHT: usize = 150;
 /// The best documents of a query.
 pub(crate) fn search(path: &Path, text: &str, limit: u32, offset: u32) -> Result<Found> {
     let wrong = |error: tantivy::TantivyError| failed(path, error);
-    let index = Index::open_in_dir(path).map_err(wrong)?;
+    let index = fields::open(path).map_err(wrong)?;
     let schema = index.schema();
-    let of_text = |kind: &FieldType| matches!(kind, FieldType::Str(_) | FieldType::JsonObject(_));
+    let is_text = |kind: &FieldType| matches!(kind, FieldType::Str(_));
     let texts: Vec<Field> =
-        schema.fields().filter(|(_, entry)| of_text(entry.field_type())).map(|(field, _)| field).collect();
-    let parser = QueryParser::for_index(&index, texts.clone());
-    let query =
-        parser.parse_query(text).map_err(|error| Error::configuration("query", format!("{text:?}: {error}")))?;
+        schema.fields().filter(|(_, entry)| is_text(entry.field_type())).map(|(field, _)| field).collect();
+    // Every name that is no field would be a path in a JSON field, so one of those is among them only where there is nothing else.
+    let whole = schema.get_field(WHOLE).ok().filter(|_| schema.num_fields() == 3);
+    let sought = whole.map_or_else(|| texts.clone(), |whole| vec![whole]);
+    let parser = QueryParser::for_index(&index, sought);
+    let query = parser.parse_query(text).map_err(|error| {
+        let fields = match error {
+            QueryParserError::FieldDoesNotExist(_) => format!("; there are: {}", names(&schema).join(", ")),
+            _ => String::new(),
+        };
+        Error::configuration("query", format!("{text:?}: {error}{fields}"))
+    })?;
     let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(wrong)?;
     let searcher = reader.searcher();
     let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
@@ -53,6 +61,13 @@ pub(crate) fn search(path: &Path, text: &str, limit: u32, offset: u32) -> Result
         hits.push(Hit { id, score: score.into(), body, highlights, extra: None });
     }
     Ok(Found { total: u64::try_from(total).unwrap_or(u64::MAX), hits, extra: None })
+}
+
+/// The names of the fields that can be asked for.
+fn names(schema: &Schema) -> Vec<&str> {
+    let mut names: Vec<&str> = schema.fields().map(|(_, entry)| entry.name()).filter(|name| *name != BODY).collect();
+    names.sort_unstable_by_key(|name| (name.starts_with('_'), *name));
+    names
 }
 
 /// The first value of a field in which the query is found.
