@@ -48,6 +48,9 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// One test at a time: what a process holds is counted.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 const ROLES: [(&str, &str); 4] = [
     ("source", "source.poll"),
     ("snapshot", "snapshot.next"),
@@ -159,6 +162,7 @@ async fn held(wanted: Held) -> Held {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_habit_in_every_role_costs_that_guest_alone() {
+    let _alone = ALONE.lock().await;
     let prepared = prepared(Kind::Component).await;
     let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
     // A sink beside them that goes on in its one instance.
@@ -209,6 +213,7 @@ async fn every_habit_in_every_role_costs_that_guest_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_habit_of_a_native_library_costs_that_instance_alone() {
+    let _alone = ALONE.lock().await;
     let prepared = prepared(Kind::Native).await;
     let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
     let good = GuestSink::new(plugin(&prepared, "none", folder.path()));
