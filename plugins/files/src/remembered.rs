@@ -1,0 +1,121 @@
+//! The rows that every sink has, in the host's state: for each table the key of each row and the number of its bytes. What a start finds
+//! otherwise has happened meanwhile.
+
+use std::collections::HashMap;
+
+use flusso_plugin::state::{self, Mutation};
+use flusso_plugin::{Error, Result};
+
+use crate::table::KeyBytes;
+
+const HISTORY: &[u8] = b"history";
+const ROWS: &[u8] = b"rows\0";
+/// Rows of a table are kept in so many entries.
+const BUCKETS: u64 = 1024;
+/// Changes of one write.
+const WRITE: usize = 256;
+const PAGE: u32 = 256;
+
+/// The history that is followed.
+pub(crate) fn history() -> Result<Option<String>> {
+    Ok(state::get(HISTORY)?.and_then(|bytes| String::from_utf8(bytes).ok()))
+}
+
+/// Begins a history: nothing is remembered of the one before.
+pub(crate) fn begin(history: &str) -> Result<()> {
+    state::apply(&[Mutation::Delete(HISTORY.to_vec())])?;
+    loop {
+        let page = state::scan(ROWS, None, PAGE)?;
+        if page.is_empty() {
+            break;
+        }
+        state::apply(&page.into_iter().map(|(key, _)| Mutation::Delete(key)).collect::<Vec<_>>())?;
+    }
+    state::apply(&[Mutation::Put((HISTORY.to_vec(), history.as_bytes().to_vec()))])
+}
+
+/// Removes everything.
+pub(crate) fn forget() -> Result<()> {
+    begin("")?;
+    state::apply(&[Mutation::Delete(HISTORY.to_vec())])
+}
+
+fn prefix(table: &str) -> Vec<u8> {
+    [ROWS, table.as_bytes(), b"\0"].concat()
+}
+
+fn bucket(table: &str, key: &[u8]) -> Vec<u8> {
+    let number = u16::try_from(xxhash_rust::xxh3::xxh3_64(key) % BUCKETS).unwrap_or_default();
+    [prefix(table).as_slice(), &number.to_be_bytes()].concat()
+}
+
+type Rows = HashMap<KeyBytes, u64>;
+
+fn unpack(bytes: &[u8], into: &mut Rows) -> Result<()> {
+    let rows: Vec<(Vec<u8>, u64)> = flusso_abi::decode(bytes).map_err(|error| {
+        Error::fatal(format!(
+            "what is remembered of the rows is damaged: {error}; run `flusso-host drop`, and everything is seeded anew"
+        ))
+    })?;
+    into.extend(rows);
+    Ok(())
+}
+
+/// The rows of a table.
+pub(crate) fn rows(table: &str) -> Result<Rows> {
+    let (mut rows, mut after) = (Rows::new(), None::<Vec<u8>>);
+    loop {
+        let page = state::scan(&prefix(table), after.as_deref(), PAGE)?;
+        for (_, bytes) in &page {
+            unpack(bytes, &mut rows)?;
+        }
+        match page.into_iter().last() {
+            Some((last, _)) => after = Some(last),
+            None => return Ok(rows),
+        }
+    }
+}
+
+/// The tables of which rows are remembered.
+pub(crate) fn tables() -> Result<Vec<String>> {
+    let (mut tables, mut after) = (Vec::new(), None::<Vec<u8>>);
+    loop {
+        let page = state::scan(ROWS, after.as_deref(), 1)?;
+        let Some((key, _)) = page.into_iter().next() else { return Ok(tables) };
+        let name = key.get(ROWS.len()..).unwrap_or_default();
+        let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+        tables.push(String::from_utf8_lossy(name).into_owned());
+        // Behind everything of this table.
+        after = Some([ROWS, name, &[0, 0xff, 0xff, 0xff]].concat());
+    }
+}
+
+/// Changes what is remembered of a table: the number of each row, none for one that is gone.
+pub(crate) fn change(table: &str, changes: Vec<(KeyBytes, Option<u64>)>) -> Result<()> {
+    let mut buckets: HashMap<Vec<u8>, Vec<(KeyBytes, Option<u64>)>> = HashMap::new();
+    for (key, hash) in changes {
+        buckets.entry(bucket(table, &key)).or_default().push((key, hash));
+    }
+    let mut mutations = Vec::new();
+    for (bucket, changes) in buckets {
+        let mut rows = Rows::new();
+        if let Some(bytes) = state::get(&bucket)? {
+            unpack(&bytes, &mut rows)?;
+        }
+        for (key, hash) in changes {
+            match hash {
+                Some(hash) => rows.insert(key, hash),
+                None => rows.remove(&key),
+            };
+        }
+        mutations.push(match rows.is_empty() {
+            true => Mutation::Delete(bucket),
+            false => Mutation::Put((bucket, flusso_abi::encode(&rows.into_iter().collect::<Vec<_>>()))),
+        });
+        if mutations.len() >= WRITE {
+            state::apply(&mutations)?;
+            mutations.clear();
+        }
+    }
+    state::apply(&mutations)
+}
