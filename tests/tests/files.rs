@@ -87,6 +87,10 @@ fn documents_are_made_of_several_files_and_follow_them() {
     assert_eq!(now.len(), 3, "{now:?}");
     assert!(now["1"].to_string().contains("Green tea") && now["2"].to_string().contains("Green tea"));
     assert!(!now["2"].to_string().contains("Grace") && now["3"].to_string().contains("Mug"), "{now:?}");
+    // A row that goes, and nothing else.
+    write(&host, "users.csv", "id,name\n");
+    once();
+    assert!(!documents(&host)["1"].to_string().contains("Ada"), "{:?}", documents(&host));
     // And while one does.
     let running = host.start(&[]);
     running.wait_for_log("ready");
@@ -101,6 +105,12 @@ fn documents_are_made_of_several_files_and_follow_them() {
     wait("a line that is whole", &|documents| documents.contains_key("4") && !documents.contains_key("5"));
     append(&host, "orders.ndjson", "id\":1,\"status\":\"new\"}\n");
     wait("the rest of a line", &|documents| documents.contains_key("5"));
+    write(&host, "users.csv", "id,name\n1,Ada\n");
+    wait("a file that grew", &|documents| documents["1"].to_string().contains("Ada"));
+    write(&host, "users.csv", "id,name\n1,Adele, or so\n".replace(", or", " or").as_str());
+    wait("a row that became longer", &|documents| documents["1"].to_string().contains("Adele or so"));
+    write(&host, "users.csv", "id,name\n1,Blaise\n2,Grace\n3,Somebody\n");
+    wait("a longer file in the place of another", &|documents| documents["1"].to_string().contains("Blaise"));
     std::fs::remove_file(host.folder().join("shop/order_items/1.csv")).unwrap_or_else(|error| panic!("{error}"));
     wait("a file that goes", &|documents| !documents["1"].to_string().contains("Green tea"));
     write(&host, "orders.ndjson", "{\"id\":2,\"user_id\":1,\"status\":\"paid\"}\n");

@@ -103,13 +103,14 @@ impl FilesSource {
     /// Remembers what every sink has.
     fn confirm(&mut self, confirmed: &Position) -> Result<()> {
         let confirmed = version(confirmed)?;
-        while self.pending.front().is_some_and(|(version, _)| *version <= confirmed) {
-            for (table, changes) in self.pending.pop_front().map(|(_, changes)| changes).unwrap_or_default() {
-                remembered::change(&table, changes)?;
-            }
-        }
-        Ok(())
+        due(&mut self.pending, confirmed).try_for_each(|(table, changes)| remembered::change(&table, changes))
     }
+}
+
+/// Takes out what was found up to a version: every sink has it.
+fn due(pending: &mut VecDeque<(Version, Vec<Changes>)>, confirmed: Version) -> impl Iterator<Item = Changes> {
+    let count = pending.partition_point(|(version, _)| *version <= confirmed);
+    pending.drain(..count).flat_map(|(_, changes)| changes)
 }
 
 fn checkpoint(version: Version) -> Event {
@@ -301,5 +302,19 @@ impl Source for FilesSource {
     fn discard(&mut self) -> Result<Vec<String>> {
         remembered::forget()?;
         Ok(Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_remembered_before_it_is_confirmed() {
+        let of = |name: &str| vec![(name.to_owned(), Vec::new())];
+        let mut pending = VecDeque::from([(5, of("a")), (7, of("b")), (9, of("c"))]);
+        assert_eq!(due(&mut pending, 4).count(), 0);
+        assert_eq!(due(&mut pending, 7).map(|(name, _)| name).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(pending.len(), 1);
     }
 }
