@@ -59,6 +59,11 @@ impl Column {
         }
     }
 
+    /// Whether its type is set, or follows from a value.
+    pub(crate) fn is_known(&self) -> bool {
+        self.seen || self.set.is_some()
+    }
+
     /// The type of its values, all of them seen.
     pub(crate) fn kind(&self) -> Type {
         match self.set {

@@ -184,8 +184,12 @@ impl Reader for FilesReader {
     }
 
     fn begin(&mut self) -> Result<()> {
-        let looks = self.folder.look()?;
-        self.follow(looks)
+        let followed = self.folder.look().and_then(|looks| self.follow(looks));
+        if followed.is_err() {
+            // What was found before the error is in no index.
+            self.indexes.clear();
+        }
+        followed
     }
 
     fn rows(&mut self, table: TableName, wanted: Vec<String>, keys: Vec<Key>) -> Result<Vec<Row>> {

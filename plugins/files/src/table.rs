@@ -121,11 +121,17 @@ impl Table {
         }
         self.said = 0;
         let before = self.shape();
-        let mut look = match self.grow(found)? {
-            Some(changed) => Look { changed, reshaped: None },
-            None => self.read_anew(found)?,
-        };
-        if !before.is_empty() && before != self.shape() {
+        let mut look = Look::default();
+        if !self.grow(found, &mut look.changed)? {
+            look.changed.extend(self.read_anew(found)?);
+            look.changed.sort_unstable();
+            look.changed.dedup();
+        }
+        let now = self.shape();
+        let is_other = |(name, _): &&(String, Type)| !now.iter().any(|column| column.0 == *name);
+        let is_retyped =
+            |(name, kind): &&(String, Type)| now.iter().any(|column| column.0 == *name && column.1 != *kind);
+        if before.iter().any(|column| is_other(&column) || is_retyped(&column)) {
             let shape = |shape: &[(String, Type)]| {
                 shape
                     .iter()
@@ -133,25 +139,29 @@ impl Table {
                     .collect::<Vec<_>>()
                     .join(", ")
             };
-            look.reshaped = Some(format!("were ({}), are ({})", shape(&before), shape(&self.shape())));
+            look.reshaped = Some(format!("were ({}), are ({})", shape(&before), shape(&now)));
         }
         Ok(look)
     }
 
-    /// The columns and their types.
+    /// The columns of which a value was seen, and their types.
     fn shape(&self) -> Vec<(String, Type)> {
-        self.columns.iter().map(|column| (column.name.clone(), column.kind())).collect()
+        self.columns
+            .iter()
+            .filter(|column| column.is_known())
+            .map(|column| (column.name.clone(), column.kind()))
+            .collect()
     }
 
-    /// Reads what was appended, where nothing else happened; none: it has to be read anew.
-    fn grow(&mut self, found: &[Found]) -> Result<Option<Vec<KeyBytes>>> {
+    /// Reads what was appended, and adds the keys of its rows to `changed`. False: something else happened as well, and all of it has to
+    /// be read anew.
+    fn grow(&mut self, found: &[Found], changed: &mut Vec<KeyBytes>) -> Result<bool> {
         let kept =
             self.files.len() <= found.len() && self.files.iter().zip(found).all(|(file, found)| file.found == *found);
         if !kept || self.files.is_empty() {
-            return Ok(None);
+            return Ok(false);
         }
         let keys = self.key_types();
-        let mut changed = Vec::new();
         for (at, found) in found.iter().enumerate() {
             match self.files.get(at) {
                 None => changed.extend(self.read_file(at, found, None)?),
@@ -163,21 +173,22 @@ impl Table {
                     let content = Content::open(&found.path, found.packing)?;
                     if file.is_open || stamp.length < file.content.stamp.length || content.tail(file.end)? != file.tail
                     {
-                        return Ok(None);
+                        return Ok(false);
                     }
                     changed.extend(self.read_file(at, found, Some(content))?);
                 }
             }
         }
         // A key that is written otherwise now is another key.
-        Ok((keys == self.key_types()).then_some(changed))
+        Ok(keys == self.key_types())
     }
 
     fn key_types(&self) -> Vec<Option<Type>> {
         self.key.iter().map(|name| self.column(name).and_then(|at| self.columns.get(at)).map(Column::kind)).collect()
     }
 
-    fn read_anew(&mut self, found: &[Found]) -> Result<Look> {
+    /// Reads all of it. Returns the keys of the rows that are other than before.
+    fn read_anew(&mut self, found: &[Found]) -> Result<Vec<KeyBytes>> {
         let before = std::mem::take(&mut self.rows);
         self.files.clear();
         self.columns.clear();
@@ -188,12 +199,12 @@ impl Table {
                 // As if nothing had been read: the next look reads all of it.
                 self.files.clear();
                 self.rows = before;
-                return reading.map(|_| Look::default());
+                return reading;
             }
         }
         let new = self.rows.iter().filter(|(key, place)| before.get(*key).map(|old| old.hash) != Some(place.hash));
         let gone = before.keys().filter(|key| !self.rows.contains_key(*key));
-        Ok(Look { changed: new.map(|(key, _)| key).chain(gone).cloned().collect(), reshaped: None })
+        Ok(new.map(|(key, _)| key).chain(gone).cloned().collect())
     }
 
     /// Reads a file: all of it, or what is behind its end as it was. Returns the keys of the rows.
