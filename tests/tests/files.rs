@@ -120,6 +120,19 @@ fn documents_are_made_of_several_files_and_follow_them() {
 }
 
 #[test]
+fn many_rows_take_the_memory_of_their_keys_at_a_restart_too() {
+    let host = host("limits = { memory = \"24MiB\" }");
+    shop(&host);
+    let products: String = (1..=100_000).map(|id| format!("{id},product {id}\n")).collect();
+    write(&host, "products.csv", &format!("id,title\n{products}"));
+    host.run(&["--once"]).succeeded();
+    // All of them are other rows by now.
+    write(&host, "products.csv", &format!("id,title\n{}", products.replace("product", "thing")));
+    host.run(&["--once"]).succeeded();
+    assert!(documents(&host)["1"].to_string().contains("thing 1"), "{:?}", documents(&host));
+}
+
+#[test]
 fn packed_files_give_the_same() {
     let (plain, packed) = (host(""), host(""));
     shop(&plain);

@@ -12,6 +12,11 @@ const HELD_BYTES: u64 = 64 << 20;
 /// The last bytes of what was read, by which a file that only grew is known.
 const TAIL_BYTES: u64 = 4 << 10;
 
+/// Rows so near to each other are read together, with what is between them.
+const GAP_BYTES: u64 = 4 << 10;
+/// At most so many bytes at once.
+const PIECE_BYTES: u64 = 1 << 20;
+
 /// How a file is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Packing {
@@ -84,26 +89,36 @@ impl Content {
         Ok(Box::new(std::io::BufReader::with_capacity(256 << 10, file)))
     }
 
-    /// Some bytes, one piece after the other in the order of their offsets.
+    /// Some bytes, which stand in the order of their offsets; neighbours are read together.
     pub(crate) fn pieces(&self, places: &[(u64, u32)], mut each: impl FnMut(usize, &[u8]) -> Result<()>) -> Result<()> {
-        let mut file = match self.packing {
-            Packing::Plain => Some(File::open(&self.path).map_err(|error| failed(&self.path, error))?),
-            _ => None,
-        };
-        let mut buffer = Vec::new();
-        for (at, (offset, length)) in places.iter().enumerate() {
-            let length = usize::try_from(*length).unwrap_or_default();
-            match &mut file {
-                None => {
-                    let start = usize::try_from(*offset).unwrap_or(usize::MAX);
-                    each(at, self.held.get(start..start.saturating_add(length)).unwrap_or_default())?;
-                }
-                Some(file) => {
-                    buffer.resize(length, 0);
-                    let reading = file.seek(SeekFrom::Start(*offset)).and_then(|_| file.read_exact(&mut buffer));
-                    reading.map_err(|error| failed(&self.path, error))?;
-                    each(at, &buffer)?;
-                }
+        if self.packing != Packing::Plain {
+            for (at, (offset, length)) in places.iter().enumerate() {
+                let start = usize::try_from(*offset).unwrap_or(usize::MAX);
+                let end = start.saturating_add(usize::try_from(*length).unwrap_or_default());
+                each(at, self.held.get(start..end).unwrap_or_default())?;
+            }
+            return Ok(());
+        }
+        let mut file = File::open(&self.path).map_err(|error| failed(&self.path, error))?;
+        let (mut buffer, mut at) = (Vec::new(), 0);
+        let end_of = |(offset, length): &(u64, u32)| offset.saturating_add(u64::from(*length));
+        while let Some(first) = places.get(at) {
+            let (start, mut end) = (first.0, end_of(first));
+            let near = places.get(at..).unwrap_or_default().iter().take_while(|place| {
+                let fits =
+                    place.0 <= end.saturating_add(GAP_BYTES) && end_of(place) <= start.saturating_add(PIECE_BYTES);
+                end = if fits { end.max(end_of(place)) } else { end };
+                fits
+            });
+            let count = near.count().max(1);
+            buffer.resize(usize::try_from(end - start).unwrap_or_default(), 0);
+            let reading = file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(&mut buffer));
+            reading.map_err(|error| failed(&self.path, error))?;
+            for (offset, length) in places.get(at..at + count).unwrap_or_default() {
+                let from = usize::try_from(offset - start).unwrap_or_default();
+                let to = from.saturating_add(usize::try_from(*length).unwrap_or_default());
+                each(at, buffer.get(from..to).unwrap_or_default())?;
+                at += 1;
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use flusso_plugin::{Error, Result, TableName};
 use crate::content::Packing;
 use crate::format::Format;
 use crate::options::Options;
-use crate::table::{Found, Look, Table};
+use crate::table::{Found, Look, Table, Wanted};
 
 /// The folder.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl Folder {
     }
 
     /// Reads what is new. Returns what happened to each table.
-    pub(crate) fn look(&mut self) -> Result<Vec<(String, Look)>> {
+    pub(crate) fn look(&mut self, wanted: Wanted) -> Result<Vec<(String, Look)>> {
         let found = self.found()?;
         let mut looks = Vec::new();
         for (name, table) in &mut self.tables {
@@ -36,7 +36,7 @@ impl Folder {
             let own = || self.options.tables.get(&name).cloned().unwrap_or_default();
             let on_bad_row = self.options.on_bad_row;
             let table = self.tables.entry(name.clone()).or_insert_with(|| Table::new(&name, own(), on_bad_row));
-            looks.push((name, table.look(&files)?));
+            looks.push((name, table.look(&files, wanted)?));
         }
         Ok(looks)
     }

@@ -3,6 +3,7 @@
 //! A column of a CSV file has the narrowest type that all its values fit, or the one that is set; an empty value is null. A number of
 //! JSON is a whole number where all numbers of its column are, else a decimal; objects and lists are JSON.
 
+use std::borrow::Cow;
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
 
@@ -180,21 +181,113 @@ fn json_value(value: &RawValue, column: Option<&Column>) -> Option<Value> {
     })
 }
 
+/// A line, parsed once for whatever is wanted of it.
+pub(crate) enum Record<'a> {
+    Csv(csv::StringRecord),
+    /// The fields in their order; of one that is there twice the last counts.
+    Ndjson(Vec<(Cow<'a, str>, &'a RawValue)>),
+}
+
+impl<'a> Record<'a> {
+    pub(crate) fn read(format: Format, bytes: &'a [u8]) -> std::result::Result<Self, Bad> {
+        Ok(match format {
+            Format::Csv => Self::Csv(record(bytes)?),
+            Format::Ndjson => {
+                let Fields(fields) = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+                Self::Ndjson(fields)
+            }
+        })
+    }
+
+    /// A value as it is written; `header` says for each value of a CSV line which column it is of.
+    fn raw(&self, columns: &[Column], header: &[usize], column: usize) -> &str {
+        match self {
+            Self::Csv(record) => {
+                let place = header.iter().position(|of| *of == column);
+                place.and_then(|place| record.get(place)).unwrap_or_default()
+            }
+            Self::Ndjson(fields) => {
+                let name = columns.get(column).map(|column| column.name.as_str());
+                let found = fields.iter().rev().find(|(field, _)| Some(field.as_ref()) == name);
+                found.map_or("null", |(_, value)| value.get())
+            }
+        }
+    }
+
+    /// The values of some columns; null for a column that the line has not.
+    pub(crate) fn values(
+        &self,
+        columns: &[Column],
+        header: &[usize],
+        wanted: &[usize],
+    ) -> std::result::Result<Vec<Value>, Bad> {
+        let value = |at: &usize| {
+            let Some(column) = columns.get(*at) else { return Ok(Value::Null) };
+            let raw = self.raw(columns, header, *at);
+            let value = match self {
+                Self::Csv(_) => csv_value(raw, column.kind()),
+                Self::Ndjson(_) => serde_json::from_str(raw).ok().and_then(|value| json_value(value, Some(column))),
+            };
+            value.ok_or_else(|| format!("{raw:?} in column `{}` is no {:?}", column.name, column.kind()))
+        };
+        wanted.iter().map(value).collect()
+    }
+
+    /// Lets the columns see its values; columns that are new are added.
+    pub(crate) fn show(&self, columns: &mut Vec<Column>, header: &[usize]) -> std::result::Result<(), Bad> {
+        match self {
+            Self::Csv(record) => {
+                if record.len() != header.len() {
+                    return Err(format!("{} values, and the header has {} columns", record.len(), header.len()));
+                }
+                for (text, column) in record.iter().zip(header) {
+                    if let Some(column) = columns.get_mut(*column) {
+                        column.see(text);
+                    }
+                }
+            }
+            Self::Ndjson(fields) => {
+                for (place, (name, value)) in fields.iter().enumerate() {
+                    // Lines mostly have their fields in one order.
+                    let expected = columns.get(place).is_some_and(|column| column.name == *name);
+                    let known = expected.then_some(place);
+                    let at = match known.or_else(|| columns.iter().position(|column| column.name == *name)) {
+                        Some(at) => at,
+                        None => {
+                            columns.push(Column::new(name, None));
+                            columns.len() - 1
+                        }
+                    };
+                    let is_number = value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit());
+                    if let Some(column) = columns.get_mut(at).filter(|_| is_number) {
+                        column.see_number(value.get());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The fields of a JSON line, in their order.
-struct Fields<'a>(Vec<(String, &'a RawValue)>);
+struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> serde::Deserialize<'de> for Fields<'a> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        /// Borrowed where nothing in it is escaped.
+        #[derive(serde::Deserialize)]
+        struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
         struct Entries;
         impl<'de> serde::de::Visitor<'de> for Entries {
-            type Value = Vec<(String, &'de RawValue)>;
+            type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
             fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
                 let mut all = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    all.push(entry);
+                while let Some((Name(name), value)) = map.next_entry()? {
+                    all.push((name, value));
                 }
                 Ok(all)
             }
@@ -214,132 +307,19 @@ pub(crate) struct Line<'a> {
 /// Why a line is no row.
 pub(crate) type Bad = String;
 
-/// The values of some columns of a row; `None` for a column that it has not.
-pub(crate) fn values(
-    format: Format,
-    columns: &[Column],
-    header: &[usize],
-    wanted: &[usize],
-    bytes: &[u8],
-) -> std::result::Result<Vec<Value>, Bad> {
-    match format {
-        Format::Csv => {
-            let record = record(bytes)?;
-            let text = |column: usize| {
-                let place = header.iter().position(|of| *of == column);
-                place.and_then(|place| record.get(place)).unwrap_or_default()
-            };
-            wanted
-                .iter()
-                .map(|at| {
-                    let Some(column) = columns.get(*at) else { return Ok(Value::Null) };
-                    csv_value(text(*at), column.kind())
-                        .ok_or_else(|| format!("{:?} in column `{}` is no {:?}", text(*at), column.name, column.kind()))
-                })
-                .collect()
-        }
-        Format::Ndjson => {
-            let Fields(fields) = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-            wanted
-                .iter()
-                .map(|at| {
-                    let Some(column) = columns.get(*at) else { return Ok(Value::Null) };
-                    let Some((_, value)) = fields.iter().rev().find(|(name, _)| *name == column.name) else {
-                        return Ok(Value::Null);
-                    };
-                    json_value(value, Some(column))
-                        .ok_or_else(|| format!("the value of `{}`: {}", column.name, value.get()))
-                })
-                .collect()
-        }
-    }
-}
-
 fn record(bytes: &[u8]) -> std::result::Result<csv::StringRecord, Bad> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
+    // No more than the line: a row is parsed at a time.
+    let mut reader = csv::ReaderBuilder::new()
+        .buffer_capacity(bytes.len().max(1))
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(bytes);
     let mut record = csv::StringRecord::new();
     match reader.read_record(&mut record) {
         Ok(true) => Ok(record),
         Ok(false) => Err("an empty line".to_owned()),
         Err(error) => Err(error.to_string()),
     }
-}
-
-/// The values of some columns as they are written.
-pub(crate) fn raw(
-    format: Format,
-    columns: &[Column],
-    header: &[usize],
-    wanted: &[usize],
-    bytes: &[u8],
-) -> std::result::Result<Vec<String>, Bad> {
-    match format {
-        Format::Csv => {
-            let record = record(bytes)?;
-            let place = |column: &usize| header.iter().position(|of| of == column);
-            Ok(wanted
-                .iter()
-                .map(|at| place(at).and_then(|place| record.get(place)).unwrap_or_default().to_owned())
-                .collect())
-        }
-        Format::Ndjson => {
-            let Fields(fields) = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-            let of = |at: &usize| {
-                let name = columns.get(*at).map(|column| column.name.as_str());
-                let found = fields.iter().rev().find(|(field, _)| Some(field.as_str()) == name);
-                found.map_or_else(|| "null".to_owned(), |(_, value)| value.get().to_owned())
-            };
-            Ok(wanted.iter().map(of).collect())
-        }
-    }
-}
-
-/// A value that is written so.
-pub(crate) fn typed(format: Format, raw: &str, column: Option<&Column>) -> std::result::Result<Value, Bad> {
-    let value = match format {
-        Format::Csv => csv_value(raw, column.map_or(Type::Text, Column::kind)),
-        Format::Ndjson => serde_json::from_str(raw).ok().and_then(|value| json_value(value, column)),
-    };
-    value.ok_or_else(|| format!("{raw:?} does not fit its column"))
-}
-
-/// Lets the columns see the values of a row; columns that are new are added.
-pub(crate) fn see(
-    format: Format,
-    columns: &mut Vec<Column>,
-    header: &[usize],
-    bytes: &[u8],
-) -> std::result::Result<(), Bad> {
-    match format {
-        Format::Csv => {
-            let record = record(bytes)?;
-            if record.len() != header.len() {
-                return Err(format!("{} values, and the header has {} columns", record.len(), header.len()));
-            }
-            for (text, column) in record.iter().zip(header) {
-                if let Some(column) = columns.get_mut(*column) {
-                    column.see(text);
-                }
-            }
-        }
-        Format::Ndjson => {
-            let Fields(fields) = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-            for (name, value) in fields {
-                let at = match columns.iter().position(|column| column.name == name) {
-                    Some(at) => at,
-                    None => {
-                        columns.push(Column::new(&name, None));
-                        columns.len() - 1
-                    }
-                };
-                let is_number = value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit());
-                if let Some(column) = columns.get_mut(at).filter(|_| is_number) {
-                    column.see_number(value.get());
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Where a scan ended.

@@ -8,7 +8,7 @@ use flusso_plugin::{
 
 use crate::filters;
 use crate::folder::Folder;
-use crate::table::{KeyBytes, Look, Table, key_bytes};
+use crate::table::{KeyBytes, Look, Table, Wanted, key_bytes};
 
 /// The reader, opened.
 #[derive(Debug)]
@@ -175,7 +175,7 @@ impl FilesReader {
 impl Reader for FilesReader {
     fn open(settings: Settings) -> Result<Self> {
         let mut folder = Folder::new(settings.parse()?);
-        folder.look()?;
+        folder.look(Wanted::Rows)?;
         Ok(Self { folder, indexes: HashMap::new() })
     }
 
@@ -184,7 +184,7 @@ impl Reader for FilesReader {
     }
 
     fn begin(&mut self) -> Result<()> {
-        let followed = self.folder.look().and_then(|looks| self.follow(looks));
+        let followed = self.folder.look(Wanted::Changes).and_then(|looks| self.follow(looks));
         if followed.is_err() {
             // What was found before the error is in no index.
             self.indexes.clear();

@@ -1,17 +1,17 @@
 //! The rows that every sink has, in the host's state: for each table the key of each row and the number of its bytes. What a start finds
 //! otherwise has happened meanwhile.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use flusso_plugin::state::{self, Mutation};
 use flusso_plugin::{Error, Result};
 
-use crate::table::KeyBytes;
+use crate::table::{KeyBytes, Place};
 
 const HISTORY: &[u8] = b"history";
 const ROWS: &[u8] = b"rows\0";
 /// Rows of a table are kept in so many entries.
-const BUCKETS: u64 = 1024;
+const BUCKETS: u16 = 1024;
 /// Changes of one write.
 const WRITE: usize = 256;
 const PAGE: u32 = 256;
@@ -44,8 +44,12 @@ fn prefix(table: &str) -> Vec<u8> {
     [ROWS, table.as_bytes(), b"\0"].concat()
 }
 
-fn bucket(table: &str, key: &[u8]) -> Vec<u8> {
-    let number = u16::try_from(xxhash_rust::xxh3::xxh3_64(key) % BUCKETS).unwrap_or_default();
+/// The number of the bucket that a row is in.
+fn number(key: &[u8]) -> u16 {
+    u16::try_from(xxhash_rust::xxh3::xxh3_64(key) % u64::from(BUCKETS)).unwrap_or_default()
+}
+
+fn bucket(table: &str, number: u16) -> Vec<u8> {
     [prefix(table).as_slice(), &number.to_be_bytes()].concat()
 }
 
@@ -61,19 +65,46 @@ fn unpack(bytes: &[u8], into: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-/// The rows of a table.
-pub(crate) fn rows(table: &str) -> Result<Rows> {
-    let (mut rows, mut after) = (Rows::new(), None::<Vec<u8>>);
-    loop {
-        let page = state::scan(&prefix(table), after.as_deref(), PAGE)?;
-        for (_, bytes) in &page {
-            unpack(bytes, &mut rows)?;
-        }
-        match page.into_iter().last() {
-            Some((last, _)) => after = Some(last),
-            None => return Ok(rows),
+/// Some rows by the bucket that they are in.
+fn by_bucket(rows: &BTreeMap<KeyBytes, Place>) -> Vec<Vec<(&KeyBytes, u64)>> {
+    let mut buckets = vec![Vec::new(); usize::from(BUCKETS)];
+    for (key, place) in rows {
+        if let Some(bucket) = buckets.get_mut(usize::from(number(key))) {
+            bucket.push((key, place.hash));
         }
     }
+    buckets
+}
+
+/// Remembers all rows of a table of which nothing is remembered. A bucket at a time, as everything here: a table is held once.
+pub(crate) fn replace(table: &str, rows: &BTreeMap<KeyBytes, Place>) -> Result<()> {
+    let mut mutations = Vec::new();
+    for (rows, number) in by_bucket(rows).into_iter().zip(0..).filter(|(rows, _)| !rows.is_empty()) {
+        mutations.push(Mutation::Put((bucket(table, number), flusso_abi::encode(&rows))));
+        if mutations.len() >= WRITE {
+            state::apply(&mutations)?;
+            mutations.clear();
+        }
+    }
+    state::apply(&mutations)
+}
+
+/// The keys of the rows that are other than what is remembered, on either side.
+pub(crate) fn differences(table: &str, rows: &BTreeMap<KeyBytes, Place>) -> Result<Vec<KeyBytes>> {
+    let mut changed = Vec::new();
+    for (rows, number) in by_bucket(rows).into_iter().zip(0..) {
+        let mut before = Rows::new();
+        if let Some(bytes) = state::get(&bucket(table, number))? {
+            unpack(&bytes, &mut before)?;
+        }
+        for (key, hash) in rows {
+            if before.remove(key) != Some(hash) {
+                changed.push(key.clone());
+            }
+        }
+        changed.extend(before.into_keys());
+    }
+    Ok(changed)
 }
 
 /// The tables of which rows are remembered.
@@ -91,21 +122,22 @@ pub(crate) fn tables() -> Result<Vec<String>> {
 }
 
 /// Changes what is remembered of a table: the number of each row, none for one that is gone.
-pub(crate) fn change(table: &str, changes: Vec<(KeyBytes, Option<u64>)>) -> Result<()> {
-    let mut buckets: HashMap<Vec<u8>, Vec<(KeyBytes, Option<u64>)>> = HashMap::new();
-    for (key, hash) in changes {
-        buckets.entry(bucket(table, &key)).or_default().push((key, hash));
+pub(crate) fn change(table: &str, changes: &[(KeyBytes, Option<u64>)]) -> Result<()> {
+    let mut buckets: HashMap<u16, Vec<&(KeyBytes, Option<u64>)>> = HashMap::new();
+    for change in changes {
+        buckets.entry(number(&change.0)).or_default().push(change);
     }
     let mut mutations = Vec::new();
-    for (bucket, changes) in buckets {
+    for (number, changes) in buckets {
+        let bucket = bucket(table, number);
         let mut rows = Rows::new();
         if let Some(bytes) = state::get(&bucket)? {
             unpack(&bytes, &mut rows)?;
         }
         for (key, hash) in changes {
             match hash {
-                Some(hash) => rows.insert(key, hash),
-                None => rows.remove(&key),
+                Some(hash) => rows.insert(key.clone(), *hash),
+                None => rows.remove(key),
             };
         }
         mutations.push(match rows.is_empty() {

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use flusso_plugin::{Cursor, Division, Error, Page, Range, Result, Settings, Snapshot, TableInterest, TableNumber};
 
 use crate::folder::Folder;
-use crate::table::{KeyBytes, Table, key_of};
+use crate::table::{KeyBytes, Table, Wanted, key_of};
 
 /// The snapshot, opened.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl FilesSnapshot {
 impl Snapshot for FilesSnapshot {
     fn open(settings: Settings, interest: Vec<TableInterest>) -> Result<Self> {
         let mut folder = Folder::new(settings.parse()?);
-        folder.look()?;
+        folder.look(Wanted::Rows)?;
         Ok(Self { folder, interest, reading: None })
     }
 
@@ -66,7 +66,7 @@ impl Snapshot for FilesSnapshot {
         } else {
             flusso_abi::decode(&range).map_err(|error| Error::fatal(format!("a range that is none: {error}")))?
         };
-        self.folder.look()?;
+        self.folder.look(Wanted::Rows)?;
         self.reading = Some(Reading { table, after: cursor.or(after), last });
         Ok(())
     }

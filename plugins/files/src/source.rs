@@ -1,24 +1,26 @@
 //! Following the folder: what changed since the rows that every sink has.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flusso_plugin::{
     Change, Checkpoint, Continuity, Error, Event, Inspection, Op, PollRequest, Position, Preparation, Prepared, Result,
-    Settings, Source, TableChanged, TableInterest, Version,
+    Settings, Source, TableChanged, TableInterest, TableNumber, Version,
 };
 
 use crate::folder::Folder;
-use crate::options::Options;
+use crate::options::{Options, TableOptions};
 use crate::remembered;
-use crate::table::{KeyBytes, Look, Table, key_of};
+use crate::table::{KeyBytes, Look, Table, Wanted, key_of};
 
 /// The source, opened.
 #[derive(Debug)]
 pub struct FilesSource {
     folder: Folder,
     interest: Vec<TableInterest>,
-    events: VecDeque<Event>,
+    /// What is to be told, in order.
+    queue: VecDeque<News>,
     /// What is remembered once its position is confirmed.
     pending: VecDeque<(Version, Vec<Changes>)>,
     /// The version of the last look that found something.
@@ -28,8 +30,21 @@ pub struct FilesSource {
     owes_checkpoint: bool,
 }
 
-/// The table's name, and the number of each row that changed.
-type Changes = (String, Vec<(KeyBytes, Option<u64>)>);
+/// The table's name, and the number of each row that changed; none: it is gone.
+type Changes = (String, Rc<Vec<(KeyBytes, Option<u64>)>>);
+
+/// What is to be told. The changes of rows become events when they are polled, so that a file in which every row is another takes no
+/// more memory than the keys.
+#[derive(Debug)]
+enum News {
+    /// One event.
+    Event(Event),
+    /// The rows of a table that changed, from one on.
+    Rows { number: TableNumber, changes: Changes, at: usize, version: Version },
+}
+
+/// Rows whose events are made at once.
+const AT_ONCE: usize = 1_000;
 
 /// The longest sleep; a signal is felt as late as this.
 const NAP: Duration = Duration::from_millis(20);
@@ -67,35 +82,55 @@ impl FilesSource {
         }
         // Grows over restarts too: a document of before is never newer than one of now.
         self.version = now().max(self.version.saturating_add(1));
-        let mut changes = Vec::new();
+        let mut pending = Vec::new();
         for (name, look) in looks {
             let Some(table) = self.folder.tables.get(&name) else { continue };
-            let interests = self.interest.iter().zip(0..);
-            for (wanted, number) in
-                interests.filter(|(it, _)| it.table.name == name && it.table.schema == self.folder.options.schema)
-            {
-                if let Some(detail) = &look.reshaped {
-                    self.events.push_back(Event::TableChanged(TableChanged {
-                        table: number,
-                        detail: detail.clone(),
-                        extra: None,
-                    }));
-                }
-                self.events.extend(events(table, wanted, number, &look.changed, self.version)?);
-            }
-            let numbers = look.changed.into_iter().map(|key| {
+            let hash = |key: KeyBytes| {
                 let hash = table.rows.get(&key).map(|place| place.hash);
                 (key, hash)
-            });
-            changes.push((name, numbers.collect()));
+            };
+            let changes: Changes = (name, Rc::new(look.changed.into_iter().map(hash).collect()));
+            let is_wanted =
+                |it: &TableInterest| it.table.name == changes.0 && it.table.schema == self.folder.options.schema;
+            for (_, number) in self.interest.iter().zip(0..).filter(|(it, _)| is_wanted(it)) {
+                if let Some(detail) = &look.reshaped {
+                    let changed = TableChanged { table: number, detail: detail.clone(), extra: None };
+                    self.queue.push_back(News::Event(Event::TableChanged(changed)));
+                }
+                self.queue.push_back(News::Rows { number, changes: changes.clone(), at: 0, version: self.version });
+            }
+            pending.push(changes);
         }
-        self.events.push_back(checkpoint(self.version));
-        self.pending.push_back((self.version, changes));
+        self.queue.push_back(News::Event(checkpoint(self.version)));
+        self.pending.push_back((self.version, pending));
         Ok(())
     }
 
+    /// The next events, about `max`.
+    fn next(&mut self, max: usize) -> Result<Vec<Event>> {
+        let mut events = Vec::new();
+        while events.len() < max {
+            match self.queue.pop_front() {
+                None => break,
+                Some(News::Event(event)) => events.push(event),
+                Some(News::Rows { number, changes, at, version }) => {
+                    let end = (at + AT_ONCE.min(max - events.len())).min(changes.1.len());
+                    let wanted = usize::try_from(number).ok().and_then(|at| self.interest.get(at));
+                    if let (Some(wanted), Some(table)) = (wanted, self.folder.tables.get(&changes.0)) {
+                        let keys = changes.1.get(at..end).unwrap_or_default().iter().map(|(key, _)| key.clone());
+                        events.extend(changed_rows(table, wanted, number, &keys.collect::<Vec<_>>(), version)?);
+                    }
+                    if end < changes.1.len() {
+                        self.queue.push_front(News::Rows { number, changes, at: end, version });
+                    }
+                }
+            }
+        }
+        Ok(events)
+    }
+
     fn look(&mut self) -> Result<()> {
-        let looks = self.folder.look()?;
+        let looks = self.folder.look(Wanted::Changes)?;
         self.looked = Some(Instant::now());
         self.take(looks)
     }
@@ -103,7 +138,7 @@ impl FilesSource {
     /// Remembers what every sink has.
     fn confirm(&mut self, confirmed: &Position) -> Result<()> {
         let confirmed = version(confirmed)?;
-        due(&mut self.pending, confirmed).try_for_each(|(table, changes)| remembered::change(&table, changes))
+        due(&mut self.pending, confirmed).try_for_each(|(table, changes)| remembered::change(&table, &changes))
     }
 }
 
@@ -118,7 +153,7 @@ fn checkpoint(version: Version) -> Event {
 }
 
 /// The changes of rows with these keys.
-fn events(
+fn changed_rows(
     table: &Table,
     wanted: &TableInterest,
     number: u32,
@@ -166,7 +201,7 @@ impl Source for FilesSource {
         Ok(Self {
             folder,
             interest,
-            events: VecDeque::new(),
+            queue: VecDeque::new(),
             pending: VecDeque::new(),
             version: 0,
             looked: None,
@@ -191,48 +226,39 @@ impl Source for FilesSource {
     fn prepare(&mut self, resume: Option<Position>) -> Result<Preparation> {
         let own = self.own_name();
         let known = remembered::history()?.filter(|history| history.starts_with(&own));
-        let (history, resumed) = match (known, resume) {
-            (Some(history), Some(resume)) => (history, version(&resume)?),
+        let (history, resumed, is_new) = match (known, resume) {
+            (Some(history), Some(resume)) => (history, version(&resume)?, false),
             _ => {
                 let resumed = now();
                 let history = format!("{own}-{resumed:x}");
                 remembered::begin(&history)?;
-                (history, resumed)
+                (history, resumed, true)
             }
         };
         self.version = resumed;
-        // What the folder holds beside what is remembered has changed meanwhile; in a new history all of it, and the snapshot reads it too.
-        let is_new = remembered::tables()?.is_empty();
-        let mut looks = self.folder.look()?;
+        let looks = self.folder.look(Wanted::Rows)?;
         self.looked = Some(Instant::now());
         if is_new {
-            for (name, look) in looks {
-                let Some(table) = self.folder.tables.get(&name) else { continue };
-                let numbers = look
-                    .changed
-                    .into_iter()
-                    .filter_map(|key| table.rows.get(&key).map(|place| place.hash).map(|hash| (key, Some(hash))));
-                remembered::change(&name, numbers.collect())?;
-            }
+            // The snapshot reads it.
+            self.folder.tables.iter().try_for_each(|(name, table)| remembered::replace(name, &table.rows))?;
         } else {
-            let gone = remembered::tables()?
-                .into_iter()
-                .filter(|name| !self.folder.tables.contains_key(name))
-                .collect::<Vec<_>>();
-            for name in gone {
-                let empty = Table::new(&name, Default::default(), self.folder.options.on_bad_row);
+            // What the folder holds beside what is remembered has changed meanwhile.
+            let mut names: Vec<String> = looks.into_iter().map(|(name, _)| name).collect();
+            for name in remembered::tables()? {
+                if self.folder.tables.contains_key(&name) {
+                    continue;
+                }
+                let empty = Table::new(&name, TableOptions::default(), self.folder.options.on_bad_row);
                 self.folder.tables.insert(name.clone(), empty);
-                looks.push((name, Look::default()));
+                names.push(name);
             }
-            for (name, look) in &mut looks {
-                let before: HashMap<KeyBytes, u64> = remembered::rows(name)?;
-                let Some(table) = self.folder.tables.get(name) else { continue };
-                let new =
-                    table.rows.iter().filter(|(key, place)| before.get(*key) != Some(&place.hash)).map(|(key, _)| key);
-                let gone = before.keys().filter(|key| !table.rows.contains_key(*key));
-                look.changed = new.chain(gone).cloned().collect();
+            let mut changed = Vec::new();
+            for name in names {
+                let Some(table) = self.folder.tables.get(&name) else { continue };
+                let look = Look { changed: remembered::differences(&name, &table.rows)?, reshaped: None };
+                changed.push((name, look));
             }
-            self.take(looks)?;
+            self.take(changed)?;
         }
         let prepared =
             Prepared { history, position: position(resumed), version: resumed, resources: Vec::new(), extra: None };
@@ -248,13 +274,13 @@ impl Source for FilesSource {
         }
         let interval = Duration::from_millis(self.folder.options.interval_ms);
         let end = Instant::now() + Duration::from_millis(request.wait_ms.into());
-        while self.events.is_empty() {
+        while self.queue.is_empty() {
             if self.looked.is_none_or(|looked| looked.elapsed() >= interval) {
                 self.look()?;
                 continue;
             }
             if std::mem::take(&mut self.owes_checkpoint) {
-                self.events.push_back(checkpoint(self.version));
+                self.queue.push_back(News::Event(checkpoint(self.version)));
                 continue;
             }
             let left = end.saturating_duration_since(Instant::now());
@@ -263,8 +289,7 @@ impl Source for FilesSource {
             }
             std::thread::sleep(left.min(NAP));
         }
-        let count = usize::try_from(request.max).unwrap_or(usize::MAX).min(self.events.len());
-        Ok(self.events.drain(..count).collect())
+        self.next(usize::try_from(request.max).unwrap_or(usize::MAX))
     }
 
     fn head(&mut self) -> Result<Position> {
@@ -311,7 +336,7 @@ mod tests {
 
     #[test]
     fn nothing_is_remembered_before_it_is_confirmed() {
-        let of = |name: &str| vec![(name.to_owned(), Vec::new())];
+        let of = |name: &str| vec![(name.to_owned(), Rc::default())];
         let mut pending = VecDeque::from([(5, of("a")), (7, of("b")), (9, of("c"))]);
         assert_eq!(due(&mut pending, 4).count(), 0);
         assert_eq!(due(&mut pending, 7).map(|(name, _)| name).collect::<Vec<_>>(), ["a", "b"]);

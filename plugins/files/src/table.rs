@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use flusso_plugin::{Error, Key, Result, Value, log};
 
 use crate::content::{Content, Packing, Stamp, failed};
-use crate::format::{self, Column, Format, Line, Type};
+use crate::format::{self, Column, Format, Line, Record, Type};
 use crate::options::{OnBadRow, TableOptions};
 
 /// A file whose last line has no end is read to its end once nobody wrote to it for so long.
@@ -34,6 +34,8 @@ pub(crate) struct Place {
     length: u32,
     /// Of its bytes and of the names of its columns.
     pub(crate) hash: u64,
+    /// The reading that found it last.
+    round: u32,
 }
 
 /// A file that was read.
@@ -73,6 +75,32 @@ pub(crate) struct Table {
     on_bad_row: OnBadRow,
     files: Vec<DataFile>,
     said: usize,
+    /// Counts the readings of all of it: what an earlier one found and the last did not is gone.
+    round: u32,
+    /// The types that the keys of this reading are written in.
+    keyed_as: Option<Vec<Option<Type>>>,
+}
+
+/// What a look is to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// The rows as they are now.
+    Rows,
+    /// Also which of them changed.
+    Changes,
+}
+
+/// Where the keys of changed rows go, if they are wanted.
+type Changed<'a> = Option<&'a mut Vec<KeyBytes>>;
+
+/// A key for a person.
+fn said(key: &Key) -> String {
+    let part = |value: &Value| match value {
+        Value::Integer(number) => number.to_string(),
+        Value::Text(text) | Value::Decimal(text) | Value::Date(text) | Value::Timestamp(text) => text.clone(),
+        other => format!("{other:?}"),
+    };
+    key.iter().map(part).collect::<Vec<_>>().join(", ")
 }
 
 /// The key of a row, as bytes.
@@ -97,6 +125,8 @@ impl Table {
             on_bad_row,
             files: Vec::new(),
             said: 0,
+            round: 0,
+            keyed_as: None,
         }
     }
 
@@ -114,19 +144,25 @@ impl Table {
         Ok(true)
     }
 
-    /// Reads what is new in its files.
-    pub(crate) fn look(&mut self, found: &[Found]) -> Result<Look> {
+    /// Reads what is new in its files. After an error the table is as nobody may use it, until a look succeeds, which reads all of it.
+    pub(crate) fn look(&mut self, found: &[Found], wanted: Wanted) -> Result<Look> {
         if self.is_read(found)? {
             return Ok(Look::default());
         }
         self.said = 0;
         let before = self.shape();
         let mut look = Look::default();
-        if !self.grow(found, &mut look.changed)? {
-            look.changed.extend(self.read_anew(found)?);
-            look.changed.sort_unstable();
-            look.changed.dedup();
+        let mut changed = (wanted == Wanted::Changes).then_some(&mut look.changed);
+        let reading = match self.grow(found, &mut changed) {
+            Ok(false) => self.read_anew(found, &mut changed),
+            grown => grown.map(drop),
+        };
+        if reading.is_err() {
+            self.files.clear();
         }
+        reading?;
+        look.changed.sort_unstable();
+        look.changed.dedup();
         let now = self.shape();
         let is_other = |(name, _): &&(String, Type)| !now.iter().any(|column| column.0 == *name);
         let is_retyped =
@@ -155,7 +191,7 @@ impl Table {
 
     /// Reads what was appended, and adds the keys of its rows to `changed`. False: something else happened as well, and all of it has to
     /// be read anew.
-    fn grow(&mut self, found: &[Found], changed: &mut Vec<KeyBytes>) -> Result<bool> {
+    fn grow(&mut self, found: &[Found], changed: &mut Changed<'_>) -> Result<bool> {
         let kept =
             self.files.len() <= found.len() && self.files.iter().zip(found).all(|(file, found)| file.found == *found);
         if !kept || self.files.is_empty() {
@@ -164,7 +200,7 @@ impl Table {
         let keys = self.key_types();
         for (at, found) in found.iter().enumerate() {
             match self.files.get(at) {
-                None => changed.extend(self.read_file(at, found, None)?),
+                None => self.read_file(at, found, None, changed)?,
                 Some(file) => {
                     let stamp = Stamp::of(&found.path).map_err(|error| failed(&found.path, error))?;
                     if file.content.stamp == stamp && !file.is_waiting(&stamp) {
@@ -175,7 +211,7 @@ impl Table {
                     {
                         return Ok(false);
                     }
-                    changed.extend(self.read_file(at, found, Some(content))?);
+                    self.read_file(at, found, Some(content), changed)?;
                 }
             }
         }
@@ -187,28 +223,35 @@ impl Table {
         self.key.iter().map(|name| self.column(name).and_then(|at| self.columns.get(at)).map(Column::kind)).collect()
     }
 
-    /// Reads all of it. Returns the keys of the rows that are other than before.
-    fn read_anew(&mut self, found: &[Found]) -> Result<Vec<KeyBytes>> {
-        let before = std::mem::take(&mut self.rows);
-        self.files.clear();
+    /// Reads all of it.
+    fn read_anew(&mut self, found: &[Found], changed: &mut Changed<'_>) -> Result<()> {
         self.columns.clear();
         self.key = self.options.key.clone().unwrap_or_default();
-        for (at, found) in found.iter().enumerate() {
-            let reading = self.read_file(at, found, None);
-            if reading.is_err() {
-                // As if nothing had been read: the next look reads all of it.
-                self.files.clear();
-                self.rows = before;
-                return reading;
+        loop {
+            self.files.clear();
+            self.round = self.round.wrapping_add(1);
+            self.keyed_as = None;
+            for (at, found) in found.iter().enumerate() {
+                self.read_file(at, found, None, changed)?;
+            }
+            // Where a later line made the type of a key another, the earlier keys are written otherwise. A type only gets wider.
+            if self.keyed_as.is_none() || self.keyed_as == Some(self.key_types()) {
+                break;
             }
         }
-        let new = self.rows.iter().filter(|(key, place)| before.get(*key).map(|old| old.hash) != Some(place.hash));
-        let gone = before.keys().filter(|key| !self.rows.contains_key(*key));
-        Ok(new.map(|(key, _)| key).chain(gone).cloned().collect())
+        let round = self.round;
+        self.rows.retain(|key, place| {
+            let stays = place.round == round;
+            if let Some(changed) = changed.as_mut().filter(|_| !stays) {
+                changed.push(key.clone());
+            }
+            stays
+        });
+        Ok(())
     }
 
-    /// Reads a file: all of it, or what is behind its end as it was. Returns the keys of the rows.
-    fn read_file(&mut self, at: usize, found: &Found, grown: Option<Content>) -> Result<Vec<KeyBytes>> {
+    /// Reads a file: all of it, or what is behind its end as it was.
+    fn read_file(&mut self, at: usize, found: &Found, grown: Option<Content>, changed: &mut Changed<'_>) -> Result<()> {
         let mut file = match grown {
             Some(content) => {
                 let file = self.files.get_mut(at).ok_or_else(|| Error::fatal("a file that was not read"))?;
@@ -229,7 +272,6 @@ impl Table {
         };
         let number = u32::try_from(at).unwrap_or(u32::MAX);
         let is_still = file.is_still();
-        let mut raw: Vec<(Vec<String>, Place, u64)> = Vec::new();
         let (mut header, mut names) = (std::mem::take(&mut file.header), 0);
         let has_header = found.format == Format::Csv && file.end == 0;
         let mut take = |table: &mut Self, line: Line<'_>| -> Result<()> {
@@ -243,16 +285,18 @@ impl Table {
                     header.iter().map(|at| at.to_string() + ",").collect::<String>().as_bytes(),
                 );
             }
-            let seen = format::see(found.format, &mut table.columns, &header, line.bytes);
-            match seen.and_then(|()| table.raw_key(found.format, &header, line.bytes)) {
-                Ok(key) => {
-                    let hash = xxhash_rust::xxh3::xxh3_64_with_seed(line.bytes, names);
-                    let length = u32::try_from(line.bytes.len()).unwrap_or(u32::MAX);
-                    raw.push((key, Place { file: number, offset: line.offset, length, hash }, line.number));
-                    Ok(())
-                }
-                Err(why) => table.bad(found, line.number, &why),
-            }
+            let read = Record::read(found.format, line.bytes).and_then(|record| {
+                record.show(&mut table.columns, &header)?;
+                table.key_in(&record, &header)
+            });
+            let key = match read {
+                Ok(key) => key,
+                Err(why) => return table.bad(found, line.number, &why),
+            };
+            let hash = xxhash_rust::xxh3::xxh3_64_with_seed(line.bytes, names);
+            let length = u32::try_from(line.bytes.len()).unwrap_or(u32::MAX);
+            let place = Place { file: number, offset: line.offset, length, hash, round: table.round };
+            table.put(found, line.number, key, place, changed)
         };
         let (from, lines) = (file.end, file.lines);
         let read = {
@@ -262,26 +306,24 @@ impl Table {
         let format::End { offset, lines, is_open } = read;
         (file.end, file.lines, file.is_open, file.header) = (offset, lines, is_open, header);
         file.tail = file.content.tail(offset)?;
-        let mut changed = Vec::with_capacity(raw.len());
-        for (parts, place, line) in raw {
-            let key = match self.typed_key(found.format, &parts) {
-                Ok(key) => key_bytes(&key),
-                Err(why) => {
-                    self.bad(found, line, &why)?;
-                    continue;
-                }
-            };
-            if self.rows.contains_key(&key) {
-                self.bad(found, line, &format!("the key {} is there twice", parts.join(", ")))?;
-            }
-            self.rows.insert(key.clone(), place);
-            changed.push(key);
-        }
         match self.files.get_mut(at) {
             Some(place) => *place = file,
             None => self.files.push(file),
         }
-        Ok(changed)
+        Ok(())
+    }
+
+    /// Puts a row where it was found.
+    fn put(&mut self, found: &Found, line: u64, key: Key, place: Place, changed: &mut Changed<'_>) -> Result<()> {
+        let bytes = key_bytes(&key);
+        let before = self.rows.insert(bytes.clone(), place);
+        if before.is_some_and(|before| before.round == place.round) {
+            self.bad(found, line, &format!("the key {} is there twice", said(&key)))?;
+        }
+        if let Some(changed) = changed.as_mut().filter(|_| before.map(|before| before.hash) != Some(place.hash)) {
+            changed.push(bytes);
+        }
+        Ok(())
     }
 
     fn take_header(&mut self, found: &Found, bytes: &[u8]) -> Result<Vec<usize>> {
@@ -310,37 +352,27 @@ impl Table {
         }
     }
 
-    /// The values of the key of a row as they are written.
-    fn raw_key(&mut self, format: Format, header: &[usize], bytes: &[u8]) -> std::result::Result<Vec<String>, String> {
+    /// The key of a row.
+    fn key_in(&mut self, record: &Record<'_>, header: &[usize]) -> std::result::Result<Key, String> {
+        self.find_key();
         if self.key.is_empty() {
-            self.find_key();
-            if self.key.is_empty() {
-                return Err(format!(
-                    "no key: there is no column `id`; set `tables.{}.key` to the columns that tell its rows apart",
-                    self.name
-                ));
-            }
+            return Err(format!(
+                "no key: there is no column `id`; set `tables.{}.key` to the columns that tell its rows apart",
+                self.name
+            ));
         }
-        let wanted: std::result::Result<Vec<usize>, String> = self
-            .key
-            .iter()
-            .map(|name| self.column(name).ok_or_else(|| format!("there is no column `{name}`, which the key names")))
-            .collect();
-        format::raw(format, &self.columns, header, &wanted?, bytes)
-    }
-
-    fn typed_key(&self, format: Format, parts: &[String]) -> std::result::Result<Key, String> {
-        self.key
-            .iter()
-            .zip(parts)
-            .map(|(name, part)| {
-                let column = self.column(name).and_then(|at| self.columns.get(at));
-                match format::typed(format, part, column)? {
-                    Value::Null => Err(format!("the column `{name}` of the key is empty")),
-                    value => Ok(value),
-                }
-            })
-            .collect()
+        let column = |name: &String| {
+            self.column(name).ok_or_else(|| format!("there is no column `{name}`, which the key names"))
+        };
+        let wanted: Vec<usize> = self.key.iter().map(column).collect::<std::result::Result<_, _>>()?;
+        let key = record.values(&self.columns, header, &wanted)?;
+        if let Some((name, _)) = self.key.iter().zip(&key).find(|(_, value)| **value == Value::Null) {
+            return Err(format!("the column `{name}` of the key is empty"));
+        }
+        if self.keyed_as.is_none() {
+            self.keyed_as = Some(self.key_types());
+        }
+        Ok(key)
     }
 
     /// A line that is no row.
@@ -368,7 +400,8 @@ impl Table {
             let pieces: Vec<(u64, u32)> = of_file.iter().map(|(place, _)| (place.offset, place.length)).collect();
             file.content.pieces(&pieces, |at, bytes| {
                 let Some((_, answer)) = of_file.get(at) else { return Ok(()) };
-                let read = format::values(file.found.format, &self.columns, &file.header, wanted, bytes);
+                let record = Record::read(file.found.format, bytes);
+                let read = record.and_then(|record| record.values(&self.columns, &file.header, wanted));
                 let read = read.map_err(|why| {
                     // It was read before: so the file is another by now.
                     Error::transient(format!("{} was changed while it was read: {why}", file.found.path.display()))
