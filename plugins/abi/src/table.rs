@@ -1,6 +1,9 @@
 //! The C types; see `include/flusso_plugin.h`, which says what each promises.
 
+#![allow(unsafe_code, reason = "what the C interface promises of its pointers is relied on here, once for both sides")]
+
 use std::ffi::c_void;
+use std::mem::ManuallyDrop;
 
 /// The version of this interface; another one does not fit.
 pub const VERSION: u32 = 1;
@@ -25,6 +28,26 @@ pub struct Bytes {
     pub length: usize,
 }
 
+impl Bytes {
+    /// Lends bytes; they have to outlive the call.
+    pub const fn lend(bytes: &[u8]) -> Self {
+        Self { data: bytes.as_ptr(), length: bytes.len() }
+    }
+
+    /// The bytes that are lent.
+    ///
+    /// # Safety
+    ///
+    /// They are there, and nobody writes to them, for as long as `'a`.
+    pub unsafe fn borrow<'a>(self) -> &'a [u8] {
+        if self.data.is_null() || self.length == 0 {
+            return &[];
+        }
+        // SAFETY: so the caller promises.
+        unsafe { std::slice::from_raw_parts(self.data, self.length) }
+    }
+}
+
 /// Bytes that are handed over: who gets them calls `free` once.
 #[derive(Debug)]
 #[repr(C)]
@@ -43,6 +66,31 @@ impl Buffer {
     /// Nothing.
     pub const fn empty() -> Self {
         Self { data: std::ptr::null_mut(), length: 0, capacity: 0, free: None }
+    }
+
+    /// Hands bytes over.
+    pub fn hand_over(bytes: Vec<u8>) -> Self {
+        unsafe extern "C" fn free(data: *mut u8, length: usize, capacity: usize) {
+            // SAFETY: these are the parts of the vector that `hand_over` took apart, and this is called once.
+            drop(unsafe { Vec::from_raw_parts(data, length, capacity) });
+        }
+        let mut bytes = ManuallyDrop::new(bytes);
+        Self { data: bytes.as_mut_ptr(), length: bytes.len(), capacity: bytes.capacity(), free: Some(free) }
+    }
+
+    /// The bytes that were handed over, which are given back.
+    ///
+    /// # Safety
+    ///
+    /// The buffer is one of this interface, and nobody else has it.
+    pub unsafe fn take(self) -> Vec<u8> {
+        // SAFETY: so the caller promises.
+        let bytes = unsafe { Bytes { data: self.data, length: self.length }.borrow() }.to_vec();
+        if let Some(free) = self.free {
+            // SAFETY: once, with what it came with.
+            unsafe { free(self.data, self.length, self.capacity) };
+        }
+        bytes
     }
 }
 
@@ -95,6 +143,5 @@ pub struct Plugin {
     pub destroy: unsafe extern "C" fn(instance: *mut c_void),
 }
 
-#[allow(unsafe_code, reason = "a table of constants that nobody changes is shared between threads")]
 // SAFETY: the pointers are to constants and functions, and nothing writes through them.
 unsafe impl Sync for Plugin {}

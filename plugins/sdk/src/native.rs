@@ -36,9 +36,11 @@ pub(crate) fn ask<R: Decode>(function: &str, arguments: &impl Encode) -> R {
     let Some(host) = HOST.get() else { panic!("`{function}` asks the host, and there is none") };
     let (arguments, mut result) = (encode(arguments), Buffer::empty());
     // SAFETY: the host lent this for as long as the instance lives, which is on this thread; the bytes outlive the call.
-    let status = unsafe { (host.call)(host.context, lent(function.as_bytes()), lent(&arguments), &raw mut result) };
+    let status = unsafe {
+        (host.call)(host.context, Bytes::lend(function.as_bytes()), Bytes::lend(&arguments), &raw mut result)
+    };
     // SAFETY: whatever the host set is a buffer that was handed over to us.
-    let answer = unsafe { taken(result) };
+    let answer = unsafe { result.take() };
     if status != Status::Answered as i32 {
         panic!("`{function}`: {}", String::from_utf8_lossy(&answer));
     }
@@ -46,53 +48,6 @@ pub(crate) fn ask<R: Decode>(function: &str, arguments: &impl Encode) -> R {
         Ok(value) => value,
         Err(error) => panic!("`{function}`: what the host answered cannot be read: {error}"),
     }
-}
-
-fn lent(bytes: &[u8]) -> Bytes {
-    Bytes { data: bytes.as_ptr(), length: bytes.len() }
-}
-
-/// The bytes of a buffer, which is given back.
-///
-/// # Safety
-///
-/// The buffer is one that was handed over.
-unsafe fn taken(buffer: Buffer) -> Vec<u8> {
-    if buffer.length == 0 && buffer.free.is_none() {
-        return Vec::new();
-    }
-    // SAFETY: so it was promised.
-    let bytes = unsafe { borrowed(Bytes { data: buffer.data, length: buffer.length }) }.to_vec();
-    if let Some(free) = buffer.free {
-        // SAFETY: once, with what it came with.
-        unsafe { free(buffer.data, buffer.length, buffer.capacity) };
-    }
-    bytes
-}
-
-/// Bytes that are lent for the time of a call.
-///
-/// # Safety
-///
-/// They are there for as long as `'a`.
-unsafe fn borrowed<'a>(bytes: Bytes) -> &'a [u8] {
-    match NonNull::new(bytes.data.cast_mut()) {
-        Some(data) if bytes.length > 0 => {
-            // SAFETY: so it was promised.
-            unsafe { std::slice::from_raw_parts(data.as_ptr(), bytes.length) }
-        }
-        _ => &[],
-    }
-}
-
-/// Hands bytes over.
-fn handed_over(bytes: Vec<u8>) -> Buffer {
-    unsafe extern "C" fn free(data: *mut u8, length: usize, capacity: usize) {
-        // SAFETY: these are the parts of the vector that `handed_over` took apart.
-        drop(unsafe { Vec::from_raw_parts(data, length, capacity) });
-    }
-    let mut bytes = std::mem::ManuallyDrop::new(bytes);
-    Buffer { data: bytes.as_mut_ptr(), length: bytes.len(), capacity: bytes.capacity(), free: Some(free) }
 }
 
 /// What a call came to; none: there is no such function.
@@ -121,8 +76,8 @@ pub const fn table<P: NativePlugin>(manifest: &'static [u8], interfaces: &'stati
     Plugin {
         size: size_of::<Plugin>() as u32,
         version: VERSION,
-        manifest: Bytes { data: manifest.as_ptr(), length: manifest.len() },
-        interfaces: Bytes { data: interfaces.as_ptr(), length: interfaces.len() },
+        manifest: Bytes::lend(manifest),
+        interfaces: Bytes::lend(interfaces.as_bytes()),
         create,
         call: call::<P>,
         destroy,
@@ -148,7 +103,7 @@ unsafe extern "C" fn call<P: NativePlugin>(
     result: *mut Buffer,
 ) -> i32 {
     // SAFETY: both are lent for the time of this call.
-    let (function, arguments) = unsafe { (borrowed(function), borrowed(arguments)) };
+    let (function, arguments) = unsafe { (function.borrow(), arguments.borrow()) };
     let called = || P::dispatch(&String::from_utf8_lossy(function), arguments);
     let (status, bytes) = match catch_unwind(AssertUnwindSafe(called)) {
         Ok(Some(Ok(bytes))) => (Status::Answered, bytes),
@@ -157,7 +112,7 @@ unsafe extern "C" fn call<P: NativePlugin>(
         Err(panic) => (Status::Failed, said(&*panic).into_bytes()),
     };
     // SAFETY: the host gives a place for the result.
-    unsafe { result.write(handed_over(bytes)) };
+    unsafe { result.write(Buffer::hand_over(bytes)) };
     status as i32
 }
 

@@ -98,13 +98,13 @@ impl Library {
     /// The manifest, as the loaded code says it.
     pub(in crate::plugin) fn manifest(&self) -> &'static [u8] {
         // SAFETY: by the interface it stays as the table does.
-        unsafe { borrowed(self.table.manifest) }
+        unsafe { self.table.manifest.borrow() }
     }
 
     /// The interfaces that it exports.
     pub(in crate::plugin) fn interfaces(&self) -> Vec<String> {
         // SAFETY: by the interface it stays as the table does.
-        let text = unsafe { borrowed(self.table.interfaces) };
+        let text = unsafe { self.table.interfaces.borrow() };
         String::from_utf8_lossy(text).split_whitespace().map(str::to_owned).collect()
     }
 
@@ -145,14 +145,14 @@ unsafe extern "C" fn answer_request<F: Fn(&str, &[u8]) -> Result<Vec<u8>, String
     // SAFETY: the context is that of `Requests::new`, which outlives the instance; only its `answer` is borrowed.
     let answer = unsafe { &(*context.cast::<Requests<F>>()).answer };
     // SAFETY: both are lent for the time of this call.
-    let (function, arguments) = unsafe { (borrowed(function), borrowed(arguments)) };
+    let (function, arguments) = unsafe { (function.borrow(), arguments.borrow()) };
     let (status, bytes) = match answer(&String::from_utf8_lossy(function), arguments) {
         Ok(bytes) => (Status::Answered, bytes),
         Err(reason) => (Status::Failed, reason.into_bytes()),
     };
     if !result.is_null() {
         // SAFETY: the instance gives a place for the result.
-        unsafe { result.write(handed_over(bytes)) };
+        unsafe { result.write(Buffer::hand_over(bytes)) };
     }
     status as i32
 }
@@ -170,10 +170,15 @@ impl Created<'_> {
         let mut result = Buffer::empty();
         // SAFETY: the instance lives, this is its thread, one call is made at a time, and what is lent outlives the call.
         let status = unsafe {
-            (self.table.call)(self.instance.as_ptr(), lent(function.as_bytes()), lent(arguments), &raw mut result)
+            (self.table.call)(
+                self.instance.as_ptr(),
+                Bytes::lend(function.as_bytes()),
+                Bytes::lend(arguments),
+                &raw mut result,
+            )
         };
         // SAFETY: by the interface the result is a buffer that is handed over.
-        (status, unsafe { taken(result) })
+        (status, unsafe { result.take() })
     }
 }
 
@@ -182,46 +187,4 @@ impl Drop for Created<'_> {
         // SAFETY: once, on its thread; nobody can call it any more.
         unsafe { (self.table.destroy)(self.instance.as_ptr()) };
     }
-}
-
-fn lent(bytes: &[u8]) -> Bytes {
-    Bytes { data: bytes.as_ptr(), length: bytes.len() }
-}
-
-/// Bytes that are lent.
-///
-/// # Safety
-///
-/// They are there for as long as `'a`.
-unsafe fn borrowed<'a>(bytes: Bytes) -> &'a [u8] {
-    if bytes.data.is_null() || bytes.length == 0 {
-        return &[];
-    }
-    // SAFETY: so it was promised.
-    unsafe { std::slice::from_raw_parts(bytes.data, bytes.length) }
-}
-
-/// The bytes of a buffer that was handed over, which is given back.
-///
-/// # Safety
-///
-/// The buffer is whole, and nobody else has it.
-unsafe fn taken(buffer: Buffer) -> Vec<u8> {
-    // SAFETY: so it was promised.
-    let bytes = unsafe { borrowed(Bytes { data: buffer.data, length: buffer.length }) }.to_vec();
-    if let Some(free) = buffer.free {
-        // SAFETY: once, with what it came with.
-        unsafe { free(buffer.data, buffer.length, buffer.capacity) };
-    }
-    bytes
-}
-
-/// Hands bytes over.
-fn handed_over(bytes: Vec<u8>) -> Buffer {
-    unsafe extern "C" fn free(data: *mut u8, length: usize, capacity: usize) {
-        // SAFETY: these are the parts of the vector that `handed_over` took apart.
-        drop(unsafe { Vec::from_raw_parts(data, length, capacity) });
-    }
-    let mut bytes = std::mem::ManuallyDrop::new(bytes);
-    Buffer { data: bytes.as_mut_ptr(), length: bytes.len(), capacity: bytes.capacity(), free: Some(free) }
 }
