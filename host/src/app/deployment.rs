@@ -27,6 +27,9 @@ pub(super) struct Deployment {
     pub(super) links: LinkTable,
 }
 
+/// What the engine writes to, and the plugins among it with their names.
+pub(super) type Sinks = (Vec<Arc<dyn stage::Sink>>, Vec<(String, Plugin)>);
+
 /// What comes of reading a plugin again.
 pub(super) enum Reload {
     /// A deployment with what the file is now.
@@ -198,32 +201,23 @@ impl Deployment {
         Ok(())
     }
 
-    /// The sinks that are plugins, each with its name, for searches.
-    pub(super) async fn searched(&mut self, state: &StateFolder) -> Result<Vec<(String, Plugin)>, AppError> {
-        let mut searched = Vec::new();
-        for sink in self.assigned.sinks.clone() {
-            let Sink::Plugin(used) = sink else { continue };
-            let prepared = self.plugins.prepare(&self.runtime, &used).await?;
-            let scope = state.plugin(&prepared.manifest().name, &used.instance, used.limits.state.0);
-            searched.push((used.instance.clone(), self.plugins.plugin(prepared, &used, scope.into())?));
-        }
-        Ok(searched)
-    }
-
-    pub(super) async fn sinks(&mut self, state: &StateFolder) -> Result<Vec<Arc<dyn stage::Sink>>, AppError> {
+    /// The sinks, and those of them that are plugins once more by their names, for searches.
+    pub(super) async fn sinks(&mut self, state: &StateFolder) -> Result<Sinks, AppError> {
         self.check_folders()?;
-        let mut sinks: Vec<Arc<dyn stage::Sink>> = Vec::new();
+        let (mut sinks, mut plugins): Sinks = (Vec::new(), Vec::new());
         for sink in self.assigned.sinks.clone() {
             sinks.push(match sink {
                 Sink::Stdout { name, pretty } => Arc::new(Stdout::new(name, Arc::new(state.host()), pretty)),
                 Sink::Plugin(plugin) => {
                     let prepared = self.plugins.prepare(&self.runtime, &plugin).await?;
                     let scope = state.plugin(&prepared.manifest().name, &plugin.instance, plugin.limits.state.0);
-                    Arc::new(GuestSink::new(self.plugins.plugin(prepared, &plugin, scope.into())?))
+                    let used = self.plugins.plugin(prepared, &plugin, scope.into())?;
+                    plugins.push((plugin.instance, used.clone()));
+                    Arc::new(GuestSink::new(used))
                 }
             });
         }
-        Ok(sinks)
+        Ok((sinks, plugins))
     }
 }
 

@@ -140,8 +140,8 @@ impl Host<'_> {
         deployment.note_code(state, connected.description())?;
         let sinks = deployment.sinks(state).await;
         deployment.say_notes();
-        let sinks = sinks?;
-        self.control.searches.set(&config.prefix, deployment.searched(state).await?);
+        let (sinks, plugins) = sinks?;
+        self.control.searches.set(&config.prefix, plugins);
         let limit = deployment.assigned.builder.as_ref().unwrap_or(&deployment.assigned.source).limits.links.0;
         let links = state.links(&deployment.links, limit)?;
         let engine_state = Arc::new(state.engine(&links));
