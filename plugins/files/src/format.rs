@@ -1,7 +1,4 @@
 //! From a file to rows: where each one stands, and what its values are.
-//!
-//! A column of a CSV file has the narrowest type that all its values fit, or the one that is set; an empty value is null. A number of
-//! JSON is a whole number where all numbers of its column are, else a decimal; objects and lists are JSON.
 
 use std::borrow::Cow;
 use std::io::{BufRead as _, BufReader, Read};
@@ -10,175 +7,14 @@ use std::path::Path;
 use flusso_plugin::{Result, Value};
 use serde_json::value::RawValue;
 
+use crate::column::{Column, csv_value, json_value};
 use crate::content::failed;
-
-/// The type of a column of a CSV file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Type {
-    Text,
-    Integer,
-    Decimal,
-    Boolean,
-    Date,
-    Timestamp,
-    Json,
-}
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     Csv,
     Ndjson,
-}
-
-/// What the values of a column have been so far.
-#[derive(Clone, Debug)]
-pub(crate) struct Column {
-    pub(crate) name: String,
-    set: Option<Type>,
-    integer: bool,
-    decimal: bool,
-    boolean: bool,
-    date: bool,
-    timestamp: bool,
-    /// There was a value.
-    seen: bool,
-}
-
-impl Column {
-    pub(crate) fn new(name: &str, set: Option<Type>) -> Self {
-        Self {
-            name: name.to_owned(),
-            set,
-            integer: true,
-            decimal: true,
-            boolean: true,
-            date: true,
-            timestamp: true,
-            seen: false,
-        }
-    }
-
-    /// Whether its type is set, or follows from a value.
-    pub(crate) fn is_known(&self) -> bool {
-        self.seen || self.set.is_some()
-    }
-
-    /// The type of its values, all of them seen.
-    pub(crate) fn kind(&self) -> Type {
-        match self.set {
-            Some(kind) => kind,
-            None if !self.seen => Type::Text,
-            None if self.integer => Type::Integer,
-            None if self.decimal => Type::Decimal,
-            None if self.boolean => Type::Boolean,
-            None if self.date => Type::Date,
-            None if self.timestamp => Type::Timestamp,
-            None => Type::Text,
-        }
-    }
-
-    fn see(&mut self, text: &str) {
-        if text.is_empty() {
-            return;
-        }
-        self.seen = true;
-        self.integer &= is_integer(text);
-        self.decimal &= is_decimal(text);
-        self.boolean &= matches!(text, "true" | "false");
-        self.date &= is_date(text);
-        self.timestamp &= is_timestamp(text);
-    }
-
-    fn see_number(&mut self, text: &str) {
-        self.seen = true;
-        self.integer &= text.parse::<i64>().is_ok();
-    }
-}
-
-/// `0`, `-12`; no sign before it, no zero before it, at most 64 bits: what comes back as it was.
-fn is_integer(text: &str) -> bool {
-    text.parse::<i64>().is_ok_and(|number| number.to_string() == text)
-}
-
-fn is_decimal(text: &str) -> bool {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    are_digits(whole) && are_digits(fraction) && (whole == "0" || !whole.starts_with('0'))
-}
-
-fn is_date(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.len() == 10
-        && bytes
-            .iter()
-            .enumerate()
-            .all(|(at, byte)| if matches!(at, 4 | 7) { *byte == b'-' } else { byte.is_ascii_digit() })
-}
-
-fn is_timestamp(text: &str) -> bool {
-    text.get(..10).is_some_and(is_date)
-        && text.as_bytes().get(10).is_some_and(|byte| matches!(byte, b'T' | b' '))
-        && text.get(11..19).is_some_and(|time| {
-            time.bytes()
-                .enumerate()
-                .all(|(at, byte)| if matches!(at, 2 | 5) { byte == b':' } else { byte.is_ascii_digit() })
-        })
-        && text.get(19..).is_some_and(|rest| {
-            matches!(rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit()), "" | "Z" | "+00:00")
-        })
-}
-
-/// A decimal in its one form: no superfluous zeros.
-fn decimal(text: &str) -> Option<String> {
-    let number: bigdecimal::BigDecimal = text.parse().ok()?;
-    Some(number.normalized().to_plain_string())
-}
-
-/// A moment in its one form.
-fn timestamp(text: &str) -> String {
-    let (moment, offset) = match text.strip_suffix('Z').or_else(|| text.strip_suffix("+00:00")) {
-        Some(moment) => (moment, "+00:00"),
-        None => (text, ""),
-    };
-    let mut moment = moment.replacen(' ', "T", 1);
-    if moment.contains('.') {
-        moment.truncate(moment.trim_end_matches('0').trim_end_matches('.').len());
-    }
-    moment + offset
-}
-
-/// A value of a CSV file; none: it does not fit the type.
-fn csv_value(text: &str, kind: Type) -> Option<Value> {
-    Some(match kind {
-        _ if text.is_empty() => Value::Null,
-        Type::Text => Value::Text(text.to_owned()),
-        Type::Integer => Value::Integer(text.parse().ok()?),
-        Type::Decimal => Value::Decimal(decimal(text)?),
-        Type::Boolean => Value::Boolean(match text {
-            "true" => true,
-            "false" => false,
-            _ => return None,
-        }),
-        Type::Date => Value::Date(is_date(text).then(|| text.to_owned())?),
-        Type::Timestamp => Value::Timestamp(is_timestamp(text).then(|| timestamp(text))?),
-        Type::Json => Value::Json(serde_json::from_str::<&RawValue>(text).ok()?.get().to_owned()),
-    })
-}
-
-/// A value of JSON.
-fn json_value(value: &RawValue, column: Option<&Column>) -> Option<Value> {
-    let text = value.get();
-    Some(match text.as_bytes().first()? {
-        b'n' => Value::Null,
-        b't' | b'f' => Value::Boolean(text == "true"),
-        b'"' => Value::Text(serde_json::from_str(text).ok()?),
-        b'{' | b'[' => Value::Json(text.to_owned()),
-        _ if column.is_some_and(|column| column.integer) => Value::Integer(text.parse().ok()?),
-        _ => Value::Decimal(decimal(text)?),
-    })
 }
 
 /// A line, parsed once for whatever is wanted of it.

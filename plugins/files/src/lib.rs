@@ -10,7 +10,8 @@
 //! |---|---|
 //! | `options` | what the operator sets |
 //! | `content` | the bytes of a file, also where it is compressed |
-//! | `format` | from a file to rows, from a row to values; the types of columns |
+//! | `format` | from a file to rows, from a row to values |
+//! | `column` | the types of columns, and what a value is that is written so |
 //! | `table` | one table as its files are now: where each row stands, by its key |
 //! | `folder` | all tables, and what became of them since the last look |
 //! | `remembered` | the rows that every sink has, in the host's state: what a restart compares with |
@@ -20,6 +21,7 @@
 //! Files are only read. What changed is found by comparing: rows are told apart by their key, and a row whose bytes are the same is the
 //! same. A file that only grew is read from where it ended.
 
+mod column;
 mod content;
 mod filters;
 mod folder;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use crate::format::Type;
+use crate::column::Type;
 
 /// All of it.
 #[derive(Clone, Debug, serde::Deserialize)]

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use flusso_plugin::{Error, Key, Result, Value, log};
 
+use crate::column::{Column, Type};
 use crate::content::{Content, Packing, Stamp, failed};
-use crate::format::{self, Column, Format, Line, Record, Type};
+use crate::format::{self, Format, Line, Record};
 use crate::options::{OnBadRow, TableOptions};
 
 /// A file whose last line has no end is read to its end once nobody wrote to it for so long.
