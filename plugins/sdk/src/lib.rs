@@ -40,6 +40,7 @@ pub mod metrics;
 #[cfg(not(target_family = "wasm"))]
 #[doc(hidden)]
 pub mod native;
+mod native_macros;
 pub mod net;
 mod roles;
 mod settings;
