@@ -134,6 +134,20 @@ async fn call(role: &str, plugin: Plugin) -> Result<(), StageError> {
     }
 }
 
+/// What is said of a habit: of one that costs the instance the error, with plugin, call and limit.
+fn said(role: &str, called: &str, habit: &str, words: Option<&str>, ended: Result<(), StageError>) -> String {
+    match (ended, words) {
+        (Ok(()), None) => "none".to_owned(),
+        (Err(StageError::Crashed(text) | StageError::Violation(text)), Some(words)) => {
+            let called = if (role, habit) == ("sink", "lie") { "sink.seeded" } else { called };
+            assert!(text.contains(&format!("plugin habits 0.1.0 (primary), call {called}")), "{role} {habit}: {text}");
+            assert!(text.contains(words), "{role} {habit}: {text}");
+            text
+        }
+        (ended, _) => panic!("{role} {habit}: {ended:?}"),
+    }
+}
+
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").into_iter().flatten().count()
 }
@@ -182,19 +196,7 @@ async fn every_habit_in_every_role_costs_that_guest_alone() {
             let started = Instant::now();
             let ended = call(role, plugin(&prepared, habit, folder.path())).await;
             let took = started.elapsed().as_millis();
-            let said = match (ended, words) {
-                (Ok(()), None) => "none".to_owned(),
-                (Err(StageError::Crashed(text) | StageError::Violation(text)), Some(words)) => {
-                    let called = if (role, habit) == ("sink", "lie") { "sink.seeded" } else { called };
-                    assert!(
-                        text.contains(&format!("plugin habits 0.1.0 (primary), call {called}")),
-                        "{role} {habit}: {text}"
-                    );
-                    assert!(text.contains(words), "{role} {habit}: {text}");
-                    text
-                }
-                (ended, _) => panic!("{role} {habit}: {ended:?}"),
-            };
+            let said = said(role, called, habit, words, ended);
             assert!(
                 good.flush(true, Duration::from_secs(5)).await.is_ok(),
                 "{role} {habit}: the sink beside it is harmed"
@@ -221,18 +223,7 @@ async fn every_habit_of_a_native_library_costs_that_instance_alone() {
     for (role, called) in ROLES {
         assert!(call(role, plugin(&prepared, "none", folder.path())).await.is_ok(), "{role}");
         for (habit, words) in NATIVE_HABITS {
-            match (call(role, plugin(&prepared, habit, folder.path())).await, words) {
-                (Ok(()), None) => {}
-                (Err(StageError::Crashed(text) | StageError::Violation(text)), Some(words)) => {
-                    let called = if (role, habit) == ("sink", "lie") { "sink.seeded" } else { called };
-                    assert!(
-                        text.contains(&format!("plugin habits 0.1.0 (primary), call {called}")),
-                        "{role} {habit}: {text}"
-                    );
-                    assert!(text.contains(words), "{role} {habit}: {text}");
-                }
-                (ended, _) => panic!("{role} {habit}: {ended:?}"),
-            }
+            said(role, called, habit, words, call(role, plugin(&prepared, habit, folder.path())).await);
             assert!(
                 good.flush(true, Duration::from_secs(5)).await.is_ok(),
                 "{role} {habit}: the instance beside it is harmed"

@@ -103,14 +103,14 @@ fn a_sink_gives_the_same_through_either_transport_and_in_c() {
     host.file(
         "flusso.toml",
         &format!(
-            "[source]\nplugin = \"pg\"\n[sinks.component]\nplugin = \"ndjson\"\npath = \"component\"\n[sinks.library]\nplugin = \"{}\"\ntrusted = true\npath = \"library\"\n[sinks.c]\nplugin = \"{}\"\ntrusted = true\npath = \"{}\"\n",
+            "[source]\nplugin = \"pg\"\n[sinks.component]\nplugin = \"ndjson\"\npath = \"component\"\n[sinks.native]\nplugin = \"{}\"\ntrusted = true\npath = \"native\"\n[sinks.c]\nplugin = \"{}\"\ntrusted = true\npath = \"{}\"\n",
             native("plugins/ndjson"),
             c.display(),
             host.folder().join("c").display()
         ),
     );
     std::fs::create_dir(host.folder().join("component")).unwrap_or_else(|error| panic!("{error}"));
-    std::fs::create_dir(host.folder().join("library")).unwrap_or_else(|error| panic!("{error}"));
+    std::fs::create_dir(host.folder().join("native")).unwrap_or_else(|error| panic!("{error}"));
     host.run(&["--once"]).succeeded();
     database.sql("UPDATE t SET v = 'changed' WHERE id < 10; DELETE FROM t WHERE id = 20");
     let said = host.run(&["--once"]).succeeded();
@@ -118,7 +118,7 @@ fn a_sink_gives_the_same_through_either_transport_and_in_c() {
     let read = |name: &str| {
         std::fs::read_to_string(host.folder().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     };
-    let (component, library, c) = (read("component/t.ndjson"), read("library/t.ndjson"), read("c"));
+    let (component, library, c) = (read("component/t.ndjson"), read("native/t.ndjson"), read("c"));
     assert_eq!(component, library);
     assert_eq!(component.lines().count(), 310);
     // It has no durable marks, and is seeded at every start.
