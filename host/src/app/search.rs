@@ -40,9 +40,13 @@ pub async fn search(config: &Config, folders: &Folders, wanted: &Search) -> Resu
     };
     let used: Vec<PluginUse> = config.sinks.iter().filter_map(of_table).chain(config.flags.iter().cloned()).collect();
     let mut names = Vec::new();
-    for used in used {
+    for mut used in used {
         let manifest = plugins.check(&used)?.manifest().clone();
-        let name = if used.instance.is_empty() { manifest.name.clone() } else { used.instance.clone() };
+        if used.instance.is_empty() {
+            // One of a flag.
+            used.instance.clone_from(&manifest.name);
+        }
+        let name = used.instance.clone();
         if !manifest.has(Role::Sink) || wanted.sink.as_ref().is_some_and(|sink| *sink != name) {
             continue;
         }

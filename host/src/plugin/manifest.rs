@@ -112,8 +112,8 @@ pub enum Refusal {
         /// What the system said.
         source: std::io::Error,
     },
-    /// No WebAssembly in it.
-    #[error("{} is not WebAssembly; a plugin is a component, as `flusso-host plugin build DIR` makes it", path.display())]
+    /// Neither WebAssembly nor a library.
+    #[error("{} is not WebAssembly nor a native library; a plugin is a component, as `flusso-host plugin build DIR` makes it", path.display())]
     NotWasm {
         /// Which file.
         path: PathBuf,

@@ -188,8 +188,11 @@ impl Search for Tantivy {
         let catalog = Catalog::load(&path)?;
         let Some(kept) = catalog.live(&index) else {
             let names = catalog.names();
-            let names = if names.is_empty() { "none yet".to_owned() } else { names.join(", ") };
-            return Err(Error::configuration("index", format!("there is no index `{index}`; there are: {names}")));
+            let others = match names.as_slice() {
+                [] => format!("and no other in {}", path.display()),
+                names => format!("there are: {}", names.join(", ")),
+            };
+            return Err(Error::configuration("index", format!("there is no index `{index}`; {others}")));
         };
         query::search(&path.join(&kept.folder), &query, limit, offset)
     }
