@@ -88,6 +88,18 @@ pub enum AppError {
         /// What it is.
         roles: String,
     },
+    /// The source does not build, no builder is named, and the one that would do is not there.
+    #[error(
+        "the source {source_name:?} builds no documents, and no builder is named: put schema-builder.wasm among the plugins, which builds \
+         what schema files say (`flusso-host plugin build plugins/schema-builder`), or name one of your own under [builder]; searched {}",
+        searched.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
+    )]
+    NoBuilder {
+        /// The source.
+        source_name: String,
+        /// Where it was looked for.
+        searched: Vec<std::path::PathBuf>,
+    },
     /// Two sinks would write into one folder.
     #[error("the sinks {first:?} and {second:?} both write into {}; give each a folder of its own", path.display())]
     SharedFolder {

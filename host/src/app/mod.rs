@@ -93,6 +93,9 @@ pub async fn discard(
     let folder = state_folder(&config, folders, connected.identity())?;
     // Held while the slot is removed, so that no other host starts in between.
     let held = if folder.exists() { Some(StateFolder::open(&folder)?) } else { None };
+    if let Some(state) = &held {
+        deployment.remember_in(state)?;
+    }
     let mut removed = connected.discard().await?;
     drop(held);
     if StateFolder::remove(&folder).map_err(|source| AppError::Remove { folder: folder.clone(), source })? {

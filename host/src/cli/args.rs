@@ -252,9 +252,15 @@ pub struct Check {
 /// The flags of `demo`.
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// Install PostgreSQL with the system's package manager if it is missing
-    #[arg(long, env = "FLUSSO_DEMO_INSTALL", value_parser = FalseyValueParser::new())]
+    /// A shop in a database instead of in files: on a throw-away PostgreSQL, or on the server of DATABASE_URL
+    #[arg(long, env = "FLUSSO_DEMO_POSTGRES", value_parser = FalseyValueParser::new())]
+    pub postgres: bool,
+    /// With --postgres: install PostgreSQL with the system's package manager if it is missing
+    #[arg(long, env = "FLUSSO_DEMO_INSTALL", value_parser = FalseyValueParser::new(), requires = "postgres")]
     pub install: bool,
+    /// The search index in the cluster of OPENSEARCH_URL instead of in a folder
+    #[arg(long, env = "FLUSSO_DEMO_OPENSEARCH", value_parser = FalseyValueParser::new())]
+    pub opensearch: bool,
 }
 
 /// Which file's JSON Schema.

@@ -58,6 +58,7 @@ impl Exit {
             | AppError::Settings { .. }
             | AppError::Grant { .. }
             | AppError::Role { .. }
+            | AppError::NoBuilder { .. }
             | AppError::SharedFolder { .. }
             | AppError::Listen { .. }
             | AppError::NotUsed { .. }

@@ -3,7 +3,9 @@
 //! A flag over the same plugin in the file changes its settings; over another source or builder it takes its place; a
 //! further sink is a further sink.
 
-use super::{Config, ConfigError, Limits, Location, PluginRef, PluginUse, Settings, Sink};
+use std::path::Path;
+
+use super::{Allow, Config, ConfigError, Limits, Location, PluginRef, PluginUse, Settings, Sink};
 
 /// What is known of a plugin once it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,12 +97,33 @@ impl Config {
         if let Some(builder) = &mut builder {
             builder.is_source = look(builder)?.identity == look(&source)?.identity;
         }
+        if builder.is_none() && !look(&source)?.builder {
+            builder = Some(self.default_builder());
+        }
         if sinks.is_empty() {
             sinks.push(Sink::Stdout { name: "stdout".to_owned(), pretty: false });
         }
         Ok(Assigned { source, builder, sinks })
     }
+
+    /// What builds over a source that does not, where no builder is named.
+    fn default_builder(&self) -> PluginUse {
+        let base = self.path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        PluginUse {
+            plugin: PluginRef::Name(DEFAULT_BUILDER.to_owned()),
+            pin: None,
+            instance: "builder".to_owned(),
+            settings: Settings::new(serde_json::Map::new(), base, "[builder]"),
+            limits: Limits::default(),
+            allow: Allow::default(),
+            trusted: false,
+            is_source: false,
+        }
+    }
 }
+
+/// What builds where the source does not and nothing else is named: documents as schema files describe them.
+pub const DEFAULT_BUILDER: &str = "schema-builder";
 
 fn same<E>(
     current: Option<&PluginUse>,

@@ -1,30 +1,58 @@
-//! `flusso-host demo`: a database, a small shop in it, and documents that change as rows do. It leaves nothing behind,
-//! whether it ends by itself, by Ctrl-C or by an error.
+//! `flusso-host demo`: a small shop, documents of several of its tables in a search index, and searches that change as rows do. Without
+//! any server, or from a throw-away PostgreSQL, or into an OpenSearch cluster. It leaves nothing behind, whether it ends by itself, by
+//! Ctrl-C or by an error.
 
+mod folder;
 mod install;
 mod programs;
 mod server;
+mod shop;
 mod show;
 mod user;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
+use folder::Folder;
 use programs::Programs;
 use server::Server;
-use show::Show;
+use shop::{CHANGES, Shop};
+use show::{Host, Show};
 
 /// What the demo needs to know.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Install PostgreSQL if it is missing.
-    pub install: bool,
-    /// The plugin that follows PostgreSQL.
-    pub plugin: PathBuf,
+    /// The shop is in a database; `None`: in files.
+    pub database: Option<Database>,
+    /// The search index is in the cluster of `OPENSEARCH_URL`; else in a folder.
+    pub opensearch: bool,
+    /// The plugins, by their names.
+    pub plugins: Vec<(&'static str, PathBuf)>,
     /// Where compiled plugins are kept, if not in the usual place.
     pub cache: Option<PathBuf>,
+}
+
+/// Where the database is.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// Install PostgreSQL if it is missing.
+    pub install: bool,
     /// A server to use instead of a throw-away one; the demo makes a database of its own on it.
-    pub database_url: Option<String>,
+    pub url: Option<String>,
+}
+
+impl Options {
+    /// The plugins that it takes, and whether each is a native library.
+    pub fn wanted(database: bool, opensearch: bool) -> Vec<(&'static str, bool)> {
+        let source: &[_] = if database { &[("pg", false)] } else { &[("files", false), ("schema-builder", false)] };
+        let sink = if opensearch { ("opensearch", false) } else { ("tantivy", true) };
+        source.iter().copied().chain([sink]).collect()
+    }
+
+    fn sink(&self) -> &'static str {
+        if self.opensearch { "opensearch" } else { "tantivy" }
+    }
 }
 
 /// Why the demo ended early.
@@ -33,7 +61,8 @@ pub enum DemoError {
     /// PostgreSQL is not on this machine.
     #[error(
         "PostgreSQL's programs (initdb, postgres, psql) are not on this machine; install them with\n\n    {command}\n\n\
-         or let the demo do it: flusso-host demo --install. With DATABASE_URL set it uses that server instead"
+         or let the demo do it: flusso-host demo --postgres --install. With DATABASE_URL set it uses that server instead; without \
+         --postgres the demo needs no server"
     )]
     NotInstalled {
         /// What would install it.
@@ -69,27 +98,68 @@ type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
 /// What becomes of a step.
 type Result<T> = std::result::Result<T, DemoError>;
 
-const SHOP: &str = include_str!("shop.sql");
-
-/// A change to show: what it is, its SQL, and how many documents come of it.
-const CHANGES: [(&str, &str, usize); 5] = [
-    ("An order comes in", "INSERT INTO orders VALUES (1007, 5, 'new', '2026-04-15 10:00:00+00')", 1),
-    ("A customer moves", "UPDATE users SET city = 'Cambridge' WHERE name = 'Tony Hoare'", 1),
-    ("A price goes down", "UPDATE products SET price = 69.90 WHERE name = 'Hand grinder'", 1),
-    ("An item is taken off an order", "DELETE FROM order_items WHERE order_id = 1005 AND product_id = 4", 1),
-    (
-        "Three rows in one transaction",
-        "BEGIN; INSERT INTO order_items VALUES (1007, 1, 1), (1007, 2, 1); UPDATE orders SET status = 'paid' WHERE id = 1007; COMMIT",
-        3,
-    ),
-];
+/// Documents that the shop has at first.
+const ORDERS: u64 = 6;
 
 /// Runs the demo to its end. Blocks; `stop` says whether it was asked to end.
+///
+/// # Errors
+///
+/// What is missing, and what went wrong; nothing is left behind.
 pub fn run(options: &Options, stop: &(dyn Fn() -> bool + Sync)) -> Result<()> {
     let mut show = Show::new();
-    show.title("flusso-host demo: documents that follow the rows of a database")?;
-    let programs = programs(options, &mut show)?;
-    let server = match &options.database_url {
+    let sink = if options.opensearch { "an OpenSearch cluster" } else { "a search index" };
+    show.title(&format!("flusso-host demo: documents of four tables in {sink}, and searches that follow the rows"))?;
+    let shop = shop(options, &mut show, stop)?;
+    // From here on everything that was made is unmade when it is dropped, in the reverse order.
+    let plugins: Vec<(&str, &Path)> = options.plugins.iter().map(|(name, path)| (*name, path.as_path())).collect();
+    let prefix = options.opensearch.then(|| format!("flusso-demo-{}-", std::process::id()));
+    shop.set_up(options.sink(), prefix.as_deref(), &plugins)?;
+    show.step("A configuration, and a schema that says what an order's document is made of")?;
+    for name in ["flusso.toml", "orders.schema.yml"] {
+        show.file(name, &std::fs::read_to_string(shop.folder().join(name))?)?;
+    }
+
+    show.step("flusso-host")?;
+    let started = Instant::now();
+    let mut host = Host::start(options, &shop)?;
+    let first = host.search(options, &shop, "*", ORDERS, stop)?;
+    show.say(&format!("{ORDERS} orders are found after {:.1} s; one of them:", started.elapsed().as_secs_f64()))?;
+    show.document(&first)?;
+
+    show.step("Rows change, and searches find what they are now")?;
+    for change in &CHANGES {
+        show::pause(stop)?;
+        show.change(change.what)?;
+        let before = show::search(options, &shop, change.query)?;
+        show.count(change.query, before.total())?;
+        show.lines(&shop.shown(change))?;
+        let changed = Instant::now();
+        shop.make(change)?;
+        let after = host.search(options, &shop, change.query, change.found, stop)?;
+        show.found(change.query, &after, changed.elapsed())?;
+    }
+    show::pause(stop)?;
+
+    show.step(match options.database {
+        Some(_) => "The end: the host is stopped, its replication slot dropped, everything thrown away",
+        None => "The end: the host is stopped, everything thrown away",
+    })?;
+    host.stop()?;
+    clean_up(options, &shop)?;
+    drop(shop);
+    show.farewell(options)?;
+    Ok(())
+}
+
+/// The shop, not set up yet.
+fn shop(options: &Options, show: &mut Show, stop: Stop<'_>) -> Result<Shop> {
+    let Some(database) = &options.database else {
+        show.step("A small shop in four files: users.csv, products.csv, orders.ndjson, order_items.csv")?;
+        return Ok(Shop::Files(Folder::make(None)?));
+    };
+    let programs = programs(database, show)?;
+    let server = match &database.url {
         Some(url) => {
             show.step("A database of its own on the server of DATABASE_URL, dropped at the end")?;
             Server::on(url, &programs)?
@@ -99,42 +169,16 @@ pub fn run(options: &Options, stop: &(dyn Fn() -> bool + Sync)) -> Result<()> {
             Server::start(&programs, stop)?
         }
     };
-    // From here on everything that was made is unmade when it is dropped, in the reverse order.
-    show.step("A small shop in it: users, products, orders, order_items")?;
-    server.sql(SHOP)?;
-    let rows: usize = ["users", "products", "orders", "order_items"].iter().try_fold(0, |sum, table| {
-        let count = server.sql(&format!("SELECT count(*) FROM {table}"))?;
-        Ok::<_, DemoError>(sum + count.trim().parse::<usize>().unwrap_or(0))
-    })?;
-
-    show.step(&format!("flusso-host --plugin {}", options.plugin.display()))?;
-    show.say("no configuration: each table with a primary key becomes an index of its own rows")?;
-    let host = show::Host::start(options, server.url(), server.folder())?;
-    show.documents(&host.next(rows, stop)?)?;
-
-    show.step("Now rows change, and documents follow")?;
-    for (what, sql, documents) in CHANGES {
-        show::pause(stop)?;
-        show.change(what, sql)?;
-        server.sql(sql)?;
-        show.documents(&host.next(documents, stop)?)?;
-    }
-    show::pause(stop)?;
-
-    show.step("The end: the host is stopped, its replication slot dropped, the server thrown away")?;
-    host.stop()?;
-    host_drop(options, &server)?;
-    drop(server);
-    show.farewell(&options.plugin)?;
-    Ok(())
+    show.say("with a small shop in it: users, products, orders, order_items")?;
+    Ok(Shop::Database(server))
 }
 
-fn programs(options: &Options, show: &mut Show) -> Result<Programs> {
+fn programs(database: &Database, show: &mut Show) -> Result<Programs> {
     if let Some(programs) = Programs::find() {
         return Ok(programs);
     }
     let command = install::command().ok_or(DemoError::NoPackageManager)?;
-    if !options.install {
+    if !database.install {
         return Err(DemoError::NotInstalled { command: command.text });
     }
     show.step(&format!("PostgreSQL is not here yet: {}", command.text))?;
@@ -142,9 +186,15 @@ fn programs(options: &Options, show: &mut Show) -> Result<Programs> {
     Programs::find().ok_or(DemoError::NotInstalled { command: command.text })
 }
 
-/// What a user would do who does not come back.
-fn host_drop(options: &Options, server: &Server) -> Result<()> {
-    let mut command = show::host_command(options, server.url(), server.folder())?;
+/// What a user would do who does not come back: slot and publication go, and what the cluster holds.
+fn clean_up(options: &Options, shop: &Shop) -> Result<()> {
+    if options.opensearch {
+        for name in show::stored(options, shop)? {
+            let mut command = show::host_command(options, shop)?;
+            checked("flusso-host indexes remove", command.args(["indexes", "remove", &name, "--force"]))?;
+        }
+    }
+    let mut command = show::host_command(options, shop)?;
     checked("flusso-host drop", command.arg("drop")).map(drop)
 }
 

@@ -1,12 +1,12 @@
 //! The database of the demo: on a throw-away server in a temporary folder, reached by a unix socket that only this user can
 //! open, or on a server that is there already.
 
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::folder::Folder;
 use super::programs::Programs;
 use super::user::User;
 use super::{DemoError, Result, Stop, checked};
@@ -180,35 +180,5 @@ fn prepare(command: &mut Command, user: Option<User>, folder: &Path) {
     command.current_dir(folder);
     if let Some(user) = user {
         user.runs(command);
-    }
-}
-
-/// A temporary folder that only its owner can look into. Removed when dropped.
-#[derive(Debug)]
-struct Folder(PathBuf);
-
-impl Folder {
-    fn make(user: Option<User>) -> Result<Self> {
-        let path = (0..100)
-            .map(|number| std::env::temp_dir().join(format!("flusso-demo-{}-{number}", std::process::id())))
-            .find(|path| std::fs::create_dir(path).is_ok())
-            .ok_or_else(|| DemoError::Program {
-                what: "making a temporary folder".to_owned(),
-                why: "none could be made".to_owned(),
-            })?;
-        let folder = Self(path);
-        std::fs::set_permissions(&folder.0, std::fs::Permissions::from_mode(0o700))?;
-        if let Some(user) = user {
-            user.own(&folder.0)?;
-        }
-        Ok(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!("the demo could not remove {}: {error}", self.0.display());
-        }
     }
 }

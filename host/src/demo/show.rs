@@ -1,12 +1,13 @@
-//! What the demo prints, and the host whose documents it prints.
+//! What the demo prints, and the host whose documents it searches.
 
-use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
+use super::shop::Shop;
 use super::{DemoError, Options, Result, Stop, checked};
 
 use crate::limits;
@@ -48,37 +49,63 @@ impl Show {
         self.print(&format!("   {text}"))
     }
 
-    pub(super) fn change(&self, what: &str, sql: &str) -> Result<()> {
-        self.print(&format!("\n   {what}:"))?;
-        self.print(&format!("   {}", self.paint("33", sql)))
+    /// A file that the host reads.
+    pub(super) fn file(&self, name: &str, text: &str) -> Result<()> {
+        self.print(&format!("\n   {}", self.paint("2", name)))?;
+        text.lines().filter(|line| !line.is_empty()).try_for_each(|line| self.print(&format!("   {}", self.paint("33", line))))
     }
 
-    /// The lines; of many, the first two of each index.
-    pub(super) fn documents(&self, lines: &[String]) -> Result<()> {
-        let index =
-            |line: &str| line.split("\"index\":").nth(1).and_then(|rest| rest.split(',').next()).map(str::to_owned);
-        let mut seen = std::collections::BTreeMap::new();
-        let mut shown = 0;
-        for line in lines {
-            let count = seen.entry(index(line)).or_insert(0);
-            *count += 1;
-            if lines.len() > 8 && *count > 2 {
-                continue;
-            }
-            shown += 1;
-            let code = if line.starts_with("{\"op\":\"delete\"") { "31" } else { "32" };
-            self.print(&format!("   → {}", self.paint(code, line)))?;
-        }
-        match lines.len().saturating_sub(shown) {
-            0 => Ok(()),
-            more => self.say(&format!("  … and {more} more")),
-        }
+    /// What happens.
+    pub(super) fn change(&self, what: &str) -> Result<()> {
+        self.print(&format!("\n   {what}:"))
     }
 
-    pub(super) fn farewell(&self, plugin: &Path) -> Result<()> {
-        self.print("\nYour own database next (PostgreSQL 14 or later, wal_level = logical):\n")?;
+    /// How rows change.
+    pub(super) fn lines(&self, lines: &[String]) -> Result<()> {
+        lines.iter().try_for_each(|line| self.print(&format!("     {}", self.paint("33", line))))
+    }
+
+    fn searched(&self, query: &str) -> String {
+        self.paint("2", &format!("flusso-host search orders '{query}'"))
+    }
+
+    /// How many documents a query finds.
+    pub(super) fn count(&self, query: &str, total: u64) -> Result<()> {
+        self.print(&format!("     {}  → {total} found", self.searched(query)))
+    }
+
+    /// What a query finds now.
+    pub(super) fn found(&self, query: &str, answer: &Answer, after: Duration) -> Result<()> {
+        let (total, seconds) = (answer.total(), after.as_secs_f64());
+        self.print(&format!("     {}  → {total} found, {seconds:.1} s later", self.searched(query)))?;
+        for hit in answer.hits() {
+            let text = |pointer: &str| hit.pointer(pointer).and_then(Value::as_str).unwrap_or("nobody").to_owned();
+            let items = hit.pointer("/document/items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let names: Vec<_> = items.iter().filter_map(|item| item.pointer("/product/name")?.as_str()).collect();
+            let (id, name, city) = (text("/id"), text("/document/customer/name"), text("/document/customer/city"));
+            let city = if city == "nobody" { String::new() } else { format!(" of {city}") };
+            self.print(&format!("       {}", self.paint("32", &format!("{id}  {name}{city}: {}", names.join(", ")))))?;
+        }
+        Ok(())
+    }
+
+    /// The first document that was found, over several lines.
+    pub(super) fn document(&self, answer: &Answer) -> Result<()> {
+        let Some(document) = answer.hits().first().and_then(|hit| hit.get("document")) else { return Ok(()) };
+        let text = serde_json::to_string_pretty(document).unwrap_or_default();
+        text.lines().try_for_each(|line| self.print(&format!("   {}", self.paint("32", line))))
+    }
+
+    pub(super) fn farewell(&self, options: &Options) -> Result<()> {
         let program = std::env::current_exe()?;
-        let command = format!("{} --plugin {}", program.display(), plugin.display());
+        let program = program.display();
+        if options.database.is_none() {
+            self.print("\nThe same by hand: examples/quickstart. From a throw-away PostgreSQL instead of files:\n")?;
+            return self.print(&format!("   {program} demo --postgres --install\n"));
+        }
+        self.print("\nYour own database next (PostgreSQL 14 or later, wal_level = logical), each table an index of its rows:\n")?;
+        let plugin = options.plugins.iter().find(|(name, _)| *name == "pg").map(|(_, path)| path.display().to_string());
+        let command = format!("{program} --plugin {}", plugin.unwrap_or_default());
         self.print(&format!("   DATABASE_URL=postgres://user:password@host/database {command}\n"))
     }
 }
@@ -95,88 +122,101 @@ pub(super) fn pause(stop: Stop<'_>) -> Result<()> {
     Ok(())
 }
 
-/// This very program, about to follow a database.
-pub(super) fn host_command(options: &Options, url: &str, folder: &Path) -> Result<Command> {
+/// This very program, about to follow the shop.
+pub(super) fn host_command(options: &Options, shop: &Shop) -> Result<Command> {
     let program = std::env::current_exe()?;
     let mut command = Command::new(program);
-    let state = folder.join("state");
     // Nothing of the caller's own set-up: the demo shows what happens without any.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("FLUSSO_") {
             command.env_remove(name);
         }
     }
-    command.arg("--plugin").arg(absolute(&options.plugin)).arg("--state-dir").arg(state).args(["--log-level", "warn"]);
+    command.args(["--state-dir", "state", "--log-level", "warn"]);
     // A port is nobody's business here, and may be another host's.
     command.args(["--public-address", ""]);
     if let Some(cache) = &options.cache {
-        command.arg("--cache-dir").arg(absolute(cache));
+        command.arg("--cache-dir").arg(std::path::absolute(cache)?);
     }
-    command.env("DATABASE_URL", url).current_dir(folder);
+    if let Some(url) = shop.url() {
+        command.env("DATABASE_URL", url);
+    }
+    command.stdin(Stdio::null()).current_dir(shop.folder());
     Ok(command)
 }
 
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
-}
-
-/// A host that follows the database of the demo. Killed when dropped.
+/// What a search found, as `flusso-host search --format json` prints it.
 #[derive(Debug)]
-pub(super) struct Host {
-    child: Child,
-    lines: Receiver<String>,
-}
+pub(super) struct Answer(Value);
 
-impl Host {
-    pub(super) fn start(options: &Options, url: &str, folder: &Path) -> Result<Self> {
-        let mut command = host_command(options, url, folder)?;
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
-        let mut child = command
-            .spawn()
-            .map_err(|error| DemoError::Program { what: "flusso-host".to_owned(), why: error.to_string() })?;
-        let (sender, lines) = channel();
-        if let Some(stdout) = child.stdout.take() {
-            std::thread::spawn(move || {
-                for line in BufReader::new(stdout).lines().map_while(io::Result::ok) {
-                    if sender.send(line).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-        Ok(Self { child, lines })
+impl Answer {
+    pub(super) fn total(&self) -> u64 {
+        self.0.get("total").and_then(Value::as_u64).unwrap_or_default()
     }
 
-    /// Its next lines, so many.
-    pub(super) fn next(&self, count: usize, stop: Stop<'_>) -> Result<Vec<String>> {
+    fn hits(&self) -> &[Value] {
+        self.0.get("hits").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+/// Searches the orders.
+pub(super) fn search(options: &Options, shop: &Shop, query: &str) -> Result<Answer> {
+    let mut command = host_command(options, shop)?;
+    let text = checked("flusso-host search", command.args(["search", "orders", query, "--format", "json"]))?;
+    let failed = |error: serde_json::Error| DemoError::Program { what: "flusso-host search".to_owned(), why: error.to_string() };
+    serde_json::from_str(&text).map(Answer).map_err(failed)
+}
+
+/// The names of what the sink holds.
+pub(super) fn stored(options: &Options, shop: &Shop) -> Result<Vec<String>> {
+    let mut command = host_command(options, shop)?;
+    let text = checked("flusso-host indexes", command.args(["indexes", "--format", "json"]))?;
+    let read: Value = serde_json::from_str(&text).unwrap_or_default();
+    let sinks = read.get("sinks").and_then(Value::as_array).into_iter().flatten();
+    let all = sinks.filter_map(|sink| sink.get("holds")?.as_array()).flatten();
+    Ok(all.filter_map(|one| one.get("name")?.as_str()).map(str::to_owned).collect())
+}
+
+/// A host that follows the shop. Killed when dropped.
+#[derive(Debug)]
+pub(super) struct Host(Child);
+
+impl Host {
+    pub(super) fn start(options: &Options, shop: &Shop) -> Result<Self> {
+        let mut command = host_command(options, shop)?;
+        let child = command.stdout(Stdio::null()).process_group(0).spawn();
+        child.map(Self).map_err(|error| DemoError::Program { what: "flusso-host".to_owned(), why: error.to_string() })
+    }
+
+    /// Searches until so many documents are found.
+    pub(super) fn search(&mut self, options: &Options, shop: &Shop, query: &str, wanted: u64, stop: Stop<'_>) -> Result<Answer> {
         let end = Instant::now() + limits::program::DEMO_TIMEOUT;
-        let mut lines = Vec::new();
-        while lines.len() < count {
+        loop {
             if stop() {
                 return Err(DemoError::Stopped);
             }
-            match self.lines.recv_timeout(Duration::from_millis(50)) {
-                Ok(line) => lines.push(line),
-                Err(RecvTimeoutError::Timeout) if Instant::now() < end => {}
-                Err(RecvTimeoutError::Timeout) => {
-                    return Err(DemoError::NoDocuments(format!(
-                        "{} of {count} in {} s",
-                        lines.len(),
-                        limits::program::DEMO_TIMEOUT.as_secs()
-                    )));
-                }
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(DemoError::NoDocuments("the host ended; what it said stands above".to_owned()));
-                }
+            // Before the host has made the index, there is none to search.
+            let why = match search(options, shop, query) {
+                Ok(answer) if answer.total() == wanted => return Ok(answer),
+                Ok(answer) => format!("{:?} finds {} of {wanted}", query, answer.total()),
+                Err(error) => error.to_string(),
+            };
+            if Instant::now() > end {
+                let seconds = limits::program::DEMO_TIMEOUT.as_secs();
+                return Err(DemoError::NoDocuments(format!("after {seconds} s {why}")));
             }
+            // A host that has ended brings no more; what it said stands above.
+            if !matches!(self.0.try_wait(), Ok(None)) {
+                return Err(DemoError::NoDocuments("the host ended; what it said stands above".to_owned()));
+            }
+            std::thread::sleep(Duration::from_millis(50));
         }
-        Ok(lines)
     }
 
     /// Asks it to end and waits until it has.
     pub(super) fn stop(mut self) -> Result<()> {
-        checked("kill", Command::new("kill").args(["-TERM", &self.child.id().to_string()]))?;
-        let end = self.child.wait();
+        checked("kill", Command::new("kill").args(["-TERM", &self.0.id().to_string()]))?;
+        let end = self.0.wait();
         match end {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(DemoError::Program { what: "stopping flusso-host".to_owned(), why: status.to_string() }),
@@ -188,12 +228,12 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         // After an error: the orderly way first, so that the slot is let go.
-        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).stderr(Stdio::null()).status();
+        let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).stderr(Stdio::null()).status();
         let end = Instant::now() + Duration::from_secs(5);
-        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
+        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(20));
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

@@ -161,6 +161,11 @@ impl ClusterError {
         Self { status: answer.status, cause, retry_after: answer.retry_after }
     }
 
+    /// What the cluster said.
+    pub(crate) fn cause_text(&self) -> String {
+        self.cause.text()
+    }
+
     /// As the host's error. `doing` is what was asked for; `setting` the credentials' name in the configuration.
     pub(crate) fn error(&self, doing: &str, setting: &str) -> Error {
         let text = format!("{doing}: the cluster answered {} {}", self.status, self.cause.text());

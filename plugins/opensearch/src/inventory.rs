@@ -86,7 +86,8 @@ fn refuse<T>(text: String) -> Result<T> {
     Err(Error::configuration("", text))
 }
 
-fn opened(settings: &Given) -> Result<(Client, Settings)> {
+/// A client for one call, outside a run.
+pub(crate) fn opened(settings: &Given) -> Result<(Client, Settings)> {
     let settings: Settings = settings.parse()?;
     let mut client = Client::new(&settings)?;
     client.within(CALL_LIMIT);

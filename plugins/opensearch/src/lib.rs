@@ -19,6 +19,7 @@
 //! | `bulk`, `clear` | writing and removing documents |
 //! | `diagnosis` | what `flusso-host check` reports of the cluster and its indexes |
 //! | `inventory` | what the cluster holds for a deployment, for `flusso-host indexes` |
+//! | `search` | what `flusso-host search` asks |
 //!
 //! What must survive is in the cluster: aliases say which generation serves, the meta index which is seeded. An instance keeps
 //! nothing that it could not read again.
@@ -40,6 +41,7 @@ mod inventory;
 mod language;
 mod mapping;
 mod names;
+mod search;
 mod settings;
 mod transport;
 mod url;
@@ -198,4 +200,4 @@ impl Sink for OpenSearch {
     }
 }
 
-flusso_plugin::plugin! { manifest: include_str!("../manifest.json"), sink: OpenSearch, sink_diagnosis: OpenSearch, inventory: OpenSearch }
+flusso_plugin::plugin! { manifest: include_str!("../manifest.json"), sink: OpenSearch, sink_diagnosis: OpenSearch, inventory: OpenSearch, search: OpenSearch }

@@ -103,6 +103,11 @@ pub mod inventory {
     role!("inventory-role", "export_inventory_bindings", "flusso_plugin::bindings::inventory", {});
 }
 
+/// The ability `requested-indexes`.
+pub mod requested_indexes {
+    role!("requested-indexes-role", "export_requested_indexes_bindings", "flusso_plugin::bindings::requested_indexes", {});
+}
+
 /// The role `sink`.
 pub mod sink {
     role!("sink-role", "export_sink_bindings", "flusso_plugin::bindings::sink", {});

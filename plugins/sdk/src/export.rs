@@ -9,7 +9,7 @@ use crate::{
     Affected, BatchReader, Builder, Change, Cursor, Diagnosis, Division, Document, DocumentId, Ensured, Error, Event,
     Examination, Finding, Found, HistoryId, IndexNumber, IndexRequest, Inspection, Inventory, Key, Mapping,
     OfferedIndex, Outcome, Page, PollRequest, Position, Preparation, Range, RangeBuilder, RangedPage, Reader, Relation,
-    Report, Result, Row, Scope, Search, Settings, Sink, SinkDiagnosis, Snapshot, Source, StoredIndex, TableDescription,
+    Report, RequestedIndexes, Result, Row, Scope, Search, Settings, Sink, SinkDiagnosis, Snapshot, Source, StoredIndex, TableDescription,
     TableInterest, TableName, TableNumber, Target, TrackedBuilder, Version,
 };
 
@@ -171,6 +171,15 @@ impl<T: Inventory> b::inventory::exports::flusso::connector::inventory::Guest fo
     }
 }
 
+impl<T: RequestedIndexes + Instance> b::requested_indexes::exports::flusso::connector::requested_indexes::Guest
+    for Exported<T>
+{
+    forward! {
+        request(indexes: Vec<IndexRequest>) -> Vec<TableName>;
+        describe(tables: Vec<Option<TableDescription>>) -> ();
+    }
+}
+
 impl<T: Search> b::search::exports::flusso::connector::search::Guest for Exported<T> {
     fn query(
         settings: String,
@@ -217,9 +226,9 @@ pub const fn manifest_bytes<const N: usize>(manifest: &str) -> [u8; N] {
 /// Makes a component of the types that implement its roles.
 ///
 /// `manifest` is a string constant (`include_str!("../manifest.json")`). Then any of `source` and `snapshot` (together),
-/// `reader`, `batch_reader` (the reader's own type), `builder`, `range_builder` (the builder's own type), `tracked_builder`, `sink`, `diagnosis`,
-/// `sink_diagnosis`, `inventory`, `search`, each with its type; apart from `batch_reader`, `range_builder` and the last four, no type
-/// serves two roles. A builder that reads schema files may give their JSON Schema after the manifest, as
+/// `reader`, `batch_reader` (the reader's own type), `builder`, `range_builder` (the builder's own type), `tracked_builder`,
+/// `requested_indexes` (the tracked builder's own type), `sink`, `diagnosis`, `sink_diagnosis`, `inventory`, `search`, each with its type;
+/// apart from those of another's type and the last four, no type serves two roles. A builder that reads schema files may give their JSON Schema after the manifest, as
 /// `index_schema`, for editors. Outside a WebAssembly target the macro makes the functions of a native library.
 #[macro_export]
 macro_rules! plugin {
@@ -321,6 +330,11 @@ macro_rules! __role {
         type ExportedInventory = $crate::Exported<$type>;
         #[cfg(target_family = "wasm")]
         $crate::bindings::inventory::export_inventory_bindings!(ExportedInventory);
+    };
+    (requested_indexes: $type:ty) => {
+        type ExportedRequestedIndexes = $crate::Exported<$type>;
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::requested_indexes::export_requested_indexes_bindings!(ExportedRequestedIndexes);
     };
     (search: $type:ty) => {
         type ExportedSearch = $crate::Exported<$type>;

@@ -49,14 +49,13 @@ mod subscriber;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
-pub use bindings::batch_reader::exports::flusso::connector::batch_reader::TableDescription;
-pub use bindings::builder::exports::flusso::connector::builder::{Affected, IndexRequest, Scope};
+pub use bindings::builder::exports::flusso::connector::builder::{Affected, Scope};
 #[cfg(target_family = "wasm")]
 pub use bindings::host::flusso::connector::secrets::get as secret;
 pub use bindings::host::flusso::connector::types::{
     Change, Checkpoint, Comparison, Condition, ConfigurationError, Cursor, DocumentId, Error, Event, Failure, Field,
-    Filter, Finding, HistoryId, IndexNumber, Key, Mapping, Op, Ordering, OtherError, Outcome, Position, Range,
-    Relation, Row, RowLinks, Severity, TableChanged, TableInterest, TableName, TableNumber, Target, Transient, Value,
+    Filter, Finding, HistoryId, IndexNumber, IndexRequest, Key, Mapping, Op, Ordering, OtherError, Outcome, Position, Range,
+    Relation, Row, RowLinks, Severity, TableChanged, TableDescription, TableInterest, TableName, TableNumber, Target, Transient, Value,
     Version,
 };
 pub use bindings::inventory::exports::flusso::connector::inventory::{IndexState, StoredIndex};
@@ -73,7 +72,7 @@ pub use export::{Exported, Instance, manifest_bytes};
 #[cfg(not(target_family = "wasm"))]
 pub use native::imports::secret;
 pub use roles::{
-    BatchReader, Builder, Diagnosis, Examination, Inventory, RangeBuilder, Reader, Search, Sink, SinkDiagnosis,
+    BatchReader, Builder, Diagnosis, Examination, Inventory, RangeBuilder, Reader, RequestedIndexes, Search, Sink, SinkDiagnosis,
     Snapshot, Source, TrackedBuilder, affected,
 };
 pub use settings::Settings;

@@ -12,8 +12,8 @@ use flusso_abi::{Buffer, Bytes, Decode, DecodeError, Encode, Host, Plugin, Statu
 
 use crate::bindings as b;
 use crate::{
-    BatchReader, Builder, Diagnosis, Exported, Instance, Inventory, RangeBuilder, Reader, Search, Sink, SinkDiagnosis,
-    Snapshot, Source, TrackedBuilder,
+    BatchReader, Builder, Diagnosis, Exported, Instance, Inventory, RangeBuilder, Reader, RequestedIndexes, Search, Sink,
+    SinkDiagnosis, Snapshot, Source, TrackedBuilder,
 };
 
 thread_local! {
@@ -162,6 +162,8 @@ interfaces! {
         "build-range" build_range(index, range, cursor, max, max_bytes)
     tracked_builder: TrackedBuilder, Instance;
         "open" open(settings) "indexes" indexes() "build-many" build_many(index, roots)
+    requested_indexes: RequestedIndexes, Instance;
+        "request" request(indexes) "describe" describe(tables)
     diagnosis: Diagnosis;
         "examine" examine(settings, indexes, tables, online, extra)
     sink_diagnosis: SinkDiagnosis;

@@ -57,6 +57,9 @@ macro_rules! __interface {
     (tracked_builder) => {
         "tracked-builder"
     };
+    (requested_indexes) => {
+        "requested-indexes"
+    };
     (diagnosis) => {
         "diagnosis"
     };

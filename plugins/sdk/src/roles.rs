@@ -140,6 +140,14 @@ pub trait TrackedBuilder: Sized + 'static {
     fn build_many(&mut self, index: IndexNumber, roots: Vec<Row>) -> Result<Vec<Outcome>>;
 }
 
+/// Takes the indexes that the configuration names, on the instance that the [`TrackedBuilder`] opened. See `wit/requested-indexes.wit`.
+pub trait RequestedIndexes: TrackedBuilder {
+    /// Takes the indexes, and names the tables that it wants described.
+    fn request(&mut self, indexes: Vec<IndexRequest>) -> Result<Vec<TableName>>;
+    /// What the source says of these tables, in the same order; `None` for one that does not exist.
+    fn describe(&mut self, tables: Vec<Option<TableDescription>>) -> Result<()>;
+}
+
 /// What a [`Diagnosis`] is asked to look at.
 #[derive(Debug, Clone)]
 pub struct Examination {

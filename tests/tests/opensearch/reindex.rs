@@ -96,6 +96,8 @@ fn an_index_is_built_anew_while_it_serves() {
                 std::thread::sleep(Duration::from_millis(50));
             }
             last = generation(&shop)[0];
+            // A signal before it listens for signals would end it like any program.
+            running.wait_for_log("ready");
             running.signal("TERM");
             running.wait().succeeded();
         }

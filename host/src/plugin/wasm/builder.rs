@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::bindings::exports::flusso::connector::builder::IndexRequest;
+use super::bindings::flusso::connector::types::IndexRequest;
 use super::bindings::exports::flusso::connector::diagnosis::ExaminedIndex;
 use super::bindings::flusso::connector::types::Error;
 use super::convert;
@@ -38,7 +38,7 @@ pub struct Request {
 }
 
 impl Request {
-    fn borrowed(&self) -> IndexRequest<'_> {
+    pub(super) fn borrowed(&self) -> IndexRequest<'_> {
         let Self { name, schema, origin } = self;
         IndexRequest { name, schema: schema.as_deref(), origin: origin.as_deref(), extra: None }
     }

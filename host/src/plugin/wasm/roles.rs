@@ -92,6 +92,7 @@ roles! {
     diagnosis: diagnosis, Presence::Export("diagnosis");
     sink_diagnosis: sink_diagnosis, Presence::Export("sink-diagnosis");
     inventory: inventory, Presence::Export("inventory");
+    requested_indexes: requested_indexes, Presence::Export("requested-indexes");
     search: search, Presence::Export("search");
     batch_reader: batch_reader, Presence::Export("batch-reader");
 }

@@ -27,12 +27,12 @@ impl Assembly<'_> {
             match piece {
                 Piece::Text(text) => out.extend_from_slice(text),
                 Piece::Value { cell, render, none } => value(slot.rows.cell(row, *cell), *render, none, out),
-                Piece::Point { lat, lon } => match (slot.rows.cell(row, *lat), slot.rows.cell(row, *lon)) {
-                    (Some(lat), Some(lon)) => {
+                Piece::Point { lat, lon } => match (slot.rows.cell(row, lat.0), slot.rows.cell(row, lon.0)) {
+                    (Some(north), Some(east)) => {
                         out.extend_from_slice(b"{\"lat\":");
-                        Render::Number.render(lat, out);
+                        lat.1.render(north, out);
                         out.extend_from_slice(b",\"lon\":");
-                        Render::Number.render(lon, out);
+                        lon.1.render(east, out);
                         out.push(b'}');
                     }
                     _ => out.extend_from_slice(b"null"),

@@ -53,14 +53,45 @@ pub enum Form {
     Structured,
     /// Any other type, shown as its text.
     Other,
+    /// The catalogue does not know: each value says it, by the [`Form::tag`] before its text.
+    Tagged,
 }
 
+/// The tags of values, each with the form that it stands for.
+const TAGS: [(u8, Form); 11] = [
+    (b'b', Form::Boolean),
+    (b'i', Form::Integer),
+    (b'n', Form::Number),
+    (b's', Form::Text),
+    (b'u', Form::Uuid),
+    (b'd', Form::Date),
+    (b'c', Form::Time),
+    (b't', Form::Timestamp),
+    (b'z', Form::TimestampTz),
+    (b'x', Form::Bytes),
+    (b'j', Form::Json),
+];
+
 impl Form {
+    /// What stands before the text of a value of a [`Form::Tagged`] column. A form without a tag of its own is text.
+    pub fn tag(self) -> u8 {
+        TAGS.iter().find(|(_, form)| *form == self).map_or(b's', |(tag, _)| *tag)
+    }
+
+    /// The form of a tagged value, and its text.
+    pub fn of_tagged(value: &[u8]) -> (Self, &[u8]) {
+        match value.split_first() {
+            Some((tag, text)) => (TAGS.iter().find(|(known, _)| known == tag).map_or(Self::Text, |(_, form)| *form), text),
+            None => (Self::Text, value),
+        }
+    }
+
     /// Whether a field of this type can be read from it. What the sink might still take is let through (text that holds a
     /// date); what never fits is not (a number from a date).
     pub fn fits(self, ty: LeafType) -> bool {
         use LeafType as L;
         match ty {
+            _ if self == Self::Tagged => true,
             L::Text | L::Identifier | L::Keyword | L::Enum => true,
             L::Uuid => matches!(self, Self::Uuid | Self::Text | Self::Other | Self::Structured),
             L::Boolean => matches!(self, Self::Boolean | Self::Structured | Self::Text),

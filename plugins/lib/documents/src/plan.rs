@@ -7,6 +7,7 @@ mod scalar_cell;
 
 pub use link_reads::{LinkCells, RecordedRelation};
 pub use rows::rows_of_table;
+pub(crate) use scalar_cell::typed;
 
 use crate::render::Render;
 use flusso_schema::{AggregateOp, Filter, OrderBy, Transform};
@@ -169,7 +170,7 @@ pub(crate) enum Piece {
     /// A cell of the row, or `none`.
     Value { cell: usize, render: Render, none: Vec<u8> },
     /// Two cells as a point; null if one is.
-    Point { lat: usize, lon: usize },
+    Point { lat: (usize, Render), lon: (usize, Render) },
     /// The first row of a node, or null.
     One { node: usize },
     /// All rows of a node.

@@ -4,6 +4,10 @@ mod coerce;
 
 pub(crate) use coerce::is_number;
 
+use crate::catalogue::Form;
+use crate::plan::typed;
+use flusso_schema::LeafType;
+
 /// How a column's text becomes JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Render {
@@ -33,6 +37,8 @@ pub enum Render {
     CoercedUuid,
     /// A date that a text holds.
     CoercedDate,
+    /// As its own tag says, for a field of this type.
+    Tagged(LeafType),
     /// JSON already; line breaks between its parts are dropped, because a document is one line.
     Json,
 }
@@ -63,6 +69,10 @@ impl Render {
             Self::CoercedNumber => coerce::number(text, out),
             Self::CoercedUuid => coerce::uuid(text, out),
             Self::CoercedDate => coerce::date(text, out),
+            Self::Tagged(ty) => {
+                let (form, text) = Form::of_tagged(text);
+                typed(ty, form).render(text, out);
+            }
             Self::Json => out.extend(text.iter().filter(|byte| !matches!(byte, b'\n' | b'\r'))),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::catalog::key_columns::KeyColumns;
 use crate::catalog::table::{self, Table};
+use crate::catalog::table_catalog::form;
 use crate::documents::dense_range::DenseRange;
 use crate::error::{Error, Result};
 use crate::protocol::codec;
@@ -9,6 +10,7 @@ use crate::protocol::session::{CALL_LIMIT, Mode, Session};
 use crate::protocol::sql;
 use crate::protocol::wire::Cut;
 use crate::settings::Settings;
+use flusso_documents::Form;
 use flusso_plugin as contract;
 use flusso_plugin::{
     BatchReader, Comparison, Condition, Filter, Key, Reader, Relation, Row, TableDescription, TableName, Value,
@@ -125,7 +127,8 @@ impl PgReader {
         }
         // The key last, so that an order is total and a limit keeps the same rows each time.
         order.extend(key.iter().map(|column| format!("t.{}", sql::name(column))));
-        let (select, from) = (select(&wanted), &plan.from);
+        let shown = shown(&table, &wanted, relation.by.len())?;
+        let (select, from) = (shown.join(", "), &plan.from);
         let conditions =
             if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
         let order = if order.is_empty() || (is_one && limit.is_none()) {
@@ -140,19 +143,15 @@ impl PgReader {
             }
             Some(limit) => {
                 let names = (0..wanted.len()).map(|at| format!("c{at}")).collect::<Vec<_>>().join(", ");
-                let inner = wanted
-                    .iter()
-                    .enumerate()
-                    .map(|(at, name)| format!("t.{} AS c{at}", sql::name(name)))
-                    .collect::<Vec<_>>()
-                    .join(", ");
+                let inner = shown.iter().enumerate().map(|(at, sql)| format!("{sql} AS c{at}"));
+                let inner = inner.collect::<Vec<_>>().join(", ");
                 format!(
                     "SELECT {names} FROM (SELECT {inner}, row_number() OVER (PARTITION BY {}{order}) AS place FROM {from}{conditions}) numbered WHERE place <= {limit} ORDER BY place",
                     plan.key_list()
                 )
             }
         };
-        Ok(Question { range, ..Question::new(&table, &wanted, text, parameters)? })
+        Ok(Question { range, ..Question::new(&table, &wanted, relation.by.len(), text, parameters)? })
     }
 }
 
@@ -166,9 +165,14 @@ struct Question {
 }
 
 impl Question {
-    fn new(table: &Table, wanted: &[String], text: String, parameters: Vec<String>) -> Result<Self> {
-        let kind = |name: &String| Ok(codec::Kind::of(table.column(name)?.base));
-        Ok(Self { kinds: wanted.iter().map(kind).collect::<Result<_>>()?, text, parameters, range: None })
+    /// The first `links` of the columns are links, which are compared as they are.
+    fn new(table: &Table, wanted: &[String], links: usize, text: String, parameters: Vec<String>) -> Result<Self> {
+        let kind = |(at, name): (usize, &String)| {
+            let column = table.column(name)?;
+            let is_json = at >= links && form(column) == Form::Structured;
+            Ok(if is_json { codec::Kind::Json } else { codec::Kind::of(column.base) })
+        };
+        Ok(Self { kinds: wanted.iter().enumerate().map(kind).collect::<Result<_>>()?, text, parameters, range: None })
     }
 }
 
@@ -196,8 +200,9 @@ impl Reader for PgReader {
         let plan = KeyColumns::keys(&table)?;
         let keys: Vec<&[Value]> = keys.iter().map(Vec::as_slice).collect();
         let wanted: Vec<String> = table.key.iter().chain(&columns).cloned().collect();
-        let text = format!("SELECT {} FROM {} WHERE {}", select(&wanted), plan.from, by_key(&plan));
-        let question = Question::new(&table, &wanted, text, key_arrays(&plan, &keys))?;
+        let (links, shown) = (table.key.len(), shown(&table, &wanted, table.key.len())?.join(", "));
+        let text = format!("SELECT {shown} FROM {} WHERE {}", plan.from, by_key(&plan));
+        let question = Question::new(&table, &wanted, links, text, key_arrays(&plan, &keys))?;
         Ok(self.ask(&[question])?.pop().unwrap_or_default())
     }
 
@@ -238,8 +243,14 @@ fn looking_different(table: &Table) -> Option<String> {
     (!columns.is_empty()).then(|| serde_json::json!({ "looking-different": columns }).to_string())
 }
 
-fn select(columns: &[String]) -> String {
-    columns.iter().map(|name| format!("t.{}", sql::name(name))).collect::<Vec<_>>().join(", ")
+/// The columns as they are selected: what has parts (an array, a composite) as JSON, but for the first, by which rows are found.
+fn shown(table: &Table, columns: &[String], links: usize) -> Result<Vec<String>> {
+    let shown = |(at, name): (usize, &String)| {
+        let sql = format!("t.{}", sql::name(name));
+        let is_json = at >= links && form(table.column(name)?) == Form::Structured;
+        Ok(if is_json { format!("pg_catalog.to_json({sql})") } else { sql })
+    };
+    columns.iter().enumerate().map(shown).collect()
 }
 
 /// A condition as SQL; operands become parameters of the column's own type.

@@ -32,7 +32,10 @@ pub(super) use build_call::{BuildCall, WitRow};
 pub(super) use plan::TableDescription;
 
 use super::bindings::exports::flusso::connector::tracked_builder as wit;
-use super::bindings::flusso::connector::types::{Relation, TableName as WitTable};
+use super::bindings::flusso::connector::types::{
+    Relation, TableDescription as WitDescription, TableName as WitTable,
+};
+use super::builder::Request;
 use super::convert;
 use super::fault::Checked;
 use super::guest::Guest;
@@ -61,6 +64,7 @@ struct Instance {
 pub struct TrackedBuilder {
     plugin: Plugin,
     source: Plugin,
+    requests: Arc<Vec<Request>>,
     pool: Pool<Instance>,
     plan: OnceLock<Arc<Plan>>,
     /// What batches have not handed out yet, by the number in their cursor.
@@ -69,10 +73,10 @@ pub struct TrackedBuilder {
 }
 
 impl TrackedBuilder {
-    /// A builder of `instances` guests that read through the source plugin.
-    pub fn new(plugin: Plugin, source: Plugin, instances: usize) -> Self {
+    /// A builder of `instances` guests that read through the source plugin. `requests` are told to one that builds what is asked for.
+    pub fn new(plugin: Plugin, source: Plugin, requests: Vec<Request>, instances: usize) -> Self {
         let (plan, rests, last_rest) = (OnceLock::new(), Mutex::default(), AtomicU64::new(0));
-        Self { plugin, source, pool: Pool::new(instances), plan, rests, last_rest }
+        Self { plugin, source, requests: Arc::new(requests), pool: Pool::new(instances), plan, rests, last_rest }
     }
 
     /// What a change of each of its tables builds again, for `check`. Opens an instance.
@@ -107,6 +111,9 @@ impl TrackedBuilder {
         );
         opening.await?;
         let instance = Instance { guest, reader };
+        if self.plugin.prepared().exports("requested-indexes") {
+            self.request(&instance).await?;
+        }
         let now = self.look(&instance).await?;
         let plan = self.plan.get_or_init(|| Arc::new(now.clone()));
         let recorded = plan.description.scopes.iter().flat_map(|scope| scope.recorded_relations.iter().cloned());
@@ -118,6 +125,35 @@ impl TrackedBuilder {
                 Err(StageError::RestartRequired(self.said(what)))
             }
         }
+    }
+
+    /// Tells an instance which indexes are asked for, and what the source says of their tables.
+    async fn request(&self, instance: &Instance) -> Result<()> {
+        let requests = Arc::clone(&self.requests);
+        let asking = instance.guest.ask(
+            "requested-indexes.request",
+            move |live| {
+                Box::pin(async move {
+                    let requests: Vec<_> = requests.iter().map(Request::borrowed).collect();
+                    call!(live, requested_indexes.call_request(&requests))
+                })
+            },
+            |tables| convert::counted(tables, 10_000, "tables"),
+        );
+        let tables = asking.await?;
+        let found = instance.reader.describe(tables).await.map_err(|error| self.unread("describe", error))?;
+        let found: Vec<_> = found.into_iter().map(|found| found.map(wit_description)).collect();
+        let describing = instance.guest.ask(
+            "requested-indexes.describe",
+            move |live| {
+                Box::pin(async move {
+                    let found: Vec<_> = found.iter().map(Option::as_ref).collect();
+                    call!(live, requested_indexes.call_describe(&found))
+                })
+            },
+            Ok,
+        );
+        describing.await
     }
 
     /// What an instance offers, over the tables as they are now.
@@ -296,6 +332,11 @@ fn fatal(error: crate::plugin::state::StateError) -> StageError {
 
 fn wit_table(name: &TableName) -> WitTable {
     WitTable { schema: name.schema.clone(), name: name.name.clone() }
+}
+
+fn wit_description(found: TableDescription) -> WitDescription {
+    let TableDescription { key, columns, tells_before, looking_different: _ } = found;
+    WitDescription { key, columns: columns.unwrap_or_default(), tells_before, extra: None }
 }
 
 /// An offer as the guest made it.

@@ -154,22 +154,20 @@ impl<C: Catalogue> Compiler<'_, C> {
                 row.pieces.push(Piece::Value { cell, render, none });
             }
             FieldKind::Geo(Geo::Pair { lat, lon, .. }) => {
-                for column in [lat, lon] {
-                    if self
-                        .column(path, row.table, column.as_str())
-                        .is_some_and(|found| !matches!(found.form, Form::Integer | Form::Number))
-                    {
+                let [lat, lon] = [lat, lon].map(|column| {
+                    let form = self.column(path, row.table, column.as_str()).map_or(Form::Number, |found| found.form);
+                    if !matches!(form, Form::Integer | Form::Number | Form::Tagged) {
                         self.problem(path, format!("`{column}` holds no numbers, so it is no coordinate"));
                     }
-                }
-                let (lat, lon) = (row.cell(Cell::plain(lat.as_str())), row.cell(Cell::plain(lon.as_str())));
+                    (row.cell(Cell::plain(column.as_str())), scalar_cell::coordinate(form))
+                });
                 row.pieces.push(Piece::Point { lat, lon });
             }
             FieldKind::Geo(Geo::Single { column, .. }) => self.whole(row, path, column),
             FieldKind::Map(map) => {
                 if self
                     .column(path, row.table, map.column.as_str())
-                    .is_some_and(|found| !matches!(found.form, Form::Json | Form::Structured))
+                    .is_some_and(|found| !matches!(found.form, Form::Json | Form::Structured | Form::Tagged))
                 {
                     self.problem(path, format!("`{}` is no json column, so it is no map", map.column));
                 }

@@ -16,18 +16,25 @@ pub(super) struct ScalarCell {
 
 pub(super) fn of_field(scalar: &Scalar, column: &Column) -> ScalarCell {
     let mut cell = cell(scalar.column.as_str(), column);
-    let mut none = null_substitute(&scalar.default, column.form);
+    // What a value is, where only the values say it, is what the field takes it for.
+    let likely = match &scalar.ty {
+        ScalarType::Leaf(ty) if column.form == Form::Tagged => usual(*ty),
+        _ => column.form,
+    };
+    let mut none = null_substitute(&scalar.default, likely);
     if !scalar.transforms.is_empty() {
         cell.json = false;
         cell.transforms.clone_from(&scalar.transforms);
         let render = match &scalar.ty {
+            ScalarType::Leaf(ty) if column.form == Form::Tagged => typed(*ty, Form::Tagged),
             ScalarType::Leaf(ty) => typed(*ty, Form::Text),
+            ScalarType::Ranked(_) | ScalarType::Custom { .. } if column.form == Form::Tagged => natural(Form::Tagged),
             ScalarType::Ranked(_) | ScalarType::Custom { .. } => Render::Quoted,
         };
         return ScalarCell { cell, render, none };
     }
     // A moment that stands in for null is printed as the column's own are.
-    if let (Json::String(text), Form::Date | Form::Timestamp | Form::TimestampTz) = (&scalar.default, column.form) {
+    if let (Json::String(text), Form::Date | Form::Timestamp | Form::TimestampTz) = (&scalar.default, likely) {
         cell.default = Some(text.clone());
         none = b"null".to_vec();
     }
@@ -71,12 +78,15 @@ pub(super) fn natural(form: Form) -> Render {
         Form::Timestamp => Render::Timestamp,
         Form::TimestampTz => Render::TimestampTz,
         Form::Json | Form::Structured => Render::Json,
+        Form::Tagged => Render::Tagged(LeafType::Json),
         Form::Text | Form::Uuid | Form::Date | Form::Time | Form::Bytes | Form::Other => Render::Quoted,
     }
 }
 
-fn typed(ty: LeafType, form: Form) -> Render {
+/// A value of this form in a field of this type.
+pub(crate) fn typed(ty: LeafType, form: Form) -> Render {
     match (ty, form) {
+        (_, Form::Tagged) => Render::Tagged(ty),
         (LeafType::Timestamp, Form::TimestampTz) => Render::Moment,
         (LeafType::Timestamp, Form::Timestamp) => Render::LocalMoment,
         (LeafType::Timestamp, Form::Time) => Render::Clock,
@@ -88,10 +98,36 @@ fn typed(ty: LeafType, form: Form) -> Render {
     }
 }
 
+/// A degree of a point.
+pub(super) fn coordinate(form: Form) -> Render {
+    match form {
+        Form::Tagged => natural(form),
+        _ => Render::Number,
+    }
+}
+
+/// The form that the values of a field of this type usually have.
+fn usual(ty: LeafType) -> Form {
+    match ty {
+        LeafType::Boolean => Form::Boolean,
+        LeafType::Short | LeafType::Integer | LeafType::Long => Form::Integer,
+        LeafType::Float | LeafType::Double | LeafType::Decimal => Form::Number,
+        LeafType::Date => Form::Date,
+        LeafType::Timestamp => Form::Timestamp,
+        LeafType::Json => Form::Json,
+        LeafType::Binary => Form::Bytes,
+        LeafType::Uuid => Form::Uuid,
+        LeafType::Text | LeafType::Identifier | LeafType::Keyword | LeafType::Enum => Form::Text,
+    }
+}
+
 /// Why the field cannot be read from the column.
 pub(super) fn misfit(scalar: &Scalar, column: &Column) -> Option<String> {
     let is = column.type_names.first().map_or("unknown", String::as_str);
     let name = &scalar.column;
+    if column.form == Form::Tagged {
+        return None;
+    }
     match &scalar.ty {
         ScalarType::Leaf(ty) if !scalar.transforms.is_empty() && !ty.is_text() && column.form != Form::Text => {
             Some(format!("the column `{name}` is of type {is}, and only text is transformed; remove `transforms`"))
@@ -123,7 +159,7 @@ pub(super) fn reduced(op: &AggregateOp, column: Option<&Column>) -> (Reduction, 
         AggregateOp::Count => (Render::Bare, b"0"),
         AggregateOp::Ids { .. } => (Render::Json, b"[]"),
         AggregateOp::Avg { .. } => (Render::Number, b"null"),
-        AggregateOp::Sum { .. } if matches!(form, Form::Integer | Form::Number) => (Render::Number, b"null"),
+        AggregateOp::Sum { .. } if matches!(form, Form::Integer | Form::Number | Form::Tagged) => (Render::Number, b"null"),
         AggregateOp::Sum { .. } => (Render::Quoted, b"null"),
         AggregateOp::Min { value_type, .. } | AggregateOp::Max { value_type, .. } => {
             (typed(*value_type, form), b"null")
@@ -135,7 +171,7 @@ pub(super) fn reduced(op: &AggregateOp, column: Option<&Column>) -> (Reduction, 
 /// Why the column cannot be reduced like this.
 pub(super) fn irreducible(op: &AggregateOp, column: &Column) -> Option<String> {
     let is = column.type_names.first().map_or("unknown", String::as_str);
-    let number = matches!(column.form, Form::Integer | Form::Number | Form::Other);
+    let number = matches!(column.form, Form::Integer | Form::Number | Form::Other | Form::Tagged);
     match op {
         AggregateOp::Sum { .. } | AggregateOp::Avg { .. } if !number => {
             Some(format!("values of type {is} cannot be added up"))
