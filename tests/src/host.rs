@@ -70,6 +70,9 @@ impl Host {
     /// Writes a file into the folder.
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder().join(name);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        }
         std::fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         path
     }

@@ -43,6 +43,20 @@ fn every_index_of_a_tracked_builder_equals_its_rebuild_after_kills() {
     });
 }
 
+/// The same schemas, built by lookups over any source.
+#[test]
+fn every_index_of_the_schema_builder_equals_its_rebuild_after_kills() {
+    let options = Options::mixed(12, 16, Identity::Default);
+    converges(Options {
+        builder: Builder::Lookups,
+        faults: vec![Fault::Kill],
+        every: 1.5,
+        round: 8.0,
+        rate: 100,
+        ..options
+    });
+}
+
 /// PostgreSQL hands a commit to the stream before other sessions can see it (I12).
 #[test]
 fn no_document_is_built_before_its_change_can_be_seen() {

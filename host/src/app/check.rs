@@ -94,7 +94,9 @@ async fn diagnose(config: &Config, deployment: &mut Deployment, online: bool) ->
     let mut findings = found(examine(&builder, Some(requests(config)), &[], online).await, "builder");
     if online && builder.manifest().has(Role::TrackedBuilder) {
         // What keeps it from being opened is said below.
-        findings.extend(TrackedBuilder::new(builder.clone(), source.clone(), requests(config), 1).wakes().await.unwrap_or_default());
+        findings.extend(
+            TrackedBuilder::new(builder.clone(), source.clone(), requests(config), 1).wakes().await.unwrap_or_default(),
+        );
     }
     let building = opened_builder(builder, source.clone(), config, 1);
     let tables = match online {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::plugins::{Plugins, requests};
 use super::{AppError, Folders, builder_code};
-use crate::plugin::locate::LocateError;
-use crate::config::{DEFAULT_BUILDER, Assigned, Config, PluginUse, Sink};
+use crate::config::{Assigned, Config, DEFAULT_BUILDER, PluginUse, Sink};
 use crate::engine::{self, Connected, Observer, Options, stage};
 use crate::plugin::capability::Access;
 use crate::plugin::links::LinkTable;
+use crate::plugin::locate::LocateError;
 use crate::plugin::manifest::Role;
 use crate::plugin::state::{LateScope, StateFolder};
 use crate::plugin::supply::{Lock, Locked};
@@ -62,15 +62,22 @@ impl Deployment {
     ) -> Result<Self, AppError> {
         let assigned = config.assign_roles(|plugin| plugins.look(plugin))?;
         plugins.require(&assigned.source, Role::Source, "source")?;
-        plugins.require_builder(assigned.builder.as_ref().unwrap_or(&assigned.source)).map_err(|error| match error {
-            AppError::Locate(LocateError::NoName { name, searched, .. })
-                if name == DEFAULT_BUILDER && config.builder.is_none() && config.flags.iter().all(|flag| flag.plugin.to_string() != name) =>
-            {
-                let source_name = plugins.known(&assigned.source).map(|checked| checked.manifest().name.clone()).unwrap_or_default();
-                AppError::NoBuilder { source_name, searched }
-            }
-            error => error,
-        })?;
+        plugins.require_builder(assigned.builder.as_ref().unwrap_or(&assigned.source)).map_err(
+            |error| match error {
+                AppError::Locate(LocateError::NoName { name, searched, .. })
+                    if name == DEFAULT_BUILDER
+                        && config.builder.is_none()
+                        && config.flags.iter().all(|flag| flag.plugin.to_string() != name) =>
+                {
+                    let source_name = plugins
+                        .known(&assigned.source)
+                        .map(|checked| checked.manifest().name.clone())
+                        .unwrap_or_default();
+                    AppError::NoBuilder { source_name, searched }
+                }
+                error => error,
+            },
+        )?;
         for sink in &assigned.sinks {
             if let Sink::Plugin(plugin) = sink {
                 plugins.require(plugin, Role::Sink, "sink")?;

@@ -18,8 +18,7 @@ pub(super) async fn demo(common: &Common, wanted: Demo) -> ExitCode {
     if wanted.opensearch && variable("OPENSEARCH_URL").is_none() {
         return say(Exit::Usage, "--opensearch needs a cluster: set OPENSEARCH_URL, such as http://127.0.0.1:9200");
     }
-    let database =
-        wanted.postgres.then(|| demo::Database { install: wanted.install, url: variable("DATABASE_URL") });
+    let database = wanted.postgres.then(|| demo::Database { install: wanted.install, url: variable("DATABASE_URL") });
     let mut plugins = Vec::new();
     for (name, is_native) in demo::Options::wanted(database.is_some(), wanted.opensearch) {
         match plugin(common, name, is_native).await {
@@ -27,8 +26,7 @@ pub(super) async fn demo(common: &Common, wanted: Demo) -> ExitCode {
             Err((exit, message)) => return say(exit, &message),
         }
     }
-    let options =
-        demo::Options { database, opensearch: wanted.opensearch, plugins, cache: common.cache_dir.clone() };
+    let options = demo::Options { database, opensearch: wanted.opensearch, plugins, cache: common.cache_dir.clone() };
     let shown = tokio::task::spawn_blocking(move || demo::run(&options, &|| *stop.borrow())).await;
     match shown {
         Ok(Ok(())) => Exit::Done.into(),
@@ -56,5 +54,7 @@ async fn plugin(common: &Common, name: &str, is_native: bool) -> Result<PathBuf,
     }
     tracing::info!("building the plugin `{name}`");
     let kind = if is_native { Kind::Native } else { Kind::Component };
-    build::built(common, &source, None, kind, Path::new(OUT)).await.map_err(|error| (build::exit(&error), error.to_string()))
+    build::built(common, &source, None, kind, Path::new(OUT))
+        .await
+        .map_err(|error| (build::exit(&error), error.to_string()))
 }

@@ -155,11 +155,10 @@ impl Drop for Server {
                 self.url.clone_from(server);
                 // The walsender of a host that was killed lets go of its slot a moment after it is told to.
                 let free = format!(
-                    "DO $$ BEGIN FOR i IN 1..50 LOOP
-                         PERFORM pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = '{database}' AND active;
-                         EXIT WHEN NOT EXISTS (SELECT FROM pg_replication_slots WHERE database = '{database}' AND active);
-                         PERFORM pg_sleep(0.1);
-                     END LOOP; END $$"
+                    "DO $$ BEGIN FOR i IN 1..50 LOOP \
+                     PERFORM pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = '{database}' AND active; \
+                     EXIT WHEN NOT EXISTS (SELECT FROM pg_replication_slots WHERE database = '{database}' AND active); \
+                     PERFORM pg_sleep(0.1); END LOOP; END $$"
                 );
                 let slots = format!(
                     "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = '{database}'"

@@ -6,15 +6,15 @@ use super::folder::Folder;
 use super::server::Server;
 use super::{DemoError, Result};
 
-const SCHEMA: &str = include_str!("shop/orders.schema.yml");
-const SQL: &str = include_str!("shop/shop.sql");
+const SCHEMA: &str = include_str!("../../../examples/quickstart/orders.schema.yml");
+const SQL: &str = include_str!("shop.sql");
 
 /// The files of the shop, by their names.
 const FILES: [(&str, &str); 4] = [
-    ("users.csv", include_str!("shop/users.csv")),
-    ("products.csv", include_str!("shop/products.csv")),
-    ("orders.ndjson", include_str!("shop/orders.ndjson")),
-    ("order_items.csv", include_str!("shop/order_items.csv")),
+    ("users.csv", include_str!("../../../examples/quickstart/shop/users.csv")),
+    ("products.csv", include_str!("../../../examples/quickstart/shop/products.csv")),
+    ("orders.ndjson", include_str!("../../../examples/quickstart/shop/orders.ndjson")),
+    ("order_items.csv", include_str!("../../../examples/quickstart/shop/order_items.csv")),
 ];
 
 /// A change of the shop, and the search that shows it.
@@ -52,7 +52,7 @@ pub(super) const CHANGES: [Change; 4] = [
         sql: "INSERT INTO orders VALUES (1007, 5, 'new', '2026-04-15 10:00:00+00');\nINSERT INTO order_items VALUES (1007, 6, 2)",
         lines: &[
             ("orders.ndjson", "", r#"{"id":1007,"user_id":5,"status":"new","placed":"2026-04-15T10:00:00Z"}"#),
-            ("order_items.csv", "", "1007,6,2"),
+            ("order_items.csv", "", "12,1007,6,2"),
         ],
         query: "kay",
         found: 1,
@@ -60,7 +60,7 @@ pub(super) const CHANGES: [Change; 4] = [
     Change {
         what: "An item is taken off an order",
         sql: "DELETE FROM order_items WHERE order_id = 1005 AND product_id = 4",
-        lines: &[("order_items.csv", "1005,4,2", "")],
+        lines: &[("order_items.csv", "10,1005,4,2", "")],
         query: "lamp",
         found: 0,
     },
@@ -89,12 +89,14 @@ impl Shop {
                     std::fs::write(shop.join(name), text)?;
                 }
                 config.push_str(&format!("[source]\nplugin = {}\npath = \"shop\"\n\n", plugin("files")?));
-                config.push_str("[source.tables.order_items]\nkey = [\"order_id\", \"product_id\"]\n\n");
                 config.push_str(&format!("[builder]\nplugin = {}\n\n", plugin("schema-builder")?));
             }
             Self::Database(server) => {
                 server.sql(SQL)?;
-                config.push_str(&format!("[source]\nplugin = {}\nconnection_url = {{ env = \"DATABASE_URL\" }}\n\n", plugin("pg")?));
+                config.push_str(&format!(
+                    "[source]\nplugin = {}\nconnection_url = {{ env = \"DATABASE_URL\" }}\n\n",
+                    plugin("pg")?
+                ));
             }
         }
         std::fs::write(folder.join("orders.schema.yml"), SCHEMA)?;
@@ -148,9 +150,10 @@ impl Shop {
     pub(super) fn make(&self, change: &Change) -> Result<()> {
         match self {
             Self::Database(server) => server.sql(change.sql).map(drop),
-            Self::Files(folder) => {
-                change.lines.iter().try_for_each(|(file, goes, comes)| edit(folder.0.join("shop").join(file), goes, comes))
-            }
+            Self::Files(folder) => change
+                .lines
+                .iter()
+                .try_for_each(|(file, goes, comes)| edit(folder.0.join("shop").join(file), goes, comes)),
         }
     }
 }

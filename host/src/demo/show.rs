@@ -52,7 +52,9 @@ impl Show {
     /// A file that the host reads.
     pub(super) fn file(&self, name: &str, text: &str) -> Result<()> {
         self.print(&format!("\n   {}", self.paint("2", name)))?;
-        text.lines().filter(|line| !line.is_empty()).try_for_each(|line| self.print(&format!("   {}", self.paint("33", line))))
+        text.lines()
+            .filter(|line| !line.is_empty())
+            .try_for_each(|line| self.print(&format!("   {}", self.paint("33", line))))
     }
 
     /// What happens.
@@ -163,7 +165,8 @@ impl Answer {
 pub(super) fn search(options: &Options, shop: &Shop, query: &str) -> Result<Answer> {
     let mut command = host_command(options, shop)?;
     let text = checked("flusso-host search", command.args(["search", "orders", query, "--format", "json"]))?;
-    let failed = |error: serde_json::Error| DemoError::Program { what: "flusso-host search".to_owned(), why: error.to_string() };
+    let failed =
+        |error: serde_json::Error| DemoError::Program { what: "flusso-host search".to_owned(), why: error.to_string() };
     serde_json::from_str(&text).map(Answer).map_err(failed)
 }
 
@@ -189,7 +192,14 @@ impl Host {
     }
 
     /// Searches until so many documents are found.
-    pub(super) fn search(&mut self, options: &Options, shop: &Shop, query: &str, wanted: u64, stop: Stop<'_>) -> Result<Answer> {
+    pub(super) fn search(
+        &mut self,
+        options: &Options,
+        shop: &Shop,
+        query: &str,
+        wanted: u64,
+        stop: Stop<'_>,
+    ) -> Result<Answer> {
         let end = Instant::now() + limits::program::DEMO_TIMEOUT;
         loop {
             if stop() {

@@ -212,6 +212,14 @@ impl BatchReader for FilesReader {
             tells_before: false,
             extra: None,
         };
+        if tables.is_empty() {
+            let schema = &self.folder.options.schema;
+            let named = |(name, table): (&String, &Table)| {
+                let extra = Some(serde_json::json!({ "schema": schema, "name": name }).to_string());
+                Some(TableDescription { extra, ..describe(table) })
+            };
+            return Ok(self.folder.tables.iter().map(named).collect());
+        }
         Ok(tables.iter().map(|name| self.folder.table(name).map(describe)).collect())
     }
 

@@ -78,7 +78,12 @@ impl Inventory for OpenSearch {
         if cluster::mark(&mut client, meta, &one.names.alias)?.is_some_and(|mark| mark.token == one.found.token) {
             cluster::forget(&mut client, meta, &one.names.alias)?;
         }
-        cluster::remove(&mut client, &name)
+        cluster::remove(&mut client, &name)?;
+        // The last one takes with it what remembered which are seeded, where the plugin named that itself.
+        if settings.meta_index.is_none() && all.len() == 1 && cluster::is_empty(&mut client, meta).unwrap_or_default() {
+            cluster::remove(&mut client, meta)?;
+        }
+        Ok(())
     }
 }
 

@@ -7,12 +7,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::OpenSearch;
 use crate::cluster;
 use crate::cluster_error::ClusterError;
 use crate::inventory::opened;
 use crate::names::accepted;
 use crate::url::encode;
-use crate::OpenSearch;
 
 /// Characters of a highlight.
 const HIGHLIGHT: usize = 150;
@@ -115,7 +115,8 @@ fn request(query: &str, nested: &[String], limit: u32, offset: u32) -> Value {
     let inside = |path: &String| {
         let inner = json!({ "size": 1, "_source": false, "highlight": highlight(&format!("{path}.*")) });
         // A word without a field is looked for in the list's own fields.
-        let words = json!({ "query_string": { "query": query, "lenient": true, "default_field": format!("{path}.*") } });
+        let words =
+            json!({ "query_string": { "query": query, "lenient": true, "default_field": format!("{path}.*") } });
         json!({ "nested": { "path": path, "query": words, "inner_hits": inner } })
     };
     let any: Vec<Value> = std::iter::once(words).chain(nested.iter().map(inside)).collect();

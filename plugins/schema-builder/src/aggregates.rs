@@ -80,7 +80,10 @@ impl Sum {
     fn mean(self, count: u64) -> Self {
         match self {
             Self::Exact(sum) => Self::Exact(quotient(&sum, count)),
-            #[expect(clippy::cast_precision_loss, reason = "a mean of floating point numbers is none to the last digit")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a mean of floating point numbers is none to the last digit"
+            )]
             Self::Float(sum) => Self::Float(sum / count as f64),
         }
     }

@@ -1,8 +1,15 @@
 //! What the source says of its tables: keys and columns, no types. What a value is, each value says.
 
 use flusso_documents::{Catalogue, Column, Form};
-use flusso_plugin::TableDescription;
+use flusso_plugin::{TableDescription, log};
 use flusso_schema::{Names, TableName};
+
+/// What `extra` says of a table where every one was asked for.
+#[derive(serde::Deserialize)]
+struct Named {
+    schema: String,
+    name: String,
+}
 
 /// The tables that were asked for.
 #[derive(Debug)]
@@ -11,6 +18,26 @@ pub(crate) struct Described(Vec<(flusso_plugin::TableName, TableDescription)>);
 impl Described {
     pub(crate) fn new(tables: Vec<flusso_plugin::TableName>, found: Vec<Option<TableDescription>>) -> Self {
         Self(tables.into_iter().zip(found).filter_map(|(table, found)| Some((table, found?))).collect())
+    }
+
+    /// Every table of the source, as it names them.
+    pub(crate) fn everything(found: Vec<Option<TableDescription>>) -> Self {
+        let named = |found: TableDescription| {
+            let Named { schema, name } = serde_json::from_str(found.extra.as_deref()?).ok()?;
+            Some((flusso_plugin::TableName { schema, name }, found))
+        };
+        Self(found.into_iter().flatten().filter_map(named).collect())
+    }
+
+    /// The tables whose rows have names; those that have none are said.
+    pub(crate) fn with_keys(&self) -> impl Iterator<Item = &flusso_plugin::TableName> {
+        self.0.iter().filter_map(|(table, found)| {
+            if found.key.is_empty() {
+                let name = format!("{}.{}", table.schema, table.name);
+                log::warn(&format!("the table {name} is skipped: it has no primary key"), &[("table", &name)]);
+            }
+            (!found.key.is_empty()).then_some(table)
+        })
     }
 
     /// A table by its names in the source's own case.

@@ -24,7 +24,8 @@ pub(crate) fn build(index: &Index, roots: &[Row]) -> Result<Vec<Outcome>> {
         });
         !deleted && root.counts.is_none_or(|counts| is(counts, row))
     };
-    let places: Vec<usize> = roots.iter().enumerate().filter(|(at, row)| is_document(*at, row)).map(|(at, _)| at).collect();
+    let places: Vec<usize> =
+        roots.iter().enumerate().filter(|(at, row)| is_document(*at, row)).map(|(at, _)| at).collect();
     let mut next = places.iter();
     let mut executor =
         Executor { index, document: 0, waiting: Vec::new(), answers: VecDeque::new(), failed: BTreeMap::new() };
@@ -100,7 +101,8 @@ impl Fetch for Executor<'_> {
         if self.answers.is_empty() {
             self.read()?;
         }
-        let (document, answer) = self.answers.pop_front().ok_or_else(|| Error::fatal("an answer that nobody asked for"))?;
+        let (document, answer) =
+            self.answers.pop_front().ok_or_else(|| Error::fatal("an answer that nobody asked for"))?;
         (self.document, *rows) = (document, answer);
         Ok(())
     }
@@ -148,7 +150,10 @@ impl<'i> Executor<'i> {
         let mut first = Batch::default();
         for question in waiting {
             let node = self.node(question)?;
-            question.links.iter().for_each(|link| first.add((question.node, 0), &node.first, question.document, link.clone()));
+            question
+                .links
+                .iter()
+                .for_each(|link| first.add((question.node, 0), &node.first, question.document, link.clone()));
         }
         let mut first = first.read()?;
         let mut second = Batch::default();

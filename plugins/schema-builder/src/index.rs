@@ -57,6 +57,13 @@ impl Request {
         Ok(Self { name, wanted: Wanted::Schema { schema: Box::new(schema), origin } })
     }
 
+    /// A table without a schema, under its own name (`schema.table` outside `public`).
+    pub(crate) fn rows(table: &TableName) -> Self {
+        let TableName { schema, name: table } = table.clone();
+        let name = if schema == "public" { table.clone() } else { format!("{schema}.{table}") };
+        Self { name, wanted: Wanted::Rows { schema, table } }
+    }
+
     /// The tables that it may mean.
     pub(crate) fn tables(&self) -> Vec<TableName> {
         match &self.wanted {
@@ -194,7 +201,9 @@ impl Index {
         }
         OfferedIndex {
             mapping: self.mapping.clone(),
-            root: root.map(|root| name(&root.table)).unwrap_or(TableName { schema: String::new(), name: String::new() }),
+            root: root
+                .map(|root| name(&root.table))
+                .unwrap_or(TableName { schema: String::new(), name: String::new() }),
             columns: self.root.columns.clone(),
             reads,
             extra: None,

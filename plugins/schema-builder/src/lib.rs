@@ -26,8 +26,8 @@ mod reads;
 mod values;
 
 use flusso_plugin::{
-    Error, IndexNumber, IndexRequest, OfferedIndex, Outcome, RequestedIndexes, Result, Row, Settings,
-    TableDescription, TableName, TrackedBuilder,
+    Error, IndexNumber, IndexRequest, OfferedIndex, Outcome, RequestedIndexes, Result, Row, Settings, TableDescription,
+    TableName, TrackedBuilder,
 };
 
 use crate::catalogue::Described;
@@ -71,12 +71,6 @@ impl TrackedBuilder for SchemaBuilder {
 
 impl RequestedIndexes for SchemaBuilder {
     fn request(&mut self, indexes: Vec<IndexRequest>) -> Result<Vec<TableName>> {
-        if indexes.is_empty() {
-            return Err(Error::configuration(
-                "index",
-                "no index is named: name one in the configuration, such as `[index.orders]` with `schema = \"orders.schema.yml\"`",
-            ));
-        }
         self.requests = indexes.into_iter().map(Request::read).collect::<Result<_>>()?;
         self.wanted.clear();
         for table in self.requests.iter().flat_map(Request::tables) {
@@ -88,8 +82,21 @@ impl RequestedIndexes for SchemaBuilder {
     }
 
     fn describe(&mut self, tables: Vec<Option<TableDescription>>) -> Result<()> {
-        let described = Described::new(std::mem::take(&mut self.wanted), tables);
-        let requests = std::mem::take(&mut self.requests);
+        let mut requests = std::mem::take(&mut self.requests);
+        let described = match requests.is_empty() {
+            false => Described::new(std::mem::take(&mut self.wanted), tables),
+            true => Described::everything(tables),
+        };
+        if requests.is_empty() {
+            requests = described.with_keys().map(Request::rows).collect();
+        }
+        if requests.is_empty() {
+            return Err(Error::configuration(
+                "index",
+                "no index is named, and the source lists no table with a key; name one in the configuration, such as `[[index]]` with \
+                 `name = \"orders\"` and `schema = \"orders.schema.yml\"`",
+            ));
+        }
         self.indexes = requests.into_iter().map(|request| Index::new(request, &described)).collect::<Result<_>>()?;
         Ok(())
     }

@@ -213,6 +213,14 @@ impl NodeReads {
             let conditions = RowConditions::new(node, conditions, &mut own);
             let extremes = extremes(&reductions);
             let mut order: Vec<Ordering> = node.order.iter().map(ordering).collect();
+            // The key that the schema names decides last, which need not be the table's own. A key leads to one row.
+            if reductions.is_empty() && node.link.columns != node.key {
+                for column in node.key.iter().filter(|column| node.order.iter().all(|by| by.column.as_str() != *column))
+                {
+                    own.place(column);
+                    order.push(Ordering { column: column.clone(), descending: false });
+                }
+            }
             if let Some(column) = extremes.and_then(|place| own.0.get(place)) {
                 order.push(Ordering { column: column.clone(), descending: false });
             }
@@ -224,8 +232,10 @@ impl NodeReads {
             let (junction, order) = (None, Vec::new());
             return Ok(Self { first, junction, order, limit: None, cells, conditions, reductions, extremes });
         };
-        let (right, junction_order) =
-            (between.places(&through.right), through.order.iter().map(|by| between.place(by.column.as_str())).collect());
+        let (right, junction_order) = (
+            between.places(&through.right),
+            through.order.iter().map(|by| between.place(by.column.as_str())).collect(),
+        );
         let own_order = node.order.iter().map(|by| (by.column.as_str(), by.direction == Direction::Desc));
         let order: Vec<OrderPlace> = own_order
             .chain(node.key.iter().map(|column| (column.as_str(), false)))
@@ -250,7 +260,8 @@ impl NodeReads {
 
 /// The one column whose extremes are wanted; the rows then come in its order, and the source decides what is least.
 fn extremes(reductions: &[(Reduction, usize)]) -> Option<usize> {
-    let wanted = reductions.iter().filter(|(one, _)| matches!(one.op, AggregateOp::Min { .. } | AggregateOp::Max { .. }));
+    let wanted =
+        reductions.iter().filter(|(one, _)| matches!(one.op, AggregateOp::Min { .. } | AggregateOp::Max { .. }));
     let mut places = wanted.map(|(_, place)| *place);
     let first = places.next()?;
     places.all(|place| place == first).then_some(first)

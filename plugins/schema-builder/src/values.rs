@@ -77,7 +77,8 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 fn bytes(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text.trim_start_matches("\\x").chars().filter_map(|digit| u8::try_from(digit.to_digit(16)?).ok()).collect();
+    let digits: Vec<u8> =
+        text.trim_start_matches("\\x").chars().filter_map(|digit| u8::try_from(digit.to_digit(16)?).ok()).collect();
     digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect()
 }
 

@@ -105,7 +105,12 @@ pub mod inventory {
 
 /// The ability `requested-indexes`.
 pub mod requested_indexes {
-    role!("requested-indexes-role", "export_requested_indexes_bindings", "flusso_plugin::bindings::requested_indexes", {});
+    role!(
+        "requested-indexes-role",
+        "export_requested_indexes_bindings",
+        "flusso_plugin::bindings::requested_indexes",
+        {}
+    );
 }
 
 /// The role `sink`.

@@ -9,8 +9,8 @@ use crate::{
     Affected, BatchReader, Builder, Change, Cursor, Diagnosis, Division, Document, DocumentId, Ensured, Error, Event,
     Examination, Finding, Found, HistoryId, IndexNumber, IndexRequest, Inspection, Inventory, Key, Mapping,
     OfferedIndex, Outcome, Page, PollRequest, Position, Preparation, Range, RangeBuilder, RangedPage, Reader, Relation,
-    Report, RequestedIndexes, Result, Row, Scope, Search, Settings, Sink, SinkDiagnosis, Snapshot, Source, StoredIndex, TableDescription,
-    TableInterest, TableName, TableNumber, Target, TrackedBuilder, Version,
+    Report, RequestedIndexes, Result, Row, Scope, Search, Settings, Sink, SinkDiagnosis, Snapshot, Source, StoredIndex,
+    TableDescription, TableInterest, TableName, TableNumber, Target, TrackedBuilder, Version,
 };
 
 /// A type whose one opened value lives in this component instance. Implemented by [`crate::plugin!`].

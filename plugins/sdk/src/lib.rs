@@ -54,9 +54,9 @@ pub use bindings::builder::exports::flusso::connector::builder::{Affected, Scope
 pub use bindings::host::flusso::connector::secrets::get as secret;
 pub use bindings::host::flusso::connector::types::{
     Change, Checkpoint, Comparison, Condition, ConfigurationError, Cursor, DocumentId, Error, Event, Failure, Field,
-    Filter, Finding, HistoryId, IndexNumber, IndexRequest, Key, Mapping, Op, Ordering, OtherError, Outcome, Position, Range,
-    Relation, Row, RowLinks, Severity, TableChanged, TableDescription, TableInterest, TableName, TableNumber, Target, Transient, Value,
-    Version,
+    Filter, Finding, HistoryId, IndexNumber, IndexRequest, Key, Mapping, Op, Ordering, OtherError, Outcome, Position,
+    Range, Relation, Row, RowLinks, Severity, TableChanged, TableDescription, TableInterest, TableName, TableNumber,
+    Target, Transient, Value, Version,
 };
 pub use bindings::inventory::exports::flusso::connector::inventory::{IndexState, StoredIndex};
 pub use bindings::range_builder::exports::flusso::connector::range_builder::{Ranged, RangedPage};
@@ -72,8 +72,8 @@ pub use export::{Exported, Instance, manifest_bytes};
 #[cfg(not(target_family = "wasm"))]
 pub use native::imports::secret;
 pub use roles::{
-    BatchReader, Builder, Diagnosis, Examination, Inventory, RangeBuilder, Reader, RequestedIndexes, Search, Sink, SinkDiagnosis,
-    Snapshot, Source, TrackedBuilder, affected,
+    BatchReader, Builder, Diagnosis, Examination, Inventory, RangeBuilder, Reader, RequestedIndexes, Search, Sink,
+    SinkDiagnosis, Snapshot, Source, TrackedBuilder, affected,
 };
 pub use settings::Settings;
 pub use tracing;

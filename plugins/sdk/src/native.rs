@@ -12,8 +12,8 @@ use flusso_abi::{Buffer, Bytes, Decode, DecodeError, Encode, Host, Plugin, Statu
 
 use crate::bindings as b;
 use crate::{
-    BatchReader, Builder, Diagnosis, Exported, Instance, Inventory, RangeBuilder, Reader, RequestedIndexes, Search, Sink,
-    SinkDiagnosis, Snapshot, Source, TrackedBuilder,
+    BatchReader, Builder, Diagnosis, Exported, Instance, Inventory, RangeBuilder, Reader, RequestedIndexes, Search,
+    Sink, SinkDiagnosis, Snapshot, Source, TrackedBuilder,
 };
 
 thread_local! {

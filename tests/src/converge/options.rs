@@ -93,8 +93,8 @@ impl fmt::Display for Options {
         let name = |identity| Identity::ALL.iter().find(|(_, one)| *one == identity).map_or("", |(name, _)| name);
         let faults: Vec<&str> = self.faults.iter().map(|fault| fault.name()).collect();
         let profile = if self.workload == Workload::Lone { "race" } else { "mixed" };
-        if self.builder == Builder::Tracked {
-            f.write_str("--builder tracked ")?;
+        if self.builder != Builder::Schemas {
+            write!(f, "--builder {} ", self.builder.name())?;
         }
         if self.sink == Sink::OpenSearch {
             f.write_str("--sink opensearch ")?;

@@ -44,6 +44,19 @@ const INDEXES: &[Index] = &[
     index!(rows "sentinels"),
 ];
 
+/// What can be built by lookups alone: the others, but for parts, which are looked up by a column that ignores case.
+const BY_LOOKUPS: &[Index] = &[
+    index!("users"),
+    index!("orders"),
+    index!("items"),
+    index!("products"),
+    index!("crm_orders"),
+    index!("taggings"),
+    index!("tagged"),
+    index!(rows "readings"),
+    index!(rows "sentinels"),
+];
+
 macro_rules! tracked {
     ($name:literal) => {
         Index { name: $name, schema: None, oracle: include_str!(concat!("world/tracked/", $name, ".sql")) }
@@ -65,18 +78,27 @@ const TRACKED: &[Index] = &[
 pub enum Builder {
     /// `pg.wasm`, by schemas.
     Schemas,
+    /// `schema-builder.wasm`, by the same schemas and by lookups alone.
+    Lookups,
     /// `tests/guests/world`, by functions whose reads the host follows.
     Tracked,
 }
 
 impl Builder {
     /// All, by name.
-    pub const ALL: [(&'static str, Self); 2] = [("schemas", Self::Schemas), ("tracked", Self::Tracked)];
+    pub const ALL: [(&'static str, Self); 3] =
+        [("schemas", Self::Schemas), ("lookups", Self::Lookups), ("tracked", Self::Tracked)];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, one)| *one == self).map_or("", |(name, _)| name)
+    }
 
     /// The indexes that it fills.
     pub(super) fn indexes(self) -> &'static [Index] {
         match self {
             Self::Schemas => INDEXES,
+            Self::Lookups => BY_LOOKUPS,
             Self::Tracked => TRACKED,
         }
     }
@@ -84,6 +106,7 @@ impl Builder {
     fn plugin(self) -> String {
         match self {
             Self::Schemas => "pg".to_owned(),
+            Self::Lookups => crate::plugin("plugins/schema-builder"),
             Self::Tracked => crate::plugin("tests/guests/world"),
         }
     }
@@ -122,6 +145,10 @@ impl Identity {
     }
 }
 
+/// The one condition of the schemas that is written in SQL, and what it says.
+const RAW: &str = "{ raw: \"quantity > 5 -- and no more\" }";
+const PLAIN: &str = "{ column: quantity, op: gt, value: 5 }";
+
 /// Writes `flusso.toml` and the schemas. The sizes of batches are drawn from the seed: a boundary may lie anywhere.
 pub(super) fn configure(folder: &Path, options: &Options, place: &Place) -> std::io::Result<()> {
     let mut random = Random::new(options.seed, 1_000);
@@ -141,6 +168,11 @@ pub(super) fn configure(folder: &Path, options: &Options, place: &Place) -> std:
         let _ = write!(file, "\n[[index]]\nname = \"{}\"\n", index.name);
         if let Some(schema) = index.schema {
             let _ = writeln!(file, "schema = \"{}.schema.yml\"", index.name);
+            // A condition in SQL is asked of no other source; the same without SQL.
+            let schema = match options.builder {
+                Builder::Lookups => schema.replace(RAW, PLAIN),
+                Builder::Schemas | Builder::Tracked => schema.to_owned(),
+            };
             std::fs::write(folder.join(format!("{}.schema.yml", index.name)), schema)?;
         }
     }

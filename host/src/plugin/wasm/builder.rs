@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::bindings::flusso::connector::types::IndexRequest;
 use super::bindings::exports::flusso::connector::diagnosis::ExaminedIndex;
 use super::bindings::flusso::connector::types::Error;
+use super::bindings::flusso::connector::types::IndexRequest;
 use super::convert;
 use super::convert::EndedLinks;
 use super::declared_reads::DeclaredReads;

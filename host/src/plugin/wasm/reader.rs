@@ -90,6 +90,7 @@ impl RowReader for GuestReader {
             for table in tables {
                 let key = self.primary_key(table).await?;
                 described.push(Some(TableDescription {
+                    name: None,
                     key,
                     columns: None,
                     tells_before: false,
@@ -105,7 +106,8 @@ impl RowReader for GuestReader {
                 call!(live, batch_reader.call_describe(&tables))
             })
         });
-        let described = one_each(answer(call.await)?, asked, "batch-reader.describe")?;
+        let described = answer(call.await)?;
+        let described = if asked == 0 { described } else { one_each(described, asked, "batch-reader.describe")? };
         described.into_iter().map(|found| found.map(described_table).transpose()).collect()
     }
 
@@ -137,7 +139,9 @@ fn described_table(found: batch_reader::TableDescription) -> Result<TableDescrip
         })?,
         None => DescriptionExtra::default(),
     };
+    let name = extra.schema.zip(extra.name).map(|(schema, name)| crate::model::TableName { schema, name });
     Ok(TableDescription {
+        name,
         key: found.key,
         columns: Some(found.columns),
         tells_before: found.tells_before,
@@ -150,6 +154,8 @@ fn described_table(found: batch_reader::TableDescription) -> Result<TableDescrip
 #[serde(default, rename_all = "kebab-case")]
 struct DescriptionExtra {
     looking_different: Vec<String>,
+    schema: Option<String>,
+    name: Option<String>,
 }
 
 #[cfg(test)]

@@ -81,7 +81,9 @@ impl Form {
     /// The form of a tagged value, and its text.
     pub fn of_tagged(value: &[u8]) -> (Self, &[u8]) {
         match value.split_first() {
-            Some((tag, text)) => (TAGS.iter().find(|(known, _)| known == tag).map_or(Self::Text, |(_, form)| *form), text),
+            Some((tag, text)) => {
+                (TAGS.iter().find(|(known, _)| known == tag).map_or(Self::Text, |(_, form)| *form), text)
+            }
             None => (Self::Text, value),
         }
     }

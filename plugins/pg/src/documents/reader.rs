@@ -221,8 +221,15 @@ impl BatchReader for PgReader {
             key: table.key.clone(),
             columns: table.columns.iter().map(|column| column.name.clone()).collect(),
             tells_before: table.identity == "f",
-            extra: looking_different(table),
+            extra: extra(table, tables.is_empty()),
         };
+        if tables.is_empty() {
+            let all = table::all(&mut self.session)?.into_iter();
+            return Ok(all
+                .filter(|table| table.readable && table.obstacle().is_none())
+                .map(|table| Some(description(&table)))
+                .collect());
+        }
         let of = |(schema, name): (&str, &str)| {
             found.iter().find(|table| table.schema == schema && table.name == name).map(description)
         };
@@ -236,11 +243,20 @@ impl BatchReader for PgReader {
     }
 }
 
-/// The columns that hold values as equal which look different, for the host: by them, rows could not be told apart.
-fn looking_different(table: &Table) -> Option<String> {
+/// The columns that hold values as equal which look different, for the host: by them, rows could not be told apart. And the table's
+/// name, where every table was asked for.
+fn extra(table: &Table, is_named: bool) -> Option<String> {
     let columns = table.columns.iter().filter(|column| !column.is_equal_as_read());
     let columns: Vec<&str> = columns.map(|column| column.name.as_str()).collect();
-    (!columns.is_empty()).then(|| serde_json::json!({ "looking-different": columns }).to_string())
+    let mut extra = serde_json::Map::new();
+    if !columns.is_empty() {
+        extra.insert("looking-different".to_owned(), columns.into());
+    }
+    if is_named {
+        extra.insert("schema".to_owned(), table.schema.as_str().into());
+        extra.insert("name".to_owned(), table.name.as_str().into());
+    }
+    (!extra.is_empty()).then(|| serde_json::Value::from(extra).to_string())
 }
 
 /// The columns as they are selected: what has parts (an array, a composite) as JSON, but for the first, by which rows are found.

@@ -32,9 +32,7 @@ pub(super) use build_call::{BuildCall, WitRow};
 pub(super) use plan::TableDescription;
 
 use super::bindings::exports::flusso::connector::tracked_builder as wit;
-use super::bindings::flusso::connector::types::{
-    Relation, TableDescription as WitDescription, TableName as WitTable,
-};
+use super::bindings::flusso::connector::types::{Relation, TableDescription as WitDescription, TableName as WitTable};
 use super::builder::Request;
 use super::convert;
 use super::fault::Checked;
@@ -335,8 +333,9 @@ fn wit_table(name: &TableName) -> WitTable {
 }
 
 fn wit_description(found: TableDescription) -> WitDescription {
-    let TableDescription { key, columns, tells_before, looking_different: _ } = found;
-    WitDescription { key, columns: columns.unwrap_or_default(), tells_before, extra: None }
+    let TableDescription { name, key, columns, tells_before, looking_different: _ } = found;
+    let extra = name.map(|name| serde_json::json!({ "schema": name.schema, "name": name.name }).to_string());
+    WitDescription { key, columns: columns.unwrap_or_default(), tells_before, extra }
 }
 
 /// An offer as the guest made it.

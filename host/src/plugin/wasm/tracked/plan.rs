@@ -34,6 +34,8 @@ impl Offer {
 /// What the source says of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::plugin::wasm) struct TableDescription {
+    /// Its name, where every table was asked for.
+    pub(in crate::plugin::wasm) name: Option<TableName>,
     /// The columns of its primary key; empty: none.
     pub(in crate::plugin::wasm) key: Vec<String>,
     /// All its columns; `None`: the source does not say.

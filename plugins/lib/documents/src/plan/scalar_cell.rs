@@ -159,7 +159,9 @@ pub(super) fn reduced(op: &AggregateOp, column: Option<&Column>) -> (Reduction, 
         AggregateOp::Count => (Render::Bare, b"0"),
         AggregateOp::Ids { .. } => (Render::Json, b"[]"),
         AggregateOp::Avg { .. } => (Render::Number, b"null"),
-        AggregateOp::Sum { .. } if matches!(form, Form::Integer | Form::Number | Form::Tagged) => (Render::Number, b"null"),
+        AggregateOp::Sum { .. } if matches!(form, Form::Integer | Form::Number | Form::Tagged) => {
+            (Render::Number, b"null")
+        }
         AggregateOp::Sum { .. } => (Render::Quoted, b"null"),
         AggregateOp::Min { value_type, .. } | AggregateOp::Max { value_type, .. } => {
             (typed(*value_type, form), b"null")
