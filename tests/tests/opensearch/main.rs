@@ -7,6 +7,7 @@ mod changes;
 mod check;
 mod refused;
 mod reindex;
+mod searches;
 mod shop;
 mod typed;
 
