@@ -12,6 +12,7 @@
 //! | `content` | the bytes of a file, also where it is compressed |
 //! | `format` | from a file to rows, from a row to values |
 //! | `column` | the types of columns, and what a value is that is written so |
+//! | `key` | keys as bytes, in the order of their values |
 //! | `table` | one table as its files are now: where each row stands, by its key |
 //! | `folder` | all tables, and what became of them since the last look |
 //! | `remembered` | the rows that every sink has, in the host's state: what a restart compares with |
@@ -26,6 +27,7 @@ mod content;
 mod filters;
 mod folder;
 mod format;
+mod key;
 mod options;
 mod reader;
 mod remembered;

@@ -8,7 +8,8 @@ use flusso_plugin::{
 
 use crate::filters;
 use crate::folder::Folder;
-use crate::table::{KeyBytes, Look, Table, Wanted, key_bytes};
+use crate::key::{KeyBytes, key_bytes};
+use crate::table::{Look, Table, Wanted};
 
 /// The reader, opened.
 #[derive(Debug)]

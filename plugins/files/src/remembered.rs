@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use flusso_plugin::state::{self, Mutation};
 use flusso_plugin::{Error, Result};
 
-use crate::table::{KeyBytes, Place};
+use crate::key::KeyBytes;
+use crate::table::Place;
 
 const HISTORY: &[u8] = b"history";
 const ROWS: &[u8] = b"rows\0";

@@ -5,7 +5,8 @@ use std::ops::Bound;
 use flusso_plugin::{Cursor, Division, Error, Page, Range, Result, Settings, Snapshot, TableInterest, TableNumber};
 
 use crate::folder::Folder;
-use crate::table::{KeyBytes, Table, Wanted, key_of};
+use crate::key::{KeyBytes, key_of};
+use crate::table::{Table, Wanted};
 
 /// The snapshot, opened.
 #[derive(Debug)]

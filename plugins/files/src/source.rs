@@ -10,9 +10,10 @@ use flusso_plugin::{
 };
 
 use crate::folder::Folder;
+use crate::key::{KeyBytes, key_of};
 use crate::options::{Options, TableOptions};
 use crate::remembered;
-use crate::table::{KeyBytes, Look, Table, Wanted, key_of};
+use crate::table::{Look, Table, Wanted};
 
 /// The source, opened.
 #[derive(Debug)]

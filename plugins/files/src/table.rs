@@ -9,15 +9,13 @@ use flusso_plugin::{Error, Key, Result, Value, log};
 use crate::column::{Column, Type};
 use crate::content::{Content, Packing, Stamp, failed};
 use crate::format::{self, Format, Line, Record};
+use crate::key::{KeyBytes, key_bytes};
 use crate::options::{OnBadRow, TableOptions};
 
 /// A file whose last line has no end is read to its end once nobody wrote to it for so long.
 const STILL: Duration = Duration::from_secs(1);
 /// Lines that are left out and said, of one look.
 const SAID: usize = 10;
-
-/// A key, as bytes.
-pub(crate) type KeyBytes = Vec<u8>;
 
 /// A file of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,16 +100,6 @@ fn said(key: &Key) -> String {
         other => format!("{other:?}"),
     };
     key.iter().map(part).collect::<Vec<_>>().join(", ")
-}
-
-/// The key of a row, as bytes.
-pub(crate) fn key_bytes(key: &Key) -> KeyBytes {
-    flusso_abi::encode(key)
-}
-
-/// The same back.
-pub(crate) fn key_of(bytes: &[u8]) -> Result<Key> {
-    flusso_abi::decode(bytes).map_err(|error| Error::fatal(format!("a key that is none: {error}")))
 }
 
 impl Table {
