@@ -10,6 +10,7 @@ pub mod demo;
 pub mod engine;
 pub mod limits;
 pub mod mask;
+pub mod metrics;
 pub mod model;
 pub mod plugin;
 pub mod server;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Which modules of the host each module may name, beside itself and the table of limits.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("limits", &[]),
     ("model", &[]),
     ("engine", &["model"]),
@@ -14,10 +14,11 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("mask", &[]),
     ("telemetry", &["engine", "mask", "model"]),
     ("stdout", &["engine", "model"]),
-    ("server", &["engine", "plugin"]),
+    ("metrics", &["engine", "mask", "plugin"]),
+    ("server", &["engine", "metrics", "plugin"]),
     ("demo", &[]),
-    ("app", &["config", "engine", "mask", "model", "plugin", "server", "stdout"]),
-    ("cli", &["app", "config", "demo", "engine", "mask", "plugin", "telemetry"]),
+    ("app", &["config", "engine", "mask", "metrics", "model", "plugin", "server", "stdout"]),
+    ("cli", &["app", "config", "demo", "engine", "mask", "metrics", "plugin", "telemetry"]),
     ("main", &["cli"]),
 ];
 

@@ -100,6 +100,9 @@ pub enum AppError {
         /// Where it was looked for.
         searched: Vec<std::path::PathBuf>,
     },
+    /// What is counted cannot be kept.
+    #[error(transparent)]
+    Metrics(#[from] crate::metrics::MetricsError),
     /// Two sinks would write into one folder.
     #[error("the sinks {first:?} and {second:?} both write into {}; give each a folder of its own", path.display())]
     SharedFolder {

@@ -21,7 +21,7 @@ use std::time::Duration;
 pub use crate::plugin::finding::{Finding, Level, UNREACHABLE};
 pub use check::check;
 pub use error::AppError;
-pub use remote::{Asked, IndexProgress, Reloads, index_progress, reindex, reload};
+pub use remote::{Asked, IndexProgress, Reloads, index_progress, reindex, reload, status};
 pub use run::run;
 pub use search::{Search, search};
 pub use stored_indexes::{ListedIndex, SinkIndexes, remove, stored_indexes};

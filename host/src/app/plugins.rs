@@ -88,6 +88,11 @@ impl Plugins {
         Ok(checked.or_insert(chosen))
     }
 
+    /// What plugins count themselves.
+    pub(super) fn metrics(&self) -> Metrics {
+        self.metrics.clone()
+    }
+
     /// A plugin that was found and checked.
     pub(super) fn known(&self, plugin: &PluginUse) -> Option<&Checked> {
         self.checked.get(&key(plugin))

@@ -11,6 +11,7 @@ use super::{AppError, Folders, RunOptions, options, state_folder};
 use crate::config::{Config, DEFAULT_PUBLIC};
 use crate::engine::Silent;
 use crate::limits;
+use crate::metrics::Status;
 use crate::server::client::{ask, ask_within, encoded};
 use crate::server::{Control, Server, Surface};
 
@@ -29,12 +30,12 @@ pub(super) async fn serve(config: &Config, folder: &Path, control: &Control) -> 
         Some("") => {}
         Some(address) => {
             let bound = server.also(address, Surface::Public, control).await.map_err(wrong(address))?;
-            tracing::info!(address = bound, "answering /wait, /healthz and /readyz");
+            tracing::info!(address = bound, "answering /status, /metrics, /wait, /healthz and /readyz");
         }
         None => match server.also(DEFAULT_PUBLIC, Surface::Public, control).await {
-            Ok(bound) => tracing::info!(address = bound, "answering /wait, /healthz and /readyz"),
+            Ok(bound) => tracing::info!(address = bound, "answering /status, /metrics, /wait, /healthz and /readyz"),
             Err(error) => tracing::warn!(
-                "/wait, /healthz and /readyz are not answered: {DEFAULT_PUBLIC} cannot be had ({error}); give this host another \
+                "/status, /metrics, /wait, /healthz and /readyz are not answered: {DEFAULT_PUBLIC} cannot be had ({error}); give this host another \
                  address with public_address under [server], or \"\" for none"
             ),
         },
@@ -62,6 +63,20 @@ pub struct IndexProgress {
 #[derive(Deserialize)]
 struct Indexes {
     indexes: Vec<IndexProgress>,
+}
+
+/// How the host that runs on this configuration's state stands; `None`: none runs.
+///
+/// # Errors
+///
+/// When the host cannot be found or asked.
+pub async fn status(config: &Config, folders: &Folders) -> Result<Option<Status>, AppError> {
+    let folder = folder(config, folders).await?;
+    let failed = |source| AppError::Ask { folder: folder.clone(), source };
+    match ask(&folder, "GET", "/status").await.map_err(failed)? {
+        None => Ok(None),
+        Some((_, body)) => serde_json::from_value(body).map(Some).map_err(|error| failed(std::io::Error::other(error))),
+    }
 }
 
 /// What came of asking for a rebuild.

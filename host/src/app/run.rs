@@ -11,8 +11,9 @@ use super::deployment::Deployment;
 use super::reload::{EndRound, Reloading, StartingExchange};
 use super::{AppError, Folders, RunOptions, options, remote, state_folder};
 use crate::config::Config;
-use crate::engine::{self, EngineError, Finished, Observer, Options, RunRegistry, Shutdown};
+use crate::engine::{self, EngineError, Finished, Observation, Observer, Options, RunRegistry, Shutdown};
 use crate::limits;
+use crate::metrics::Metrics;
 use crate::plugin::state::StateFolder;
 use crate::server::{self, Control, Searches, Server};
 
@@ -33,7 +34,9 @@ pub async fn run(
     let mut deployment = Deployment::prepare(&config, folders).await?;
     let (reloads, requests) = server::reloads();
     let (handle, registry) = engine::control();
-    let control = Control { run: handle.clone(), reloads, searches: Searches::default() };
+    let metrics = Arc::new(Metrics::new(&handle, deployment.plugins.metrics())?);
+    let observer: Arc<dyn Observer> = Arc::new(Both(observer, Arc::clone(&metrics) as _));
+    let control = Control { run: handle.clone(), reloads, searches: Searches::default(), metrics };
     let mut host = Host { config: &config, folders, options, observer, control, registry, held: None, served: None };
     let mut reloading = Reloading::new(&config, folders, requests, handle, is_watching);
     let mut asked = Shutdown::from(asked);
@@ -97,6 +100,16 @@ pub async fn run(
                 }
             }
         }
+    }
+}
+
+/// Two observers that hear the same.
+struct Both(Arc<dyn Observer>, Arc<dyn Observer>);
+
+impl Observer for Both {
+    fn observe(&self, observation: Observation<'_>) {
+        self.0.observe(observation.clone());
+        self.1.observe(observation);
     }
 }
 

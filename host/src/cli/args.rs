@@ -31,6 +31,8 @@ pub enum Command {
     Run(Run),
     /// Check everything without starting: file, schemas, plugins, settings, grants
     Check(Check),
+    /// Show the host that is running: its indexes and sinks, how far behind it is and what went wrong
+    Status(Status),
     /// Build an index anew, beside the one that serves, in the host that is running
     Reindex(Reindex),
     /// Show what sinks hold for each index, and remove what is left over
@@ -39,7 +41,7 @@ pub enum Command {
     Search(Search),
     /// Remove what the source keeps for this host (slot, publication), and the host's state
     Drop(Drop),
-    /// Show it working: a throw-away PostgreSQL with a small shop, and documents that follow its rows
+    /// Show it working: a small shop, documents of several tables in a search index, and searches that follow the rows
     Demo(Demo),
     /// Print the JSON Schema of a file, with which editors complete and check it
     #[command(subcommand)]
@@ -186,6 +188,14 @@ pub struct Indexes {
     #[command(subcommand)]
     pub action: Option<IndexesAction>,
     /// How they are shown
+    #[arg(long, env = "FLUSSO_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// How the running host is shown.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// How it is shown
     #[arg(long, env = "FLUSSO_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 }

@@ -14,6 +14,7 @@ mod run;
 mod schema;
 mod search;
 mod signal;
+mod status;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -101,6 +102,7 @@ async fn execute(cli: Cli, screen: Screen) -> ExitCode {
         // A flag may also stand before the word `run`.
         Some(Command::Run(after)) => run::run(&common, after.or(run), telemetry).await,
         Some(Command::Check(check)) => check::check(&common, &check).await,
+        Some(Command::Status(wanted)) => status::status(&common, &wanted).await,
         Some(Command::Reindex(wanted)) => reindex::reindex(&common, &wanted).await,
         Some(Command::Indexes(wanted)) => indexes::indexes(&common, &wanted).await,
         Some(Command::Search(wanted)) => search::search(&common, wanted).await,

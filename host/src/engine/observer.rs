@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::HistoryId;
+use crate::model::{HistoryId, Version};
 
 /// One report.
 #[derive(Clone, Debug)]
@@ -82,6 +82,8 @@ pub enum Observation<'a> {
         changes: usize,
         /// How many whole transactions, at least.
         checkpoints: usize,
+        /// The highest version among them.
+        version: Version,
     },
     /// A batch was resolved and built.
     Built {
@@ -91,6 +93,15 @@ pub enum Observation<'a> {
         documents: usize,
         /// How long it took.
         took: Duration,
+    },
+    /// Documents of an index were built.
+    DocumentsBuilt {
+        /// The index.
+        index: &'a str,
+        /// How many.
+        documents: usize,
+        /// The bytes of their bodies.
+        bytes: usize,
     },
     /// A sink made documents durable.
     Flushed {
@@ -105,6 +116,8 @@ pub enum Observation<'a> {
     Confirmed {
         /// When the last of their transactions was committed, in microseconds since 1970.
         committed_at: Option<u64>,
+        /// The version at the position.
+        version: Version,
     },
     /// The source was asked how far it is ahead.
     Lag {

@@ -42,14 +42,14 @@ impl Metrics {
     }
 
     /// Where one instance of a plugin writes.
-    pub(super) fn of(&self, plugin: &str, instance: &str) -> Own {
+    pub(crate) fn of(&self, plugin: &str, instance: &str) -> Own {
         Own { all: self.clone(), plugin: plugin.into(), instance: instance.into() }
     }
 }
 
 /// The numbers of one instance.
 #[derive(Debug)]
-pub(super) struct Own {
+pub(crate) struct Own {
     all: Metrics,
     plugin: Arc<str>,
     instance: Arc<str>,
@@ -57,7 +57,7 @@ pub(super) struct Own {
 
 impl Own {
     /// Adds to a counter.
-    pub(super) fn add(&mut self, name: String, amount: u64, labels: Vec<(String, String)>) {
+    pub(crate) fn add(&mut self, name: String, amount: u64, labels: Vec<(String, String)>) {
         self.change(name, labels, |old| match old {
             Some(Reading::Counter(value)) => Reading::Counter(value.saturating_add(amount)),
             _ => Reading::Counter(amount),
@@ -65,7 +65,7 @@ impl Own {
     }
 
     /// Sets a gauge.
-    pub(super) fn set(&mut self, name: String, value: f64, labels: Vec<(String, String)>) {
+    pub(crate) fn set(&mut self, name: String, value: f64, labels: Vec<(String, String)>) {
         self.change(name, labels, |_| Reading::Gauge(value));
     }
 

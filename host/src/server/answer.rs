@@ -10,11 +10,11 @@ use crate::limits;
 
 /// The answer to one question.
 pub(super) async fn answer(request: Request, surface: Surface, control: &Control) -> Response {
-    let Control { run, reloads, searches } = control;
+    let Control { run, reloads, searches, metrics } = control;
     let method = if request.method == "HEAD" { "GET" } else { request.method.as_str() };
     let private = surface == Surface::Private;
     let wanted = match request.path.as_str() {
-        "/health" | "/healthz" | "/readyz" | "/wait" => "GET",
+        "/health" | "/healthz" | "/readyz" | "/wait" | "/metrics" | "/status" => "GET",
         "/indexes" if private => "GET",
         "/reindex" | "/reload" if private => "POST",
         path if private && path.starts_with("/search/") => "GET",
@@ -28,6 +28,14 @@ pub(super) async fn answer(request: Request, surface: Surface, control: &Control
     }
     match request.path.as_str() {
         "/wait" => wait(&request, run).await,
+        "/metrics" => match metrics.text() {
+            Ok(text) => Response { status: 200, body: Value::String(text) },
+            Err(error) => Response::refusal(500, error.to_string()),
+        },
+        "/status" => match serde_json::to_value(metrics.status(run)) {
+            Ok(body) => Response { status: 200, body },
+            Err(error) => Response::refusal(500, error.to_string()),
+        },
         "/indexes" => indexes(run),
         "/reindex" => reindex(&request, run).await,
         "/reload" => reload(&request, reloads).await,
@@ -154,11 +162,14 @@ fn indexes(control: &RunHandle) -> Response {
 mod tests {
     use super::*;
     use crate::engine::control;
+    use crate::metrics::Metrics;
 
     async fn status(method: &str, path: &str, surface: Surface, from_page: bool) -> u16 {
         let (run, _registry) = control();
         let (reloads, _requests) = crate::server::reloads();
-        let control = Control { run, reloads, searches: Searches::default() };
+        let metrics = Metrics::new(&run, crate::plugin::metrics::Metrics::default());
+        let metrics = std::sync::Arc::new(metrics.unwrap_or_else(|error| panic!("{error}")));
+        let control = Control { run, reloads, searches: Searches::default(), metrics };
         let (method, path) = (method.to_owned(), path.to_owned());
         answer(Request { method, path, from_page, ..Request::default() }, surface, &control).await.status
     }
@@ -181,6 +192,10 @@ mod tests {
         assert_eq!(status("GET", "/healthz", Surface::Public, false).await, 200);
         assert_eq!(status("HEAD", "/health", Surface::Public, false).await, 200);
         assert_eq!(status("GET", "/readyz", Surface::Public, false).await, 503);
+        for path in ["/metrics", "/status"] {
+            assert_eq!(status("GET", path, Surface::Public, false).await, 200, "{path}");
+            assert_eq!(status("POST", path, Surface::Private, false).await, 405, "{path}");
+        }
         assert_eq!(status("GET", "/wait", Surface::Public, false).await, 400, "which index");
     }
 }

@@ -30,6 +30,7 @@ impl Request {
 #[derive(Debug, PartialEq)]
 pub(super) struct Response {
     pub(super) status: u16,
+    /// A text stands for itself, as Prometheus reads it; anything else is sent as JSON.
     pub(super) body: serde_json::Value,
 }
 
@@ -150,10 +151,13 @@ fn rendered(response: &Response, last: bool, bodiless: bool) -> Vec<u8> {
         504 => "Gateway Timeout",
         _ => "Internal Server Error",
     };
-    let body = format!("{}\n", response.body);
+    let (kind, body) = match &response.body {
+        serde_json::Value::String(text) => ("text/plain; version=0.0.4; charset=utf-8", text.clone()),
+        body => ("application/json", format!("{body}\n")),
+    };
     let connection = if last { "close" } else { "keep-alive" };
     let head = format!(
-        "HTTP/1.1 {} {reason}\r\ncontent-type: application/json\r\ncontent-length: {}\r\ncache-control: no-store\r\nconnection: {connection}\r\n\r\n",
+        "HTTP/1.1 {} {reason}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\ncache-control: no-store\r\nconnection: {connection}\r\n\r\n",
         response.status,
         body.len()
     );

@@ -12,6 +12,7 @@ mod search;
 mod socket;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
@@ -21,6 +22,7 @@ use tokio::time::sleep;
 
 use crate::engine::RunHandle;
 use crate::limits;
+use crate::metrics::Metrics;
 pub use reload::{ReloadError, ReloadRequests, Reloaded, Reloads, Requester, Version, reloads};
 
 pub use search::Searches;
@@ -34,6 +36,8 @@ pub struct Control {
     pub reloads: Reloads,
     /// Its sinks that can be searched.
     pub searches: Searches,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What is answered on an address.
@@ -105,12 +109,12 @@ impl Streams {
 
 /// The connections of one address; they end with this task.
 async fn serve(streams: Streams, surface: Surface, control: Control) {
-    let room = std::sync::Arc::new(Semaphore::new(limits::server::CONNECTIONS));
+    let room = Arc::new(Semaphore::new(limits::server::CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
         // The semaphore is never closed.
-        let Ok(room) = std::sync::Arc::clone(&room).acquire_owned().await else { return };
+        let Ok(room) = Arc::clone(&room).acquire_owned().await else { return };
         match streams.next().await {
             Ok(stream) => {
                 let control = control.clone();

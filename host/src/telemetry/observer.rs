@@ -126,7 +126,7 @@ impl Observer for Telemetry {
                     tracing::info!(seeded, indexes, "seeding many indexes");
                 }
             }
-            Observation::Captured { changes, checkpoints } => {
+            Observation::Captured { changes, checkpoints, .. } => {
                 seen.changes += changes as u64;
                 tracing::trace!(changes, checkpoints, "captured");
             }
@@ -135,7 +135,10 @@ impl Observer for Telemetry {
                 seen.documents += documents as u64;
                 tracing::debug!(sink, documents, ?took, "flushed");
             }
-            Observation::Confirmed { committed_at } => tracing::trace!(committed_at, "confirmed"),
+            Observation::DocumentsBuilt { index, documents, bytes } => {
+                tracing::trace!(index, documents, bytes, "built documents");
+            }
+            Observation::Confirmed { committed_at, .. } => tracing::trace!(committed_at, "confirmed"),
             Observation::Lag { bytes } => {
                 let due = seen.lag_logged.is_none_or(|logged| logged.elapsed() >= limits::program::LAG_LOG_INTERVAL);
                 if due && bytes >= limits::program::NOTABLE_LAG_BYTES {

@@ -136,7 +136,8 @@ impl Confirmer {
             self.finish_seeding(finished);
         }
         if let Some(checkpoint) = checkpoint {
-            self.context.observe(Observation::Confirmed { committed_at: checkpoint.committed_at });
+            self.context
+                .observe(Observation::Confirmed { committed_at: checkpoint.committed_at, version: checkpoint.version });
             self.channels.confirmed.send_modify(|confirmed| {
                 confirmed.position = Some(checkpoint.position);
                 confirmed.epoch = epoch;

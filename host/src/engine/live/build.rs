@@ -10,6 +10,7 @@ use crate::engine::durability::quarantine::{Quarantine, RejectedDocument};
 use crate::engine::error::{EngineError, StageError};
 use crate::engine::live::build_call::build_call;
 use crate::engine::live::poison::PoisonSearch;
+use crate::engine::observer::Observation;
 use crate::engine::retry::Retry;
 use crate::engine::run_context::RunContext;
 use crate::engine::stage::{Affected, Builder, Mutation, Slice};
@@ -127,6 +128,7 @@ impl BuildStage {
                 Err(failure) => rejected.push(rejection(id.index, &id.key, failure, version)),
             }
         }
+        self.report(&documents);
         let quarantine_writes = self.quarantine.apply_policy(rejected, documents.iter(), &self.context)?;
         Ok(BuiltDocuments { ids, documents, quarantine_writes })
     }
@@ -151,9 +153,22 @@ impl BuildStage {
                 Err(failure) => rejected.push(rejection(index, &key, failure, version)),
             }
         }
+        self.report(&documents);
         let accepted = documents.iter().filter(|_| to_all_sinks);
         let quarantine_writes = self.quarantine.apply_policy(rejected, accepted, &self.context)?;
         Ok(BuiltDocuments { ids: Vec::new(), documents, quarantine_writes })
+    }
+
+    /// Tells the observer how many documents were built, index by index.
+    fn report(&self, documents: &[Document]) {
+        for of_index in documents.chunk_by(|one, next| one.index == next.index) {
+            let bodies = of_index.iter().filter_map(|document| document.body.as_ref());
+            let (count, bytes) = bodies.fold((0, 0), |(count, bytes), body| (count + 1, bytes + body.len()));
+            if let Some(first) = of_index.first().filter(|_| count > 0) {
+                let index = self.context.name(first.index);
+                self.context.observe(Observation::DocumentsBuilt { index, documents: count, bytes });
+            }
+        }
     }
 
     /// One outcome an id, in order, from as many calls as are needed, which run at the same time.

@@ -283,7 +283,7 @@ impl CaptureTask {
             }
         }
         self.context.advance_version(version);
-        self.context.observe(Observation::Captured { changes, checkpoints });
+        self.context.observe(Observation::Captured { changes, checkpoints, version });
         let permit = permit.map(|mut permit| {
             // I11: every event counts, also a checkpoint alone. Guarded by
             // `tests::i11::checkpoints_alone_are_bounded_too`.
