@@ -291,6 +291,10 @@ limits! {
         SEARCH_DOCUMENTS: u32 = 10, "--limit";
         /// The most documents that a search may ask for.
         SEARCH_MOST: u32 = 10_000;
+        /// Documents that `quarantine list` shows.
+        QUARANTINE_SHOWN: usize = 100, "--limit";
+        /// The most documents in quarantine that a running host shows at once.
+        QUARANTINE_MOST: usize = 10_000;
         /// How often `reindex` asks how far a rebuild is.
         REINDEX_POLL_INTERVAL: Duration = ms(500);
         /// How long a host may take to start until another command gives up on it.

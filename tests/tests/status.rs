@@ -129,3 +129,54 @@ fn what_goes_wrong_is_counted_and_said_without_secrets() {
     running.signal("TERM");
     running.wait().succeeded();
 }
+
+#[test]
+fn what_is_in_quarantine_is_shown_and_discarded_with_and_without_a_host() {
+    let database = Postgres::with(
+        "CREATE TABLE places (id int PRIMARY KEY, name text, at text);
+         INSERT INTO places VALUES (1, 'here', '1'), (2, 'there', 'x'), (3, 'nowhere', 'y')",
+    );
+    let mut host = Host::on(&database.url());
+    host.set("FLUSSO_PUBLIC_ADDRESS", "");
+    host.file("places.schema.yml", "version: 1\ntable: places\nfields:\n  - long: id\n  - sum: total\n    table: places\n    foreign_key: id\n    column: at\n    value_type: long\n");
+    host.file(
+        "flusso.toml",
+        &format!(
+            "on_error = \"skip\"\n[source]\nplugin = \"pg\"\n[builder]\nplugin = \"{}\"\n[[index]]\nname = \"places\"\nschema = \"places.schema.yml\"\n",
+            flusso_tests::plugin("plugins/schema-builder")
+        ),
+    );
+    let list = |words: &[&str]| {
+        let ended = host.run(&[&["quarantine", "list", "--format", "json"], words].concat()).succeeded();
+        serde_json::from_str::<Value>(&ended.lines.join("\n")).unwrap()
+    };
+    host.run(&["quarantine", "list"]).succeeded();
+    let running = host.start(&[]);
+    running.wait_for_log("quarantined a document");
+    let end = Instant::now() + Duration::from_secs(20);
+    while list(&[])["total"] != 3 {
+        assert!(Instant::now() < end, "{:#}", list(&[]));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let limited = list(&["--index", "places", "--limit", "1"]);
+    assert_eq!((&limited["total"], limited["documents"].as_array().map(Vec::len)), (&Value::from(3), Some(1)));
+    assert_eq!(list(&["--index", "others"])["total"], 0);
+    let shown = host.run(&["quarantine", "show", "places", "2"]).succeeded().lines.join("\n");
+    assert!(
+        shown.contains("class    type") && shown.contains("cannot be added up") && shown.contains("reindex places"),
+        "{shown}"
+    );
+    host.run(&["quarantine", "show", "places", "9"]).refused(1, &["is not in quarantine"]);
+    host.run(&["quarantine", "discard"]).refused(2, &["--index", "--all"]);
+    let gone = host.run(&["quarantine", "discard", "--index", "places", "--id", "2"]).succeeded();
+    assert_eq!(gone.lines, ["removed 1 document from the quarantine"]);
+    running.signal("TERM");
+    running.wait().succeeded();
+
+    // The state that it left says the same.
+    let text = host.run(&["quarantine", "list"]).succeeded().lines.join("\n");
+    assert!(text.contains("2 documents are in quarantine") && text.contains("places  1  type, by "), "{text}");
+    let gone = host.run(&["quarantine", "discard", "--all"]).succeeded();
+    assert_eq!(gone.lines, ["removed 2 documents from the quarantine"]);
+    assert_eq!(list(&[])["total"], 0);
+}

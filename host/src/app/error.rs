@@ -100,6 +100,9 @@ pub enum AppError {
         /// Where it was looked for.
         searched: Vec<std::path::PathBuf>,
     },
+    /// The quarantine cannot be read or written.
+    #[error("the quarantine: {0}")]
+    Quarantine(crate::engine::stage::StateError),
     /// What is counted cannot be kept.
     #[error(transparent)]
     Metrics(#[from] crate::metrics::MetricsError),

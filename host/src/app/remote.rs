@@ -221,7 +221,7 @@ fn error_text(body: &serde_json::Value) -> String {
 
 /// The state folder of the host that this configuration describes. Where no file and no folder is named, it follows from the
 /// identity of the source.
-async fn folder(config: &Config, folders: &Folders) -> Result<PathBuf, AppError> {
+pub(super) async fn folder(config: &Config, folders: &Folders) -> Result<PathBuf, AppError> {
     if folders.state.is_some() || config.path.is_some() {
         return state_folder(config, folders, "");
     }

@@ -15,7 +15,7 @@ use crate::engine::{self, EngineError, Finished, Observation, Observer, Options,
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::plugin::state::StateFolder;
-use crate::server::{self, Control, Searches, Server};
+use crate::server::{self, Control, RunState, Searches, Server};
 
 /// Runs until it is done, asked to stop, or cannot go on.
 ///
@@ -36,7 +36,8 @@ pub async fn run(
     let (handle, registry) = engine::control();
     let metrics = Arc::new(Metrics::new(&handle, deployment.plugins.metrics())?);
     let observer: Arc<dyn Observer> = Arc::new(Both(observer, Arc::clone(&metrics) as _));
-    let control = Control { run: handle.clone(), reloads, searches: Searches::default(), metrics };
+    let control =
+        Control { run: handle.clone(), reloads, searches: Searches::default(), metrics, state: RunState::default() };
     let mut host = Host { config: &config, folders, options, observer, control, registry, held: None, served: None };
     let mut reloading = Reloading::new(&config, folders, requests, handle, is_watching);
     let mut asked = Shutdown::from(asked);
@@ -158,6 +159,7 @@ impl Host<'_> {
         let limit = deployment.assigned.builder.as_ref().unwrap_or(&deployment.assigned.source).limits.links.0;
         let links = state.links(&deployment.links, limit)?;
         let engine_state = Arc::new(state.engine(&links));
+        self.control.state.set(Arc::clone(&engine_state) as _);
         Ok(connected.run(sinks, engine_state, shutdown, &self.registry).await?)
     }
 }

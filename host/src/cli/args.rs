@@ -33,6 +33,9 @@ pub enum Command {
     Check(Check),
     /// Show the host that is running: its indexes and sinks, how far behind it is and what went wrong
     Status(Status),
+    /// Show the documents that could not be built or were not taken, and remove them from the quarantine
+    #[command(subcommand)]
+    Quarantine(Quarantine),
     /// Build an index anew, beside the one that serves, in the host that is running
     Reindex(Reindex),
     /// Show what sinks hold for each index, and remove what is left over
@@ -190,6 +193,47 @@ pub struct Indexes {
     /// How they are shown
     #[arg(long, env = "FLUSSO_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub format: Format,
+}
+
+/// What to do with the quarantine.
+#[derive(Debug, Subcommand)]
+pub enum Quarantine {
+    /// The documents in quarantine
+    List {
+        /// Those of one index
+        #[arg(long, env = "FLUSSO_INDEX", value_name = "NAME")]
+        index: Option<String>,
+        /// How many are shown
+        #[arg(long, env = "FLUSSO_LIMIT", value_name = "NUMBER", default_value_t = crate::limits::program::QUARANTINE_SHOWN)]
+        limit: usize,
+        /// How they are shown
+        #[arg(long, env = "FLUSSO_FORMAT", value_name = "FORMAT", default_value = "text")]
+        format: Format,
+    },
+    /// One document, with the whole reason
+    Show {
+        /// Its index
+        #[arg(value_name = "INDEX")]
+        index: String,
+        /// Its id
+        #[arg(value_name = "ID")]
+        id: String,
+        /// How it is shown
+        #[arg(long, env = "FLUSSO_FORMAT", value_name = "FORMAT", default_value = "text")]
+        format: Format,
+    },
+    /// Forget documents; sinks keep what they have of them
+    Discard {
+        /// Those of one index
+        #[arg(long, env = "FLUSSO_INDEX", value_name = "NAME")]
+        index: Option<String>,
+        /// One document of the index
+        #[arg(long, env = "FLUSSO_ID", value_name = "ID", requires = "index")]
+        id: Option<String>,
+        /// All of them
+        #[arg(long, env = "FLUSSO_ALL", value_parser = FalseyValueParser::new())]
+        all: bool,
+    },
 }
 
 /// How the running host is shown.

@@ -75,7 +75,11 @@ impl Exit {
             | AppError::OtherPlugin { .. }
             | AppError::Guest(_) => Self::Plugin,
             AppError::State(StateError::InUse { .. }) | AppError::StillRunning => Self::Busy,
-            AppError::Metrics(_) | AppError::State(_) | AppError::Remove { .. } | AppError::Ask { .. } => Self::Failed,
+            AppError::Metrics(_)
+            | AppError::Quarantine(_)
+            | AppError::State(_)
+            | AppError::Remove { .. }
+            | AppError::Ask { .. } => Self::Failed,
             AppError::Engine(error) => Self::of_run(error.end()),
         }
     }

@@ -9,6 +9,7 @@ pub mod exit;
 mod findings;
 mod indexes;
 mod plugin;
+mod quarantine;
 mod reindex;
 mod run;
 mod schema;
@@ -103,6 +104,7 @@ async fn execute(cli: Cli, screen: Screen) -> ExitCode {
         Some(Command::Run(after)) => run::run(&common, after.or(run), telemetry).await,
         Some(Command::Check(check)) => check::check(&common, &check).await,
         Some(Command::Status(wanted)) => status::status(&common, &wanted).await,
+        Some(Command::Quarantine(wanted)) => quarantine::quarantine(&common, &wanted).await,
         Some(Command::Reindex(wanted)) => reindex::reindex(&common, &wanted).await,
         Some(Command::Indexes(wanted)) => indexes::indexes(&common, &wanted).await,
         Some(Command::Search(wanted)) => search::search(&common, wanted).await,

@@ -38,7 +38,7 @@ mod tests;
 pub use backfill::running::RowCount;
 pub use control::commands::{IndexStatus, ReindexError, RunHandle, RunRegistry, control};
 pub use control::wait::{WaitError, WaitOutcome, WaitTarget};
-pub use durability::quarantine::{QUARANTINE, Quarantined};
+pub use durability::quarantine::{QUARANTINE, QuarantineFilter, Quarantined, discard_quarantined, quarantined};
 pub use error::{EngineError, StageError};
 pub use error_policy::RunEnd;
 pub use observer::{Observation, Observer, Silent};

@@ -10,12 +10,14 @@ use crate::limits;
 
 /// The answer to one question.
 pub(super) async fn answer(request: Request, surface: Surface, control: &Control) -> Response {
-    let Control { run, reloads, searches, metrics } = control;
+    let Control { run, reloads, searches, metrics, state } = control;
     let method = if request.method == "HEAD" { "GET" } else { request.method.as_str() };
     let private = surface == Surface::Private;
     let wanted = match request.path.as_str() {
         "/health" | "/healthz" | "/readyz" | "/wait" | "/metrics" | "/status" => "GET",
         "/indexes" if private => "GET",
+        "/quarantine" if private && method == "POST" => "POST",
+        "/quarantine" if private => "GET",
         "/reindex" | "/reload" if private => "POST",
         path if private && path.starts_with("/search/") => "GET",
         path => return Response::refusal(404, format!("there is nothing at {path}")),
@@ -37,6 +39,7 @@ pub(super) async fn answer(request: Request, surface: Surface, control: &Control
             Err(error) => Response::refusal(500, error.to_string()),
         },
         "/indexes" => indexes(run),
+        "/quarantine" => super::quarantine::answer(&request, state).await,
         "/reindex" => reindex(&request, run).await,
         "/reload" => reload(&request, reloads).await,
         path if path.starts_with("/search/") => search(&request, searches).await,
@@ -163,25 +166,32 @@ mod tests {
     use super::*;
     use crate::engine::control;
     use crate::metrics::Metrics;
+    use crate::server::RunState;
 
     async fn status(method: &str, path: &str, surface: Surface, from_page: bool) -> u16 {
         let (run, _registry) = control();
         let (reloads, _requests) = crate::server::reloads();
         let metrics = Metrics::new(&run, crate::plugin::metrics::Metrics::default());
         let metrics = std::sync::Arc::new(metrics.unwrap_or_else(|error| panic!("{error}")));
-        let control = Control { run, reloads, searches: Searches::default(), metrics };
+        let control = Control { run, reloads, searches: Searches::default(), metrics, state: RunState::default() };
         let (method, path) = (method.to_owned(), path.to_owned());
         answer(Request { method, path, from_page, ..Request::default() }, surface, &control).await.status
     }
 
     #[tokio::test]
     async fn what_changes_something_is_not_to_be_had_in_public() {
-        for (method, path) in [("GET", "/indexes"), ("GET", "/search/users"), ("POST", "/reindex"), ("POST", "/reload")]
-        {
+        for (method, path) in [
+            ("GET", "/indexes"),
+            ("GET", "/search/users"),
+            ("GET", "/quarantine"),
+            ("POST", "/quarantine"),
+            ("POST", "/reindex"),
+            ("POST", "/reload"),
+        ] {
             assert_eq!(status(method, path, Surface::Public, false).await, 404, "{path}");
             assert_ne!(status(method, path, Surface::Private, false).await, 404, "{path}");
         }
-        for path in ["/reindex", "/reload"] {
+        for path in ["/reindex", "/reload", "/quarantine"] {
             assert_eq!(status("POST", path, Surface::Private, true).await, 403, "from a page");
         }
         assert_eq!(status("GET", "/reindex", Surface::Private, false).await, 405);

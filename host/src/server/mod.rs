@@ -7,6 +7,7 @@
 mod answer;
 pub mod client;
 mod http;
+mod quarantine;
 mod reload;
 mod search;
 mod socket;
@@ -25,6 +26,7 @@ use crate::limits;
 use crate::metrics::Metrics;
 pub use reload::{ReloadError, ReloadRequests, Reloaded, Reloads, Requester, Version, reloads};
 
+pub use quarantine::RunState;
 pub use search::Searches;
 
 /// What is asked and told to do.
@@ -38,6 +40,8 @@ pub struct Control {
     pub searches: Searches,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Its state.
+    pub state: RunState,
 }
 
 /// What is answered on an address.

@@ -32,6 +32,53 @@ pub struct Quarantined {
     pub reason: String,
 }
 
+/// Which documents in quarantine are meant; what is not said is any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QuarantineFilter {
+    /// Those of this index.
+    pub index: Option<String>,
+    /// Those of this id.
+    pub id: Option<String>,
+}
+
+/// The documents in quarantine, by stage, index and id.
+///
+/// # Errors
+///
+/// When the state cannot be read, or holds an entry that is none.
+pub async fn quarantined(state: &dyn State, wanted: &QuarantineFilter) -> Result<Vec<Quarantined>, StateError> {
+    let entries = entries(state, wanted).await?;
+    Ok(entries.into_iter().map(|(_, entry)| entry).collect())
+}
+
+/// Removes documents from the quarantine; they stay as sinks have them. Says how many.
+///
+/// # Errors
+///
+/// When the state cannot be read or written.
+pub async fn discard_quarantined(state: &dyn State, wanted: &QuarantineFilter) -> Result<usize, StateError> {
+    let mutations: Vec<Mutation> =
+        entries(state, wanted).await?.into_iter().map(|(key, _)| Mutation::Delete(key)).collect();
+    let count = mutations.len();
+    if count > 0 {
+        state.apply(mutations).await?;
+    }
+    Ok(count)
+}
+
+async fn entries(state: &dyn State, wanted: &QuarantineFilter) -> Result<Vec<(String, Quarantined)>, StateError> {
+    let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
+    let mut found = Vec::new();
+    for (key, value) in state.scan(QUARANTINE).await? {
+        let entry: Quarantined =
+            serde_json::from_slice(&value).map_err(|error| std::sync::Arc::new(error) as StateError)?;
+        if is(&wanted.index, &entry.index) && is(&wanted.id, &entry.id) {
+            found.push((key, entry));
+        }
+    }
+    Ok(found)
+}
+
 /// A document that a stage rejected.
 pub(crate) struct RejectedDocument {
     pub(crate) index: IndexNumber,
