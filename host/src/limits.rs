@@ -295,6 +295,10 @@ limits! {
         QUARANTINE_SHOWN: usize = 100, "--limit";
         /// The most documents in quarantine that a running host shows at once.
         QUARANTINE_MOST: usize = 10_000;
+        /// How long `quarantine retry` waits until documents are taken or refused.
+        RETRY_WAIT: Duration = s(30);
+        /// How often it asks.
+        RETRY_POLL: Duration = ms(100);
         /// How often `reindex` asks how far a rebuild is.
         REINDEX_POLL_INTERVAL: Duration = ms(500);
         /// How long a host may take to start until another command gives up on it.

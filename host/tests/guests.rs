@@ -63,6 +63,9 @@ fn documents(count: usize, target: u32) -> Documents {
     let document = |number: usize| Document {
         index: 0,
         id: number.to_string(),
+        key: flusso_host::model::Key::new(vec![flusso_host::model::Value::Integer(
+            i64::try_from(number).unwrap_or_default(),
+        )]),
         version: 1,
         body: Some(format!("{{\"number\":{number:>8},\"text\":\"{}\"}}", "x".repeat(71)).into_bytes()),
     };

@@ -163,11 +163,16 @@ fn what_is_in_quarantine_is_shown_and_discarded_with_and_without_a_host() {
     assert_eq!(list(&["--index", "others"])["total"], 0);
     let shown = host.run(&["quarantine", "show", "places", "2"]).succeeded().lines.join("\n");
     assert!(
-        shown.contains("class    type") && shown.contains("cannot be added up") && shown.contains("reindex places"),
+        shown.contains("class    type")
+            && shown.contains("cannot be added up")
+            && shown.contains("quarantine retry --index places"),
         "{shown}"
     );
     host.run(&["quarantine", "show", "places", "9"]).refused(1, &["is not in quarantine"]);
     host.run(&["quarantine", "discard"]).refused(2, &["--index", "--all"]);
+    host.run(&["quarantine", "retry"]).refused(2, &["--index", "--all"]);
+    let again = host.run(&["quarantine", "retry", "--index", "places"]).succeeded();
+    assert_eq!(again.lines, ["built 3 again; 3 are in quarantine still, `quarantine list` says why"]);
     let gone = host.run(&["quarantine", "discard", "--index", "places", "--id", "2"]).succeeded();
     assert_eq!(gone.lines, ["removed 1 document from the quarantine"]);
     running.signal("TERM");
@@ -179,4 +184,5 @@ fn what_is_in_quarantine_is_shown_and_discarded_with_and_without_a_host() {
     let gone = host.run(&["quarantine", "discard", "--all"]).succeeded();
     assert_eq!(gone.lines, ["removed 2 documents from the quarantine"]);
     assert_eq!(list(&[])["total"], 0);
+    host.run(&["quarantine", "retry", "--all"]).refused(1, &["no host is running"]);
 }

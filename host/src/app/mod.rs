@@ -22,7 +22,7 @@ use std::time::Duration;
 pub use crate::plugin::finding::{Finding, Level, UNREACHABLE};
 pub use check::check;
 pub use error::AppError;
-pub use quarantine::{QuarantinedDocuments, discard_from_quarantine, quarantine};
+pub use quarantine::{QuarantinedDocuments, Retried, discard_from_quarantine, quarantine, retry_quarantined};
 pub use remote::{Asked, IndexProgress, Reloads, index_progress, reindex, reload, status};
 pub use run::run;
 pub use search::{Search, search};

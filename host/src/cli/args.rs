@@ -222,6 +222,18 @@ pub enum Quarantine {
         #[arg(long, env = "FLUSSO_FORMAT", value_name = "FORMAT", default_value = "text")]
         format: Format,
     },
+    /// Build documents again from what is in the database now, in the host that is running
+    Retry {
+        /// Those of one index
+        #[arg(long, env = "FLUSSO_INDEX", value_name = "NAME")]
+        index: Option<String>,
+        /// One document of the index
+        #[arg(long, env = "FLUSSO_ID", value_name = "ID", requires = "index")]
+        id: Option<String>,
+        /// All of them
+        #[arg(long, env = "FLUSSO_ALL", value_parser = FalseyValueParser::new())]
+        all: bool,
+    },
     /// Forget documents; sinks keep what they have of them
     Discard {
         /// Those of one index

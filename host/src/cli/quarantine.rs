@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
 
 use super::args::{Common, Format, Quarantine};
 use super::{Exit, failed, print, say};
-use crate::app::{self, QuarantinedDocuments};
+use crate::app::{self, QuarantinedDocuments, Retried};
 use crate::engine::{QuarantineFilter, Quarantined};
 
 pub(super) async fn quarantine(common: &Common, wanted: &Quarantine) -> ExitCode {
@@ -34,10 +35,21 @@ pub(super) async fn quarantine(common: &Common, wanted: &Quarantine) -> ExitCode
                 Err(error) => failed(&error),
             }
         }
-        Quarantine::Discard { index, id, all } => {
-            if index.is_none() && !all {
-                return say(Exit::Usage, "say of which index: --index NAME, with --id ID one document of it; or --all");
+        Quarantine::Retry { index, all, .. } | Quarantine::Discard { index, all, .. } if index.is_none() && !all => {
+            say(Exit::Usage, "say of which index: --index NAME, with --id ID one document of it; or --all")
+        }
+        Quarantine::Retry { index, id, .. } => {
+            let filter = QuarantineFilter { index: index.clone(), id: id.clone() };
+            match app::retry_quarantined(&config, &folders, &filter).await {
+                Ok(Retried::NotRunning) => say(
+                    Exit::Failed,
+                    "no host is running on this configuration's state, and only a host builds; start one",
+                ),
+                Ok(Retried::Built { built, without_key, left }) => print(&retried(built, without_key, left)),
+                Err(error) => failed(&error),
             }
+        }
+        Quarantine::Discard { index, id, .. } => {
             let filter = QuarantineFilter { index: index.clone(), id: id.clone() };
             match app::discard_from_quarantine(&config, &folders, &filter).await {
                 Ok(1) => print("removed 1 document from the quarantine"),
@@ -46,6 +58,20 @@ pub(super) async fn quarantine(common: &Common, wanted: &Quarantine) -> ExitCode
             }
         }
     }
+}
+
+fn retried(built: usize, without_key: usize, left: usize) -> String {
+    let mut text = format!("built {built} again; ");
+    match left {
+        0 => text.push_str("the quarantine holds none of them any more"),
+        left => {
+            let _ = write!(text, "{left} are in quarantine still, `quarantine list` says why");
+        }
+    }
+    if without_key > 0 {
+        let _ = write!(text, "; {without_key} were put there by an older host and are built with `reindex`");
+    }
+    text
 }
 
 fn as_json(found: &QuarantinedDocuments) -> String {
@@ -71,15 +97,17 @@ fn as_text(found: &QuarantinedDocuments) -> String {
 }
 
 fn whole(found: &QuarantinedDocuments) -> String {
-    let one = |Quarantined { by, index, id, version, class, reason }: &Quarantined| {
+    let one = |Quarantined { by, index, id, version, class, reason, at, .. }: &Quarantined| {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(at / 1_000_000);
+        let at = humantime::format_rfc3339_seconds(at);
         format!(
-            "index    {index}\nid       {id}\nby       {by}\nclass    {class}\nversion  {version}\nreason   {reason}"
+            "index    {index}\nid       {id}\nby       {by}\nclass    {class}\nat       {at}, version {version}\nreason   {reason}"
         )
     };
     let all: Vec<String> = found.documents.iter().map(one).collect();
     let index = found.documents.first().map(|document| document.index.as_str()).unwrap_or_default();
     format!(
-        "{}\n\nOnce the cause is removed, it is built again when one of its rows changes, or with `flusso-host reindex {index}`; it leaves the quarantine when it is taken.",
+        "{}\n\nOnce the cause is removed: `flusso-host quarantine retry --index {index}`. A document leaves the quarantine when it is taken, also after a change of one of its rows.",
         all.join("\n\n")
     )
 }

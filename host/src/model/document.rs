@@ -45,6 +45,8 @@ pub struct Document {
     pub index: IndexNumber,
     /// The sink's `_id`.
     pub id: String,
+    /// The key that the id is made of.
+    pub key: Key,
     /// The version of the last event polled before it was built.
     pub version: Version,
     /// Its body; none: delete it.

@@ -18,6 +18,7 @@ pub(super) async fn answer(request: Request, surface: Surface, control: &Control
         "/indexes" if private => "GET",
         "/quarantine" if private && method == "POST" => "POST",
         "/quarantine" if private => "GET",
+        "/quarantine/retry" if private => "POST",
         "/reindex" | "/reload" if private => "POST",
         path if private && path.starts_with("/search/") => "GET",
         path => return Response::refusal(404, format!("there is nothing at {path}")),
@@ -39,7 +40,7 @@ pub(super) async fn answer(request: Request, surface: Surface, control: &Control
             Err(error) => Response::refusal(500, error.to_string()),
         },
         "/indexes" => indexes(run),
-        "/quarantine" => super::quarantine::answer(&request, state).await,
+        "/quarantine" | "/quarantine/retry" => super::quarantine::answer(&request, state, run).await,
         "/reindex" => reindex(&request, run).await,
         "/reload" => reload(&request, reloads).await,
         path if path.starts_with("/search/") => search(&request, searches).await,
@@ -185,13 +186,14 @@ mod tests {
             ("GET", "/search/users"),
             ("GET", "/quarantine"),
             ("POST", "/quarantine"),
+            ("POST", "/quarantine/retry"),
             ("POST", "/reindex"),
             ("POST", "/reload"),
         ] {
             assert_eq!(status(method, path, Surface::Public, false).await, 404, "{path}");
             assert_ne!(status(method, path, Surface::Private, false).await, 404, "{path}");
         }
-        for path in ["/reindex", "/reload", "/quarantine"] {
+        for path in ["/reindex", "/reload", "/quarantine", "/quarantine/retry"] {
             assert_eq!(status("POST", path, Surface::Private, true).await, 403, "from a page");
         }
         assert_eq!(status("GET", "/reindex", Surface::Private, false).await, 405);

@@ -44,7 +44,14 @@ impl Worker {
 
     /// Carries out a command of the operator.
     pub(in crate::engine) async fn command(&mut self, command: Command) -> Result<(), EngineError> {
-        let Command::Reindex(index, answer) = command;
+        let (index, answer) = match command {
+            Command::Reindex(index, answer) => (index, answer),
+            Command::Build(ids, answer) => {
+                self.build_again(ids).await?;
+                let _ = answer.send(());
+                return Ok(());
+            }
+        };
         let name = self.context.name(index).to_owned();
         let begun = match self.running_backfills.contains(index) {
             true => Err(ReindexError::AlreadyRunning(name)),

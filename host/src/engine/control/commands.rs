@@ -12,12 +12,14 @@ use crate::engine::control::position_reader::PositionReader;
 use crate::engine::durability::visible_watermark::Watermarks;
 use crate::engine::error::EngineError;
 use crate::engine::run_context::RunContext;
-use crate::model::{IndexNumber, Position};
+use crate::model::{DocumentId, IndexNumber, Key, Position};
 
 /// A command for the worker.
 pub(crate) enum Command {
     /// Rebuild an index beside the generation that serves.
     Reindex(IndexNumber, oneshot::Sender<Result<(), ReindexError>>),
+    /// Build documents again. Answered once they are on their way to the sinks.
+    Build(Vec<DocumentId>, oneshot::Sender<()>),
 }
 
 /// A run that takes commands.
@@ -157,6 +159,25 @@ impl RunHandle {
             None => IndexStatus::Seeded,
         };
         Some((0..).zip(&run.index_names).map(|(number, name)| (name.clone(), status(number))).collect())
+    }
+
+    /// Builds documents again, each named by its index and its key; those of an index that this run does not have are left out. Returns how
+    /// many, once they are on their way to the sinks.
+    ///
+    /// # Errors
+    ///
+    /// When no run is active.
+    pub async fn build_again(&self, documents: Vec<(String, Key)>) -> Result<usize, ReindexError> {
+        let run = self.run().ok_or(ReindexError::NotRunning)?;
+        let named =
+            documents.into_iter().filter_map(|(index, key)| Some(DocumentId { index: run.index_number(&index)?, key }));
+        let mut seen = std::collections::HashSet::new();
+        let ids: Vec<DocumentId> = named.filter(|id| seen.insert(id.clone())).collect();
+        let count = ids.len();
+        let (sender, answer) = oneshot::channel();
+        run.commands.send(Command::Build(ids, sender)).await.map_err(|_| ReindexError::NotRunning)?;
+        answer.await.map_err(|_| ReindexError::NotRunning)?;
+        Ok(count)
     }
 
     /// Begins to rebuild an index beside the generation that serves. Once this returns, a restart continues it.

@@ -101,6 +101,6 @@ impl SinkTask {
 }
 
 fn poison(document: &Document, error: &StageError) -> RejectedDocument {
-    let (index, id, version) = (document.index, document.id.clone(), document.version);
-    RejectedDocument { index, id, version, failure: error.of_document() }
+    let (id, key) = (document.id.clone(), document.key.clone());
+    RejectedDocument { index: document.index, id, key, version: document.version, failure: error.of_document() }
 }

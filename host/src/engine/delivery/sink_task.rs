@@ -20,7 +20,7 @@ use crate::engine::run_context::RunContext;
 use crate::engine::stage::{Documents, Flushed, Sink, Writer};
 use crate::engine::startup::open_sinks::OpenSink;
 use crate::limits;
-use crate::model::{Document, HistoryId, IndexNumber, Rejection, Version};
+use crate::model::{Document, HistoryId, IndexNumber, Key, Rejection, Version};
 
 /// The task of one sink.
 pub(crate) struct SinkTask {
@@ -352,9 +352,13 @@ impl SinkTask {
             return Ok(Vec::new());
         }
         // Of an id that was written twice the last document counts: it comes first here.
-        let mut versions: HashMap<IndexNumber, HashMap<&str, Option<Version>>> = HashMap::new();
+        let mut versions: HashMap<IndexNumber, HashMap<&str, Option<(Key, Version)>>> = HashMap::new();
         for document in self.documents(group) {
-            versions.entry(document.index).or_default().entry(&document.id).or_insert(Some(document.version));
+            versions
+                .entry(document.index)
+                .or_default()
+                .entry(&document.id)
+                .or_insert_with(|| Some((document.key.clone(), document.version)));
         }
         let mut rejected: Vec<RejectedDocument> = Vec::new();
         for Rejection { target, id, failure } in rejections {
@@ -366,7 +370,13 @@ impl SinkTask {
                 // An id in two generations is one rejection.
                 Some(version) => {
                     let version = version.take();
-                    rejected.extend(version.map(|version| RejectedDocument { index, id, version, failure }));
+                    rejected.extend(version.map(|(key, version)| RejectedDocument {
+                        index,
+                        id,
+                        key,
+                        version,
+                        failure,
+                    }));
                 }
                 None => {
                     let index = self.context.name(index);

@@ -2,15 +2,17 @@
 //! quarantine and the run goes on (I6). The operator chooses, for each index.
 
 use std::collections::HashSet;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::durability::stored_key::StoredKey;
 use crate::engine::error::EngineError;
 use crate::engine::observer::Observation;
 use crate::engine::options::OnError;
 use crate::engine::run_context::RunContext;
 use crate::engine::stage::{Mutation, State, StateError};
-use crate::model::{Document, Failure, IndexNumber, Version};
+use crate::model::{Document, Failure, IndexNumber, Key, Version};
 
 /// The prefix of the quarantine's keys in the state.
 pub const QUARANTINE: &str = "quarantine/";
@@ -30,6 +32,12 @@ pub struct Quarantined {
     pub class: String,
     /// Why.
     pub reason: String,
+    /// When it was refused last, in microseconds since 1970; 0 in what an older host left.
+    #[serde(default)]
+    pub at: u64,
+    /// The key that the id is made of; none in what an older host left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<StoredKey>,
 }
 
 /// Which documents in quarantine are meant; what is not said is any.
@@ -83,6 +91,7 @@ async fn entries(state: &dyn State, wanted: &QuarantineFilter) -> Result<Vec<(St
 pub(crate) struct RejectedDocument {
     pub(crate) index: IndexNumber,
     pub(crate) id: String,
+    pub(crate) key: Key,
     pub(crate) version: Version,
     pub(crate) failure: Failure,
 }
@@ -133,11 +142,14 @@ impl Quarantine {
                 }
             }
         }
-        for RejectedDocument { index, id, version, failure } in rejected {
+        for RejectedDocument { index, id, key: of_row, version, failure } in rejected {
             let index = context.name(index).to_owned();
             let key = key(&self.by, &index, &id);
             let Failure { class, reason } = failure;
-            let entry = Quarantined { by: self.by.clone(), index, id, version, class, reason };
+            let of_row = Some(StoredKey::from(&of_row));
+            let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+            let at = u64::try_from(at).unwrap_or(u64::MAX);
+            let entry = Quarantined { by: self.by.clone(), index, id, version, class, reason, at, key: of_row };
             let value = serde_json::to_vec(&entry).map_err(|error| EngineError::State(std::sync::Arc::new(error)))?;
             context.observe(Observation::Quarantined {
                 index: &entry.index,

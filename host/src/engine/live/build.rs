@@ -207,7 +207,7 @@ impl BuildStage {
 }
 
 fn rejection(index: IndexNumber, key: &Key, failure: Failure, version: Version) -> RejectedDocument {
-    RejectedDocument { index, id: key.document_id(), version, failure }
+    RejectedDocument { index, id: key.document_id(), key: key.clone(), version, failure }
 }
 
 fn size(outcome: &Outcome) -> usize {
@@ -223,5 +223,5 @@ fn document(index: IndexNumber, key: &Key, outcome: Outcome, version: Version) -
         Outcome::Absent => None,
         Outcome::Failed(failure) => return Err(failure),
     };
-    Ok(Document { index, id: key.document_id(), version, body })
+    Ok(Document { index, id: key.document_id(), key: key.clone(), version, body })
 }

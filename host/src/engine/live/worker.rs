@@ -154,6 +154,15 @@ impl Worker {
         }
     }
 
+    /// Builds documents once more, as if a change had touched them.
+    pub(in crate::engine) async fn build_again(&mut self, mut ids: Vec<DocumentId>) -> Result<(), EngineError> {
+        while !ids.is_empty() {
+            let rest = ids.split_off(self.build.max_documents().min(ids.len()));
+            self.build_and_emit(&mut Vec::new(), std::mem::replace(&mut ids, rest), OnDurable::default()).await?;
+        }
+        Ok(())
+    }
+
     async fn build_and_emit(
         &mut self,
         clear: &mut Vec<IndexNumber>,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::kit::{Fault, SinkSetup, World, group, item};
-use crate::engine::{EngineError, OnError, Options, StageError};
+use crate::engine::{EngineError, OnError, Options, Quarantined, StageError};
+use crate::model::{Key, Value};
 
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_is_away_is_tried_again_and_nothing_is_confirmed_meanwhile() {
@@ -118,6 +119,34 @@ async fn a_later_success_clears_the_entry_also_after_a_restart() {
     world.quiet().await;
     assert!(!world.lock().state.keys().any(|key| key.starts_with("quarantine/")));
     world.assert_converged();
+    run.stop().await.unwrap();
+}
+
+/// What is wrong with them is mended where no change tells of it.
+#[tokio::test(start_paused = true)]
+async fn a_document_that_is_built_again_leaves_the_quarantine_once_it_is_taken() {
+    let world = World::new();
+    let run = world.start(Options { on_error: OnError::Skip, ..Options::default() });
+    world.quiet().await;
+    world.commit([item(1, 1, "poison"), item(2, 1, "unbuildable")]);
+    world.quiet().await;
+    let kept = || -> Vec<Quarantined> {
+        let inner = world.lock();
+        let of_items = inner.state.iter().filter(|(key, _)| key.starts_with("quarantine/") && key.contains("/items/"));
+        of_items.map(|(_, value)| serde_json::from_slice(value).unwrap()).collect()
+    };
+    let again = || kept().into_iter().map(|entry| (entry.index, entry.key.unwrap().into())).collect();
+    assert_eq!(run.control.build_again(again()).await.ok(), Some(2));
+    // No change is under way whose end could be waited for.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(kept().len(), 2, "nothing was mended");
+    world.lock().store.rows[0].values_mut().for_each(|row| row.value = "well".to_owned());
+    assert_eq!(run.control.build_again(again()).await.ok(), Some(2));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(kept().is_empty(), "{:?}", kept());
+    assert_eq!(world.lock().sinks["a"].content("items").len(), 2);
+    let unknown = vec![("itens".to_owned(), Key::new(vec![Value::Integer(1)]))];
+    assert_eq!(run.control.build_again(unknown).await.ok(), Some(0));
     run.stop().await.unwrap();
 }
 
