@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::plugins::{Plugins, requests};
 use super::{AppError, Folders, builder_code};
-use crate::config::{Assigned, Config, DEFAULT_BUILDER, PluginUse, Sink};
+use crate::config::{Assigned, Config, PluginUse, Sink};
 use crate::engine::{self, Connected, Observer, Options, stage};
 use crate::plugin::capability::Access;
 use crate::plugin::links::LinkTable;
@@ -62,22 +62,14 @@ impl Deployment {
     ) -> Result<Self, AppError> {
         let assigned = config.assign_roles(|plugin| plugins.look(plugin))?;
         plugins.require(&assigned.source, Role::Source, "source")?;
-        plugins.require_builder(assigned.builder.as_ref().unwrap_or(&assigned.source)).map_err(
-            |error| match error {
-                AppError::Locate(LocateError::NoName { name, searched, .. })
-                    if name == DEFAULT_BUILDER
-                        && config.builder.is_none()
-                        && config.flags.iter().all(|flag| flag.plugin.to_string() != name) =>
-                {
-                    let source_name = plugins
-                        .known(&assigned.source)
-                        .map(|checked| checked.manifest().name.clone())
-                        .unwrap_or_default();
-                    AppError::NoBuilder { source_name, searched }
-                }
-                error => error,
-            },
-        )?;
+        let builds = plugins.require_builder(assigned.builder.as_ref().unwrap_or(&assigned.source));
+        match builds {
+            Err(AppError::Locate(LocateError::NoName { searched, .. })) if assigned.is_builder_default => {
+                let source = plugins.check(&assigned.source)?.manifest().name.clone();
+                return Err(AppError::NoBuilder { source_name: source, searched });
+            }
+            builds => builds?,
+        }
         for sink in &assigned.sinks {
             if let Sink::Plugin(plugin) = sink {
                 plugins.require(plugin, Role::Sink, "sink")?;

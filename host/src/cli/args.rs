@@ -223,29 +223,23 @@ pub enum Quarantine {
         format: Format,
     },
     /// Build documents again from what is in the database now, in the host that is running
-    Retry {
-        /// Those of one index
-        #[arg(long, env = "FLUSSO_INDEX", value_name = "NAME")]
-        index: Option<String>,
-        /// One document of the index
-        #[arg(long, env = "FLUSSO_ID", value_name = "ID", requires = "index")]
-        id: Option<String>,
-        /// All of them
-        #[arg(long, env = "FLUSSO_ALL", value_parser = FalseyValueParser::new())]
-        all: bool,
-    },
+    Retry(Meant),
     /// Forget documents; sinks keep what they have of them
-    Discard {
-        /// Those of one index
-        #[arg(long, env = "FLUSSO_INDEX", value_name = "NAME")]
-        index: Option<String>,
-        /// One document of the index
-        #[arg(long, env = "FLUSSO_ID", value_name = "ID", requires = "index")]
-        id: Option<String>,
-        /// All of them
-        #[arg(long, env = "FLUSSO_ALL", value_parser = FalseyValueParser::new())]
-        all: bool,
-    },
+    Discard(Meant),
+}
+
+/// Which documents in quarantine are meant.
+#[derive(Debug, Args)]
+pub struct Meant {
+    /// Those of one index
+    #[arg(long, env = "FLUSSO_INDEX", value_name = "NAME")]
+    pub index: Option<String>,
+    /// One document of the index
+    #[arg(long, env = "FLUSSO_ID", value_name = "ID", requires = "index")]
+    pub id: Option<String>,
+    /// All of them
+    #[arg(long, env = "FLUSSO_ALL", value_parser = FalseyValueParser::new())]
+    pub all: bool,
 }
 
 /// How the running host is shown.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use super::args::{Common, Format, Quarantine};
+use super::args::{Common, Format, Meant, Quarantine};
 use super::{Exit, failed, print, say};
 use crate::app::{self, QuarantinedDocuments, Retried};
 use crate::engine::{QuarantineFilter, Quarantined};
@@ -35,10 +35,10 @@ pub(super) async fn quarantine(common: &Common, wanted: &Quarantine) -> ExitCode
                 Err(error) => failed(&error),
             }
         }
-        Quarantine::Retry { index, all, .. } | Quarantine::Discard { index, all, .. } if index.is_none() && !all => {
+        Quarantine::Retry(meant) | Quarantine::Discard(meant) if meant.index.is_none() && !meant.all => {
             say(Exit::Usage, "say of which index: --index NAME, with --id ID one document of it; or --all")
         }
-        Quarantine::Retry { index, id, .. } => {
+        Quarantine::Retry(Meant { index, id, .. }) => {
             let filter = QuarantineFilter { index: index.clone(), id: id.clone() };
             match app::retry_quarantined(&config, &folders, &filter).await {
                 Ok(Retried::NotRunning) => say(
@@ -49,7 +49,7 @@ pub(super) async fn quarantine(common: &Common, wanted: &Quarantine) -> ExitCode
                 Err(error) => failed(&error),
             }
         }
-        Quarantine::Discard { index, id, .. } => {
+        Quarantine::Discard(Meant { index, id, .. }) => {
             let filter = QuarantineFilter { index: index.clone(), id: id.clone() };
             match app::discard_from_quarantine(&config, &folders, &filter).await {
                 Ok(1) => print("removed 1 document from the quarantine"),

@@ -20,7 +20,7 @@ pub use error::{ConfigError, Location, nearest};
 pub use file::{Allow, Batch, Limits, OnError, OnHistoryLoss};
 pub use pin::split_pin;
 pub use plugin_flag::PluginFlag;
-pub use role_assignment::{Assigned, DEFAULT_BUILDER, PluginRoles};
+pub use role_assignment::{Assigned, PluginRoles};
 pub use schema::{KnownPlugin, json_schema};
 pub use settings::{Reference, Resolved, Settings};
 pub use units::{Bytes, Time};

@@ -29,6 +29,8 @@ pub struct Assigned {
     pub source: PluginUse,
     /// What builds; `None`: the source plugin itself.
     pub builder: Option<PluginUse>,
+    /// Whether nobody named the builder, and the source does not build.
+    pub is_builder_default: bool,
     /// Where documents go; at least one.
     pub sinks: Vec<Sink>,
 }
@@ -97,13 +99,14 @@ impl Config {
         if let Some(builder) = &mut builder {
             builder.is_source = look(builder)?.identity == look(&source)?.identity;
         }
-        if builder.is_none() && !look(&source)?.builder {
+        let is_builder_default = builder.is_none() && !look(&source)?.builder;
+        if is_builder_default {
             builder = Some(self.default_builder());
         }
         if sinks.is_empty() {
             sinks.push(Sink::Stdout { name: "stdout".to_owned(), pretty: false });
         }
-        Ok(Assigned { source, builder, sinks })
+        Ok(Assigned { source, builder, is_builder_default, sinks })
     }
 
     /// What builds over a source that does not, where no builder is named.
@@ -123,7 +126,7 @@ impl Config {
 }
 
 /// What builds where the source does not and nothing else is named: documents as schema files describe them.
-pub const DEFAULT_BUILDER: &str = "schema-builder";
+const DEFAULT_BUILDER: &str = "schema-builder";
 
 fn same<E>(
     current: Option<&PluginUse>,
