@@ -32,7 +32,7 @@ fn tells_the_story(ended: &Ended) {
     let text = ended.lines.join("\n");
     for wanted in [
         "6 orders are found after",
-        "\"customer\": {",
+        "\"customer\":{\"name\":",
         "search orders 'burr'  → 0 found\n",
         "search orders 'burr'  → 1 found, ",
         "1004  Ada Lovelace of London: Burr mill, Dot grid notebook",

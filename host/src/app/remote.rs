@@ -30,12 +30,12 @@ pub(super) async fn serve(config: &Config, folder: &Path, control: &Control) -> 
         Some("") => {}
         Some(address) => {
             let bound = server.also(address, Surface::Public, control).await.map_err(wrong(address))?;
-            tracing::info!(address = bound, "answering /status, /metrics, /wait, /healthz and /readyz");
+            tracing::info!(address = bound, "answering /wait, /status, /metrics, /healthz and /readyz");
         }
         None => match server.also(DEFAULT_PUBLIC, Surface::Public, control).await {
-            Ok(bound) => tracing::info!(address = bound, "answering /status, /metrics, /wait, /healthz and /readyz"),
+            Ok(bound) => tracing::info!(address = bound, "answering /wait, /status, /metrics, /healthz and /readyz"),
             Err(error) => tracing::warn!(
-                "/status, /metrics, /wait, /healthz and /readyz are not answered: {DEFAULT_PUBLIC} cannot be had ({error}); give this host another \
+                "/wait, /status, /metrics, /healthz and /readyz are not answered: {DEFAULT_PUBLIC} cannot be had ({error}); give this host another \
                  address with public_address under [server], or \"\" for none"
             ),
         },

@@ -99,7 +99,8 @@ impl Config {
         if let Some(builder) = &mut builder {
             builder.is_source = look(builder)?.identity == look(&source)?.identity;
         }
-        let is_builder_default = builder.is_none() && !look(&source)?.builder;
+        // A source that cannot be used is said where it is needed.
+        let is_builder_default = builder.is_none() && look(&source).is_ok_and(|known| !known.builder);
         if is_builder_default {
             builder = Some(self.default_builder());
         }

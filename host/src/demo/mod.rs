@@ -17,7 +17,7 @@ use std::time::Instant;
 use folder::Folder;
 use programs::Programs;
 use server::Server;
-use shop::{CHANGES, Shop};
+use shop::{CHANGES, SCHEMA, Shop};
 use show::{Host, Show};
 
 /// What the demo needs to know.
@@ -115,12 +115,8 @@ pub fn run(options: &Options, stop: &(dyn Fn() -> bool + Sync)) -> Result<()> {
     let plugins: Vec<(&str, &Path)> = options.plugins.iter().map(|(name, path)| (*name, path.as_path())).collect();
     let prefix = options.opensearch.then(|| format!("flusso-demo-{}-", std::process::id()));
     shop.set_up(options.sink(), prefix.as_deref(), &plugins)?;
-    show.step("A configuration, and a schema that says what an order's document is made of")?;
-    for name in ["flusso.toml", "orders.schema.yml"] {
-        show.file(name, &std::fs::read_to_string(shop.folder().join(name))?)?;
-    }
-
-    show.step("flusso-host")?;
+    let lines = SCHEMA.lines().count();
+    show.step(&format!("flusso-host, with a schema of {lines} lines that says what an order's document is made of"))?;
     let started = Instant::now();
     let mut host = Host::start(options, &shop)?;
     let first = host.search(options, &shop, "*", ORDERS, stop)?;

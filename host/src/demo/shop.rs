@@ -6,7 +6,8 @@ use super::folder::Folder;
 use super::server::Server;
 use super::{DemoError, Result};
 
-const SCHEMA: &str = include_str!("../../../examples/quickstart/orders.schema.yml");
+/// What an order's document is made of.
+pub(super) const SCHEMA: &str = include_str!("../../../examples/quickstart/orders.schema.yml");
 const SQL: &str = include_str!("shop.sql");
 
 /// The files of the shop, by their names.

@@ -12,6 +12,9 @@ use super::{DemoError, Options, Result, Stop, checked};
 
 use crate::limits;
 
+/// Characters of a line of a document.
+const WIDTH: usize = 110;
+
 /// Standard output, with a little colour on a terminal.
 #[derive(Debug)]
 pub(super) struct Show {
@@ -49,14 +52,6 @@ impl Show {
         self.print(&format!("   {text}"))
     }
 
-    /// A file that the host reads.
-    pub(super) fn file(&self, name: &str, text: &str) -> Result<()> {
-        self.print(&format!("\n   {}", self.paint("2", name)))?;
-        text.lines()
-            .filter(|line| !line.is_empty())
-            .try_for_each(|line| self.print(&format!("   {}", self.paint("33", line))))
-    }
-
     /// What happens.
     pub(super) fn change(&self, what: &str) -> Result<()> {
         self.print(&format!("\n   {what}:"))
@@ -91,11 +86,22 @@ impl Show {
         Ok(())
     }
 
-    /// The first document that was found, over several lines.
+    /// The first document that was found.
     pub(super) fn document(&self, answer: &Answer) -> Result<()> {
         let Some(document) = answer.hits().first().and_then(|hit| hit.get("document")) else { return Ok(()) };
-        let text = serde_json::to_string_pretty(document).unwrap_or_default();
-        text.lines().try_for_each(|line| self.print(&format!("   {}", self.paint("32", line))))
+        let text = document.to_string();
+        // Between two members, so that each line stays readable.
+        let mut line = String::new();
+        for part in text.split_inclusive(",\"") {
+            let (part, next) = part.strip_suffix('"').map_or((part, ""), |part| (part, "\""));
+            if line.len() + part.len() > WIDTH {
+                self.print(&format!("   {}", self.paint("32", &line)))?;
+                line = "  ".to_owned();
+            }
+            line.push_str(part);
+            line.push_str(next);
+        }
+        self.print(&format!("   {}", self.paint("32", &line)))
     }
 
     pub(super) fn farewell(&self, options: &Options) -> Result<()> {
