@@ -92,14 +92,15 @@ impl Show {
         let text = document.to_string();
         // Between two members, so that each line stays readable.
         let mut line = String::new();
-        for part in text.split_inclusive(",\"") {
-            let (part, next) = part.strip_suffix('"').map_or((part, ""), |part| (part, "\""));
-            if line.len() + part.len() > WIDTH {
+        let members: Vec<&str> = text.split(",\"").collect();
+        for (at, member) in members.iter().enumerate() {
+            let quote = if at == 0 { "" } else { "\"" };
+            let comma = if at + 1 == members.len() { "" } else { "," };
+            if line.len() + member.len() > WIDTH {
                 self.print(&format!("   {}", self.paint("32", &line)))?;
                 line = "  ".to_owned();
             }
-            line.push_str(part);
-            line.push_str(next);
+            line.push_str(&[quote, member, comma].concat());
         }
         self.print(&format!("   {}", self.paint("32", &line)))
     }
