@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use flusso_tests::{Host, Postgres, native};
+use flusso_tests::{Host, Postgres, native, plugin};
 use serde_json::{Value, json};
 
 const SHOP: &str = "CREATE TABLE users (id int PRIMARY KEY, name text, country text, joined timestamptz, score numeric(8,2), active boolean, notes jsonb);
@@ -82,6 +82,35 @@ fn documents_are_found_by_every_kind_of_field_and_as_they_are_now() {
     host.run(&["search", "users", "name:("]).refused(2, &["`query`"]);
     let other = Host::on(&database.url());
     other.run(&["search", "users", "x", "--plugin", "ndjson,path=x"]).refused(2, &["cannot be searched", "tantivy"]);
+}
+
+/// A builder that says nothing of the fields: every text is found without naming one, and every value by its path.
+#[test]
+fn documents_of_unknown_fields_are_found_by_their_words() {
+    let host = Host::new();
+    host.file("shop/products.csv", "id,name,price\n1,Fountain pen,48\n2,Chess set,85\n");
+    host.file("shop/events.ndjson", "{\"id\":1,\"at\":{\"place\":[\"Old Pen Yard\"]}}\n");
+    host.file(
+        "flusso.toml",
+        &format!(
+            "[source]\nplugin = \"{}\"\npath = \"shop\"\n[builder]\nplugin = \"{}\"\n[sinks.search]\nplugin = \"{}\"\ntrusted = true\npath = \"index\"\n",
+            plugin("plugins/files"),
+            plugin("plugins/schema-builder"),
+            native("plugins/tantivy")
+        ),
+    );
+    host.run(&["--once"]).succeeded();
+    for (index, query, wanted) in [
+        ("products", "pen", 1),
+        ("products", "PEN OR chess", 2),
+        ("products", "name:pen", 1),
+        ("products", "price:85", 1),
+        ("events", "yard", 1),
+        ("products", "nothing", 0),
+    ] {
+        assert_eq!(found(&host, &[index, query])["total"], wanted, "{index} {query}");
+    }
+    assert_eq!(found(&host, &["events", "yard"])["hits"][0]["highlights"]["at.place"], "Old Pen <b>Yard</b>");
 }
 
 #[test]

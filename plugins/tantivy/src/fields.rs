@@ -32,6 +32,8 @@ pub(crate) const ID: &str = "_id";
 pub(crate) const BODY: &str = "_body";
 /// All of it, where the mapping says nothing of the fields.
 pub(crate) const WHOLE: &str = "document";
+/// All texts in it, for words that are looked for in no field.
+pub(crate) const TEXTS: &str = "_texts";
 
 /// The tokenizer of texts.
 const WORDS: &str = "words";
@@ -95,6 +97,7 @@ pub(crate) fn schema(mapping: &Mapping) -> Schema {
     if mapping.fields.is_empty() {
         // Whatever the documents hold.
         add(&mut schema, WHOLE, "json");
+        add(&mut schema, TEXTS, "text");
     }
     schema.build()
 }
@@ -106,6 +109,7 @@ pub(crate) struct Fields {
     body: Option<Field>,
     /// The whole document, where the mapping says nothing of its fields.
     whole: Option<Field>,
+    texts: Option<Field>,
     paths: HashMap<String, Field>,
 }
 
@@ -118,7 +122,7 @@ impl Fields {
             .map(|(field, entry)| (entry.name().to_owned(), field))
             .collect();
         let whole = of(WHOLE).filter(|_| paths.len() == 1);
-        Self { id: of(ID), body: of(BODY), whole, paths, schema }
+        Self { id: of(ID), body: of(BODY), whole, texts: of(TEXTS), paths, schema }
     }
 
     /// The field of the id.
@@ -136,6 +140,9 @@ impl Fields {
         let value: Value = serde_json::from_slice(body)?;
         match (self.whole, value) {
             (Some(whole), Value::Object(object)) => {
+                if let Some(field) = self.texts {
+                    each_text(&object, &mut |text| document.add_text(field, text));
+                }
                 document.add_object(whole, object.into_iter().map(|(key, value)| (key, value.into())).collect());
             }
             (_, value) => self.add(&mut document, &mut String::new(), value),
@@ -164,6 +171,19 @@ impl Fields {
             (None, _) => {}
         }
     }
+}
+
+/// Every text of a document, however deep it stands.
+fn each_text(object: &serde_json::Map<String, Value>, take: &mut dyn FnMut(&str)) {
+    fn of(value: &Value, take: &mut dyn FnMut(&str)) {
+        match value {
+            Value::String(text) => take(text),
+            Value::Array(values) => values.iter().for_each(|value| of(value, take)),
+            Value::Object(object) => each_text(object, take),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    object.values().for_each(|value| of(value, take));
 }
 
 fn add_value(document: &mut TantivyDocument, field: Field, kind: &tantivy::schema::FieldType, value: Value) {

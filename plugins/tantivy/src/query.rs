@@ -11,7 +11,7 @@ use tantivy::snippet::{Snippet, SnippetGenerator};
 use tantivy::{ReloadPolicy, TantivyDocument};
 
 use crate::failed;
-use crate::fields::{self, BODY, ID, WHOLE};
+use crate::fields::{self, BODY, ID, TEXTS, WHOLE};
 
 /// Characters of a highlight.
 const HIGHLIGHT: usize = 150;
@@ -25,8 +25,9 @@ pub(crate) fn search(path: &Path, text: &str, limit: u32, offset: u32) -> Result
     let texts: Vec<Field> =
         schema.fields().filter(|(_, entry)| is_text(entry.field_type())).map(|(field, _)| field).collect();
     // Every name that is no field would be a path in a JSON field, so one of those is among them only where there is nothing else.
-    let whole = schema.get_field(WHOLE).ok().filter(|_| schema.num_fields() == 3);
-    let sought = whole.map_or_else(|| texts.clone(), |whole| vec![whole]);
+    let own = schema.fields().filter(|(_, entry)| !entry.name().starts_with('_')).count();
+    let whole = schema.get_field(WHOLE).ok().filter(|_| own == 1);
+    let sought: Vec<Field> = texts.iter().copied().chain(whole).collect();
     let parser = QueryParser::for_index(&index, sought);
     let query = parser.parse_query(text).map_err(|error| {
         let fields = match error {
@@ -70,11 +71,29 @@ fn names(schema: &Schema) -> Vec<&str> {
     names
 }
 
-/// The first value of a field in which the query is found.
+/// The first value of a field in which the query is found; of a field that holds all texts, the first place of the document.
 fn highlight(field: &str, generator: &SnippetGenerator, document: &serde_json::Value) -> Option<Highlight> {
+    if field == TEXTS {
+        return highlight_anywhere("", generator, document);
+    }
     let snippets = texts(document, field).into_iter().map(|text| generator.snippet(text));
     let found: Snippet = snippets.into_iter().find(|snippet| !snippet.is_empty())?;
     Some(Highlight { field: field.to_owned(), text: found.to_html() })
+}
+
+fn highlight_anywhere(path: &str, generator: &SnippetGenerator, value: &serde_json::Value) -> Option<Highlight> {
+    match value {
+        serde_json::Value::String(text) => {
+            let found = generator.snippet(text);
+            (!found.is_empty()).then(|| Highlight { field: path.to_owned(), text: found.to_html() })
+        }
+        serde_json::Value::Array(values) => values.iter().find_map(|value| highlight_anywhere(path, generator, value)),
+        serde_json::Value::Object(object) => object.iter().find_map(|(key, value)| {
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            highlight_anywhere(&path, generator, value)
+        }),
+        _ => None,
+    }
 }
 
 /// The texts at a path of a document; of lists all.
